@@ -1,0 +1,41 @@
+"""Every exception of rnnlab.
+
+A message is one line that says what was given, what is allowed, and what to do next. The command line prints it as it
+stands, without a traceback, and leaves with `exit_code`.
+"""
+
+
+class RnnlabError(Exception):
+    """Something went wrong that the user can act on."""
+
+    exit_code = 1
+
+
+class UsageError(RnnlabError):
+    """The input is wrong: a flag, a file, a name. Nothing was written."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """An experiment file, or a run config made from it, is not valid."""
+
+
+class CorpusError(UsageError):
+    """A corpus is missing, has other contents than the experiment names, or is too short."""
+
+
+class DatabaseError(UsageError):
+    """The job database cannot be opened, is not rnnlab's, or comes from another version."""
+
+
+class CheckpointError(UsageError):
+    """A checkpoint is missing, torn, or belongs to another run config."""
+
+
+class StaleClaimError(RnnlabError):
+    """The job was taken over by another worker: this worker's epoch is no longer the current one."""
+
+
+class WorkerStoppedError(RnnlabError):
+    """The worker had to stop before its jobs were done, for example because the disk is full."""

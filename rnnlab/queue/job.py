@@ -1,0 +1,113 @@
+"""A job, its status and the claims on it.
+
+The queue does not look inside a job: the payload is opaque JSON, jobs with equal group keys may be claimed together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a job stands. The arrows are all the transitions there are, each one a guarded statement of the store.
+
+    pending -> running    claim
+    running -> pending    release (graceful stop) or rescue (its worker died)
+    running -> done       finish
+    running -> failed     fail (an exception), or rescue for the second time without progress
+    failed  -> pending    retry
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be added. (experiment, round, config_hash) is its identity: adding it again changes nothing."""
+
+    config_hash: str  # SHA-256 of the payload, 64 hexadecimal digits
+    payload: str  # canonical JSON of the run config
+    group_key: str  # jobs with equal keys can be trained in one cohort
+    target_steps: int  # optimiser steps until done, >= 1
+    priority: int = 0  # higher is claimed first
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The fencing token: every write about a running job is refused unless all three still match the table."""
+
+    job_id: int
+    worker_id: str
+    epoch: int  # incremented by every claim, never decremented
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the job table."""
+
+    id: int
+    experiment: str
+    round: str
+    config_hash: str
+    payload: str
+    group_key: str
+    target_steps: int
+    priority: int
+    status: Status
+    epoch: int  # number of claims so far; > 0 means that somebody worked on it
+    worker_id: str | None  # owner while running, last owner afterwards
+    step: int  # optimiser steps committed so far, 0..target_steps
+    deaths: int  # deaths of its worker since the last progress
+    seconds: float  # time in training, summed over claims, shared out among the members of a cohort
+    result: Mapping[str, Any] | None  # what finish() was given
+    error: str | None  # reason and traceback of a failed job
+    created_at: float  # seconds since 1970, like all times here
+    started_at: float | None  # first claim
+    finished_at: float | None
+
+    @property
+    def claim(self) -> Claim:
+        """The token of the present owner; only meaningful while the job is running."""
+        assert self.worker_id is not None
+        return Claim(self.id, self.worker_id, self.epoch)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The recorded points of one job's training curve; `steps` and each series have the same length."""
+
+    steps: list[int] = field(default_factory=list)  # optimiser steps, ascending
+    series: dict[str, list[float]] = field(default_factory=dict)  # for example {"ema_loss": [...]}, nats
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the append-only history of a job."""
+
+    id: int
+    job_id: int
+    at: float
+    kind: str  # added, imported, claimed, resumed, released, rescued, finished, failed, retried
+    worker_id: str | None
+    epoch: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """One worker process, alive or not."""
+
+    id: str
+    host: str
+    boot_id: str  # changes when the host restarts; a lock file is trusted on the same host and boot only
+    pid: int
+    device: str  # what torch calls it: cpu, cuda:0
+    lock_path: str
+    started_at: float
+    heartbeat_at: float
+    lease_until: float  # past this time another host may rescue its jobs
+    stopped_at: float | None  # set on an orderly end, or by whoever found it dead
