@@ -1,9 +1,8 @@
 """rnnlab: sweep small recurrent networks.
 
-Importing rnnlab asks Intel's MKL (the matrix library of most CPU builds of torch) for results that do not depend on
-memory alignment or on the number of threads; the bitwise contract rests on it (docs/decisions/0002-bitwise-contract.md).
-MKL reads the variable at its first call, so it has to be set before torch multiplies anything; a value that the user set
-is left alone.
+Importing rnnlab asks Intel's MKL (the matrix library of most CPU builds of torch) for results that depend neither on
+memory alignment nor on the number of threads; the bitwise contract rests on it (docs/decisions/0002). MKL reads the
+variable at its first call, so it is set before torch multiplies anything. A user's own value is left alone.
 """
 
 import os

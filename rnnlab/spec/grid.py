@@ -1,0 +1,36 @@
+"""Enumeration of the first round: every combination of the axes, but for the skip rules."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+from rnnlab.errors import SpecError
+from rnnlab.spec.experiment import Condition, Experiment
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.settings import CorpusSettings, Scalar
+
+
+def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
+    """Whether every setting that the condition names has the given value, or one of the given values."""
+    return all(
+        settings[name] in allowed if isinstance(allowed, list) else settings[name] == allowed
+        for name, allowed in condition.items()
+    )
+
+
+def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
+    """The points of the grid in the order of the file: the last axis varies fastest."""
+    for values in itertools.product(*experiment.grid.values()):
+        point = dict(zip(experiment.grid, values, strict=True))
+        if not any(matches(rule.when, point) for rule in experiment.skip):
+            yield point
+
+
+def enumerate_configs(experiment: Experiment, corpus: CorpusSettings) -> list[RunConfig]:
+    """The run configs of the first round, each once.
+
+    Raises SpecError if a value is illegal or if the skip rules leave nothing.
+    """
+    configs = {config.hash: config for config in (experiment.run_config(corpus, p) for p in grid_points(experiment))}
+    if not configs:
+        raise SpecError(f"experiment {experiment.name}: the skip rules leave no run of the grid: remove one of them")
+    return list(configs.values())

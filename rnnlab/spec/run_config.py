@@ -1,0 +1,143 @@
+"""A run config: everything that decides the result of one training run, frozen and identified by its hash."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from rnnlab.errors import SpecError
+from rnnlab.files import sha256_hex
+from rnnlab.spec.settings import (
+    CELL_SETTINGS,
+    CorpusSettings,
+    EvaluationSettings,
+    GatedSettings,
+    Scalar,
+    Seed,
+    Settings,
+    SplitSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
+
+
+class RunConfig(Settings):
+    """One point of an experiment. Two configs are the same run exactly if their canonical JSON is equal."""
+
+    corpus: CorpusSettings
+    tokenizer: TokenizerSettings
+    split: SplitSettings
+    model: GatedSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+    seed: Seed
+
+    @cached_property
+    def canonical_json(self) -> str:
+        """Sorted keys, no spaces, every field: the same text for the same run on every machine."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return sha256_hex(self.canonical_json.encode())
+
+    @cached_property
+    def group_key(self) -> str:
+        """Configs with equal keys have equal shapes and read the same text: they can be trained in one cohort."""
+        shared = self.model_dump(mode="json", exclude={"seed"})
+        for table in (self.model, self.training):
+            part = shared["model" if table is self.model else "training"]
+            for name in table.free_in_cohort:
+                del part[name]
+        digest = sha256_hex(_canonical(shared).encode())[:8]
+        return f"{self.model.cell}-L{self.model.n_layers}-S{self.model.state_size}-{digest}"
+
+    @property
+    def steps_per_window(self) -> int:
+        """Optimiser steps made on one window: one a prediction."""
+        return self.training.window_length - 1
+
+    @property
+    def target_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.training.windows * self.steps_per_window
+
+    @cached_property
+    def settings(self) -> dict[str, Scalar]:
+        """The settings of model and training and the seed under their own names, as a grid writes them."""
+        return {**self.model.model_dump(), **self.training.model_dump(), "seed": self.seed}
+
+    def with_settings(self, changes: Mapping[str, Scalar]) -> "RunConfig":
+        """This config with some settings changed.
+
+        Raises SpecError for an unknown setting or an illegal value.
+        """
+        document = self.model_dump()
+        for name, value in changes.items():
+            place_setting(document, name, value)
+        return parse_run_config(document)
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def setting_names(cell: str) -> list[str]:
+    """The settings that a grid, a rule or a round may name, for models of this cell."""
+    return [*CELL_SETTINGS[cell].model_fields, *TrainingSettings.model_fields, "seed"]
+
+
+def place_setting(document: dict[str, Any], name: str, value: Scalar) -> None:
+    """Write one setting into the table of a run document that it belongs to.
+
+    Raises SpecError for a name that no table has.
+    """
+    cell = document["model"].get("cell", "gated")
+    if name == "seed":
+        document["seed"] = value
+    elif name in TrainingSettings.model_fields:
+        document["training"][name] = value
+    elif cell in CELL_SETTINGS and name in CELL_SETTINGS[cell].model_fields:
+        document["model"][name] = value
+    else:
+        known = ", ".join(setting_names(cell)) if cell in CELL_SETTINGS else "-"
+        raise SpecError(f"unknown setting {name!r}: cell {cell!r} knows {known}")
+
+
+def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
+    """A run config from a document such as `json.loads(job.payload)`.
+
+    Raises SpecError, in one line, naming the key, the value and what is allowed.
+    """
+    cell = document.get("model", {}).get("cell", "gated")
+    if cell not in CELL_SETTINGS:
+        raise SpecError(f"model.cell = {cell!r}: known cells are {', '.join(sorted(CELL_SETTINGS))}")
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(first_complaint(error)) from error
+
+
+_UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first complaint of pydantic as one line: key, value, what is allowed."""
+    details = error.errors(include_url=False)[0]
+    # A union adds the name of the member it tried last: noise to a reader.
+    key = ".".join(str(part) for part in details["loc"] if part not in _UNION_TAGS)
+    given = details["input"]
+    if details["type"] == "extra_forbidden":
+        line = f"unknown key {key!r}"
+    elif details["type"] == "missing":
+        line = f"{key} is missing: it must be given"
+    elif details["type"] == "value_error":
+        line = f"{key}: {details['ctx']['error']}" if key else str(details["ctx"]["error"])
+    else:
+        shown = f" = {given!r}" if isinstance(given, Scalar) else ""
+        line = f"{key}{shown}: {details['msg'][0].lower()}{details['msg'][1:]}"
+    more = error.error_count() - 1
+    return line + (f" (and {more} more)" if more else "")
