@@ -1,0 +1,145 @@
+"""Checkpoints: one run's state in one file, whole or not at all.
+
+A file is a header line and what torch.save wrote:
+
+    rnnlab-checkpoint 1 <SHA-256 of the body> <bytes of the body>\n
+    <body>
+
+The body depends on the run's state alone: neither worker, epoch nor time is in it, so equal runs give equal bytes. The
+epoch of the claim that wrote it stands in the file's name, so that a stale worker cannot overwrite a newer file.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rnnlab.errors import CheckpointError
+from rnnlab.files import atomic_write, checkpoint_name, parse_checkpoint_name, sha256_hex
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.run_state import RunState
+
+_MAGIC = "rnnlab-checkpoint"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds."""
+
+    config_json: str  # canonical JSON of the run config
+    state: RunState
+
+
+def encode(config: RunConfig, state: RunState) -> bytes:
+    """The bytes of a checkpoint file."""
+    stream = io.BytesIO()
+    torch.save(
+        {
+            "config": config.canonical_json,
+            "step": state.step,
+            "ema_loss": state.ema_loss,
+            "curve_steps": torch.tensor(state.curve_steps, dtype=torch.int64),
+            "curve_ema_loss": torch.tensor(state.curve_ema_loss, dtype=torch.float64),
+            "parameters": state.parameters,
+            "first_moments": state.first_moments,
+            "second_moments": state.second_moments,
+            "hidden_LBS": state.hidden_LBS,
+        },
+        stream,
+    )
+    body = stream.getvalue()
+    return f"{_MAGIC} {_VERSION} {sha256_hex(body)} {len(body)}\n".encode() + body
+
+
+def decode(data: bytes, source: str) -> Checkpoint:
+    """What the bytes of a checkpoint file say; `source` names it in complaints.
+
+    Raises CheckpointError if they are torn, corrupt, or not a checkpoint of this version.
+    """
+    header, _, body = data.partition(b"\n")
+    fields = header.decode("ascii", errors="replace").split(" ")
+    if len(fields) != 4 or fields[0] != _MAGIC:
+        raise CheckpointError(f"{source} is not a checkpoint of rnnlab")
+    if fields[1] != str(_VERSION):
+        raise CheckpointError(
+            f"{source} has checkpoint version {fields[1]}, this rnnlab reads {_VERSION}: upgrade rnnlab"
+        )
+    if str(len(body)) != fields[3]:
+        raise CheckpointError(f"{source} is truncated: {len(body)} of {fields[3]} bytes")
+    if sha256_hex(body) != fields[2]:
+        raise CheckpointError(f"{source} is corrupt: its checksum does not match")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        document = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    state = RunState(
+        parameters=document["parameters"],
+        first_moments=document["first_moments"],
+        second_moments=document["second_moments"],
+        hidden_LBS=document["hidden_LBS"],
+        step=document["step"],
+        ema_loss=document["ema_loss"],
+        curve_steps=document["curve_steps"].tolist(),
+        curve_ema_loss=document["curve_ema_loss"].tolist(),
+    )
+    return Checkpoint(document["config"], state)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read one checkpoint file.
+
+    Raises CheckpointError if it is missing, unreadable, torn or corrupt.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
+    return decode(data, f"checkpoint {path}")
+
+
+def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int) -> Path:
+    """Write a checkpoint and drop the older ones, except for the one before, which is kept as a second line.
+
+    Raises OSError (disk full); the older checkpoints are then untouched.
+    """
+    path = run_dir / checkpoint_name(epoch, state.step)
+    atomic_write(path, encode(config, state))
+    for older in _newest_first(run_dir)[2:]:
+        # A checkpoint of a later epoch belongs to whoever took the job over.
+        if (parsed := parse_checkpoint_name(older.name)) and parsed[0] <= epoch:
+            older.unlink(missing_ok=True)
+    return path
+
+
+def keep_only(path: Path) -> None:
+    """Drop every checkpoint beside `path`: for a run that is finished and committed."""
+    for other in _newest_first(path.parent):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> RunState | None:
+    """The state of the newest checkpoint that is whole; `complain` is told about each one that is not.
+
+    The bits of a run depend on its config alone, so the most advanced whole file is right, whoever wrote it.
+    """
+    for path in _newest_first(run_dir):
+        try:
+            checkpoint = read(path)
+        except CheckpointError as error:
+            complain(f"{error}; falling back to the one before")
+            continue
+        if checkpoint.config_json != config.canonical_json:
+            complain(f"checkpoint {path} belongs to another run config; it is left alone")
+            continue
+        return checkpoint.state
+    return None
+
+
+def _newest_first(run_dir: Path) -> list[Path]:
+    found = [(parse_checkpoint_name(path.name), path) for path in run_dir.glob("checkpoint-*.rnn")]
+    ranked = sorted(((step, epoch, path) for (epoch, step), path in ((p, q) for p, q in found if p)), reverse=True)
+    return [path for _, _, path in ranked]

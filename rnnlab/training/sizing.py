@@ -1,0 +1,47 @@
+"""How many runs to train at once, and with how many threads."""
+
+import os
+
+import torch
+
+from rnnlab.errors import UsageError
+from rnnlab.spec.run_config import RunConfig
+
+# Activations of one map of a whole cohort: small enough to stay in a core's cache, large enough to amortise the calls.
+_CPU_ELEMENTS = 2**18
+_LARGEST_CPU_COHORT = 64
+_LARGEST_GPU_COHORT = 256
+
+
+def cohort_size(config: RunConfig, device: torch.device) -> int:
+    """A cohort size that suits the device: at least 2."""
+    if device.type != "cpu":
+        return _LARGEST_GPU_COHORT
+    per_model = config.training.batch_size * config.model.state_size
+    return max(2, min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model))
+
+
+def threads_per_worker(live_workers: int) -> int:
+    """This host's usable cores shared out among its live workers; oversubscribed cores are many times slower."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(1, live_workers))
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is the first GPU where there is one, else the CPU.
+
+    Raises UsageError for a name that torch does not know or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: give auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: give auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {name}: torch sees {torch.cuda.device_count()} GPUs here; --device cpu always works"
+        )
+    return device
