@@ -74,6 +74,11 @@ class Cohort:
         """Optimiser steps done by each member."""
         return [state.step for state in self._states]
 
+    @property
+    def any_finished(self) -> bool:
+        """Whether a member has reached its end or diverged: then the cohort must be dissolved."""
+        return any(s.is_finished(c) for c, s in zip(self._configs, self._states, strict=True))
+
     def run_block(self, max_steps: int, max_threads: int, should_stop: Callable[[], bool] = lambda: False) -> int:
         """Train at most `max_steps` steps, fewer where a member reaches its end or `should_stop()` is true.
 

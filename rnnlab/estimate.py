@@ -1,0 +1,64 @@
+"""How long and how large an experiment will be on this machine, measured with a few steps of each group."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rnnlab.models.gated import count_parameters
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.cohort import Member
+from rnnlab.training.run_state import fresh_state
+from rnnlab.training.sizing import cohort_size, threads_per_worker
+from rnnlab.training.workbench import Workbench
+
+_BYTES_PER_PARAMETER = 3 * 4  # a checkpoint holds the weights and Adam's two moments in float32
+_MEASURED_SECONDS = 0.5  # a group
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a set of runs will cost with one worker."""
+
+    seconds: float
+    disk_bytes: int  # final checkpoints
+    smallest_parameters: int
+    largest_parameters: int
+
+
+def estimate(configs: Sequence[RunConfig], device: torch.device) -> Estimate:
+    """Train the beginning of one cohort of each group and extrapolate. Writes nothing.
+
+    Raises CorpusError if the text is not here or too short.
+    """
+    bench = Workbench(device)
+    groups: dict[str, list[RunConfig]] = defaultdict(list)
+    for config in configs:
+        groups[config.group_key].append(config)
+    vocabulary_size = bench.text(configs[0])[1].vocabulary_size
+    counts = [count_parameters(config.model, vocabulary_size) for config in configs]
+    return Estimate(
+        seconds=sum(_group_seconds(bench, group, vocabulary_size) for group in groups.values()),
+        disk_bytes=sum(counts) * _BYTES_PER_PARAMETER,
+        smallest_parameters=min(counts),
+        largest_parameters=max(counts),
+    )
+
+
+def _group_seconds(bench: Workbench, group: list[RunConfig], vocabulary_size: int) -> float:
+    size = min(len(group), cohort_size(group[0], bench.device))
+    # Members from all over the group, so that gates are as mixed as they will be.
+    chosen = [group[i * len(group) // size] for i in range(size)]
+    cohort = bench.cohort([Member(config, fresh_state(config, vocabulary_size)) for config in chosen])
+    cohort.run_block(1, threads_per_worker(1))
+    begun = time.perf_counter()
+    deadline = begun + _MEASURED_SECONDS
+    steps = (
+        cohort.run_block(50, threads_per_worker(1), lambda: time.perf_counter() > deadline)
+        if not (cohort.any_finished)
+        else 1
+    )
+    seconds_per_model_step = (time.perf_counter() - begun) / steps / size
+    return seconds_per_model_step * sum(config.target_steps for config in group)

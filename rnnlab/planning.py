@@ -1,0 +1,213 @@
+"""From experiment files to jobs in the table, and from finished rounds to the next ones."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rnnlab.data.corpus import resolve
+from rnnlab.errors import SpecError, UsageError
+from rnnlab.queue.job import Job, NewJob, Status
+from rnnlab.queue.reading import Reader
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import FIRST_ROUND, Experiment, parse_experiment
+from rnnlab.spec.grid import enumerate_configs
+from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
+from rnnlab.spec.run_config import RunConfig, parse_run_config
+from rnnlab.spec.settings import CorpusSettings, Scalar
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment on a corpus that was found."""
+
+    experiment: Experiment
+    corpus: CorpusSettings
+
+    @property
+    def json(self) -> str:
+        """What the table keeps, so that workers and analysis need no file."""
+        document = {"experiment": self.experiment.model_dump(mode="json"), "corpus": self.corpus.model_dump()}
+        return json.dumps(document, sort_keys=True)
+
+    def first_round(self) -> list[RunConfig]:
+        """The run configs of the grid. Raises SpecError if there is none."""
+        return enumerate_configs(self.experiment, self.corpus)
+
+
+def make_plan(experiment: Experiment, corpus: str | None) -> Plan:
+    """The experiment on its own corpus, or on `corpus`, a registered name or a file.
+
+    Raises CorpusError if there is no such corpus or if it has other contents than the experiment names.
+    """
+    if corpus is None:
+        found = resolve(experiment.corpus.name, expected_sha256=experiment.corpus.sha256)
+    else:
+        found = resolve(corpus)
+    return Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+
+
+def stored_plan(store: Reader, name: str) -> Plan:
+    """The plan that `rnnlab init` stored. Raises UsageError if the table has no such experiment."""
+    stored = store.experiment(name)
+    if stored is None:
+        known = ", ".join(store.experiment_names()) or "none"
+        raise UsageError(f"no experiment {name!r} in this database: it has {known}; `rnnlab init` adds one")
+    document = json.loads(stored)
+    return Plan(
+        parse_experiment(document["experiment"], f"experiment {name} in the database"),
+        CorpusSettings.model_validate(document["corpus"]),
+    )
+
+
+def only_experiment(store: Reader, name: str | None) -> str:
+    """`name`, or the one experiment of the table where none is named. Raises UsageError if there is no telling."""
+    names = store.experiment_names()
+    if name is not None:
+        if name not in names:
+            raise UsageError(f"no experiment {name!r} in this database: it has {', '.join(names) or 'none'}")
+        return name
+    if len(names) != 1:
+        raise UsageError(f"name an experiment: this database has {', '.join(names) or 'none; run `rnnlab init` first'}")
+    return names[0]
+
+
+def new_jobs(configs: Iterable[RunConfig]) -> list[NewJob]:
+    """Run configs as the table wants them."""
+    return [NewJob(config.hash, config.canonical_json, config.group_key, config.target_steps) for config in configs]
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What `initialise` did."""
+
+    added: int  # jobs that were not in the table before
+    total: int  # jobs of the grid
+    left_over: int  # jobs of the table's first round that the grid no longer names; they stay
+
+
+def initialise(store: Store, plan: Plan) -> Initialised:
+    """Enumerate the grid into the table; what is there already stays as it is.
+
+    Raises SpecError if the experiment in the table has another corpus or another protocol.
+    """
+    name = plan.experiment.name
+    if store.experiment(name) is not None:
+        _refuse_changes(stored_plan(store, name), plan)
+    jobs = new_jobs(plan.first_round())
+    added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs)
+    hashes = {job.config_hash for job in jobs}
+    left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
+    return Initialised(added, len(jobs), left_over)
+
+
+def _refuse_changes(old: Plan, new: Plan) -> None:
+    """A grid may grow; what its runs have in common must stay, or the runs could not be compared."""
+    name = new.experiment.name
+    advice = f"give the experiment another name, or use another database (--db), or go back to what {name} had"
+    if old.corpus.sha256 != new.corpus.sha256:
+        raise SpecError(
+            f"experiment {name} was started on corpus {old.corpus.name} ({old.corpus.sha256[:12]}), not on "
+            f"{new.corpus.name} ({new.corpus.sha256[:12]}): {advice}"
+        )
+    before, after = _protocol(old.experiment), _protocol(new.experiment)
+    for key in before.keys() | after.keys():
+        was, now = before.get(key, [None]), after.get(key, [None])
+        # A fixed value may become an axis, and an axis a fixed value, as long as they have a value in common.
+        if (len(was) == 1 or len(now) == 1) and not any(value in now for value in was):
+            raise SpecError(f"experiment {name} was started with {key} = {was[0]}, now it says {now[0]}: {advice}")
+
+
+def _protocol(experiment: Experiment) -> dict[str, list[Any]]:
+    """Every setting of the first round's runs -> the values that it takes."""
+    fixed: Mapping[str, Any] = {
+        **{key: getattr(experiment, key).model_dump() for key in ("tokenizer", "split", "evaluation")},
+        **experiment.model,
+        **experiment.training,
+        "seed": experiment.seed,
+    }
+    return {**{key: [value] for key, value in fixed.items()}, **experiment.grid}
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """How far one round is."""
+
+    name: str
+    expected: int  # jobs that the round consists of
+    done: int
+    failed: int
+    missing: int  # not in the table at all
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.expected
+
+
+@dataclass(frozen=True)
+class Progression:
+    """The rounds that there can be so far, and the one that was added to the table, if any."""
+
+    rounds: list[RoundState]
+    added: RoundPlan | None
+    n_added: int
+
+
+def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
+    """Follow the rounds up to the first that is not complete; with `enqueue`, add what it lacks to the table.
+
+    Round by round the rules are applied to the finished results, so the outcome does not depend on who asks or how
+    often. The first round is added by `initialise` alone. Raises SpecError if a rule gives an illegal config.
+    """
+    plan = stored_plan(store, name)
+    states: list[RoundState] = []
+    configs: Sequence[RunConfig] = plan.first_round()
+    round_plan: RoundPlan | None = None
+    for index, round_name in enumerate(plan.experiment.round_names):
+        if index > 0:
+            rule = plan.experiment.rounds[index - 1]
+            before = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
+            round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select.by))
+            configs = round_plan.configs
+        jobs = {job.config_hash: job for job in store.jobs(name, round_name)}
+        state = _round_state(round_name, configs, jobs)
+        n_added = 0
+        if state.missing and round_plan is not None and enqueue:
+            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs))
+        states.append(state)
+        if not state.complete:
+            return Progression(states, round_plan if state.missing else None, n_added)
+    return Progression(states, None, 0)
+
+
+def _round_state(name: str, configs: Sequence[RunConfig], jobs: Mapping[str, Job]) -> RoundState:
+    statuses = [jobs[config.hash].status if config.hash in jobs else None for config in configs]
+    return RoundState(
+        name,
+        expected=len(configs),
+        done=statuses.count(Status.DONE),
+        failed=statuses.count(Status.FAILED),
+        missing=statuses.count(None),
+    )
+
+
+def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[FinishedRun]:
+    runs = []
+    for job in jobs:
+        if job.config_hash in wanted and job.result is not None:
+            value = job.result.get(by)
+            if by not in job.result:
+                raise UsageError(f"job {job.id} has no result {by!r}: it has {', '.join(job.result)}")
+            diverged = value is None or job.result.get("diverged_at_step") is not None
+            runs.append(FinishedRun(config_of(job), float("nan") if diverged else float(value)))
+    return runs
+
+
+def config_of(job: Job) -> RunConfig:
+    """The run config of a job. Raises SpecError if a newer rnnlab wrote a setting that this one does not know."""
+    return parse_run_config(json.loads(job.payload))
+
+
+def describe(config: RunConfig, axes: Iterable[str]) -> dict[str, Scalar]:
+    """The settings of a config that the experiment varies."""
+    return {axis: config.settings[axis] for axis in axes if axis in config.settings}

@@ -1,0 +1,85 @@
+"""What a worker trains with: the texts, the device, resuming from a run folder, the results of finished runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import rnnlab
+from rnnlab.data.batches import load_splits
+from rnnlab.data.corpus import find
+from rnnlab.data.splits import Fractions, Splits
+from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training import checkpoint
+from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.evaluation import held_out_losses, result_of
+from rnnlab.training.run_state import RunState, fresh_state
+
+
+class Workbench:
+    """Training on one device. Texts are read once and kept."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._texts: dict[str, tuple[Splits[Tensor], Tokenizer]] = {}
+
+    def text(self, config: RunConfig) -> tuple[Splits[Tensor], Tokenizer]:
+        """The token splits and the tokenizer that the config names.
+
+        Raises CorpusError if the text is not on this machine or too short for the config's windows.
+        """
+        key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"
+        if key not in self._texts:
+            corpus = find(config.corpus.sha256, config.corpus.name)
+            tokenizer = make_tokenizer(config.tokenizer.kind)
+            fractions = Fractions(config.split.train, config.split.validation, config.split.test)
+            self._texts[key] = load_splits(corpus, tokenizer, fractions, config.training.window_length), tokenizer
+        return self._texts[key]
+
+    def resume(self, config: RunConfig, run_dir: Path, complain: Callable[[str], None]) -> RunState:
+        """The run as its newest whole checkpoint has it, or before its first step where there is none.
+
+        `complain` is told about checkpoints that are torn, corrupt or foreign.
+        """
+        state = checkpoint.newest(run_dir, config, complain)
+        return state if state is not None else fresh_state(config, self.text(config)[1].vocabulary_size)
+
+    def cohort(self, members: Sequence[Member]) -> Cohort:
+        """A cohort of these runs, ready to train."""
+        splits, tokenizer = self.text(members[0].config)
+        return Cohort(members, splits.train, tokenizer.vocabulary_size, self.device)
+
+    def results(self, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+        """The results of finished runs of one group, held-out losses and provenance included."""
+        splits, tokenizer = self.text(finished[0].config)
+        whole = [member for member in finished if member.state.diverged_at_step is None]
+        losses = iter(
+            held_out_losses(
+                [member.config for member in whole],
+                [member.state for member in whole],
+                splits,
+                tokenizer.vocabulary_size,
+                self.device,
+                max_threads,
+            )
+            if whole
+            else []
+        )
+        provenance = {
+            "rnnlab_version": rnnlab.__version__,
+            "torch_version": torch.__version__,
+            "device": str(self.device),
+        }
+        return [
+            result_of(
+                member.config,
+                member.state,
+                None if member.state.diverged_at_step is not None else next(losses),
+                tokenizer.vocabulary_size,
+            )
+            | provenance
+            for member in finished
+        ]
