@@ -1,0 +1,68 @@
+"""Windows of a corpus: which ones is a pure function of (seed, window index), so there is no loader state to lose.
+
+Shapes: N tokens of a split, B windows of a batch, W tokens of a window (the context and the token after it).
+"""
+
+import hashlib
+from functools import lru_cache
+
+import torch
+
+from rnnlab.data.cache import Corpus, read_bytes
+from rnnlab.data.splits import Fractions, Splits, split
+from rnnlab.data.tokenizer import Tokenizer
+
+
+def window_positions(seed: int, window_index: int, batch_size: int, n_tokens: int, window_length: int) -> torch.Tensor:
+    """The starts of batch `window_index` of a run: int64 [B] on the CPU, uniform over 0 .. n_tokens - window_length.
+
+    The same on every device, in every process, whatever was drawn before.
+
+    Raises ValueError where no window fits.
+    """
+    n_starts = _count_starts(n_tokens, window_length)
+    digest = hashlib.sha256(f"rnnlab/window/{seed}/{window_index}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
+    # 63 random bits a draw: the remainder's bias is below N / 2**63. randint() would take 32 bits and favour the
+    # first starts of a corpus of 100 MB by 2%.
+    draws_B = torch.empty(batch_size, dtype=torch.int64).random_(generator=generator)
+    # The CPU generator uses the lower half of its seed only. The upper half comes in here, so that two of 100,000
+    # windows are not the same batch.
+    offset = int.from_bytes(digest[:4], "big")
+    return (draws_B % n_starts + offset) % n_starts
+
+
+def evaluation_positions(n_tokens: int, window_length: int, max_windows: int) -> torch.Tensor:
+    """Starts of at most `max_windows` windows that do not overlap, evenly spaced over the split: int64 [B] on the CPU.
+
+    Raises ValueError where no window fits.
+    """
+    _count_starts(n_tokens, window_length)
+    count = min(max_windows, n_tokens // window_length)
+    return torch.arange(count, dtype=torch.int64) * n_tokens // count
+
+
+def windows(tokens_N: torch.Tensor, positions_B: torch.Tensor, window_length: int) -> torch.Tensor:
+    """The windows of `tokens_N` at `positions_B`: [B, W], of the type and on the device of `tokens_N`."""
+    return tokens_N.unfold(0, window_length, 1)[positions_B.to(tokens_N.device)]
+
+
+def load_splits(corpus: Corpus, tokenizer: Tokenizer, fractions: Fractions, need: int) -> Splits[torch.Tensor]:
+    """The splits of `corpus` as one-dimensional CPU tensors of token ids, each with at least `need` tokens or empty.
+
+    The text is read and encoded once a process: the tensors are views of one and must not be written to.
+
+    Raises CorpusError where the text is missing, damaged or too short.
+    """
+    return split(_encoded(corpus, tokenizer), fractions, need=need, corpus=corpus.name)
+
+
+@lru_cache(maxsize=2)  # a worker trains on one corpus at a time, or on the end of one and the beginning of the next
+def _encoded(corpus: Corpus, tokenizer: Tokenizer) -> torch.Tensor:
+    return torch.tensor(tokenizer.encode(read_bytes(corpus)))
+
+
+def _count_starts(n_tokens: int, window_length: int) -> int:
+    if not 1 <= window_length <= n_tokens:
+        raise ValueError(f"a window of {window_length} tokens does not fit into {n_tokens}")
+    return n_tokens - window_length + 1

@@ -1,0 +1,54 @@
+"""The real public corpora, where they lie beside the checkout: sizes, hashes, and the statistics published of them."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rnnlab.data.corpus import read_bytes, resolve
+from rnnlab.data.registry import PUBLIC
+from rnnlab.data.tokenizer import ByteTokenizer
+from rnnlab.files import sha256_hex
+
+
+def plug_in_entropies(tokens: npt.NDArray[np.int64]) -> list[float]:
+    """Entropy, in nats, of a token given the 0, 1 and 2 tokens before it, from the counts in the text itself."""
+    joint = [0.0]
+    for order in range(3):
+        length = len(tokens) - order
+        grams = sum(tokens[place : place + length] * 256**place for place in range(order + 1))
+        shares = np.unique(grams, return_counts=True)[1] / length
+        joint.append(float(-(shares * np.log(shares)).sum()))
+    return [after - before for before, after in pairwise(joint)]
+
+
+@pytest.mark.parametrize("name", ["tinyshakespeare", "timemachine", "nietzsche"])
+def test_public_texts_match_the_registry(shared_data: Path, name: str) -> None:
+    entry = PUBLIC[name]
+    corpus = resolve(str(shared_data / entry.file_name))
+    text = read_bytes(corpus)
+    assert (corpus.name, corpus.sha256, corpus.size_bytes) == (name, entry.sha256, entry.size_bytes)
+    assert (sha256_hex(text), len(text)) == (entry.sha256, entry.size_bytes)
+    assert text.decode(entry.encoding)
+    assert resolve(name) == corpus
+
+
+@pytest.mark.parametrize(
+    ("file_name", "size_bytes", "expected"),
+    [
+        ("tinyshakespeare.txt", 1_115_394, [3.313, 2.453, 1.908]),
+        ("enwik8.first1MB.gz", 1_000_000, [3.507, 2.658, 2.003]),
+    ],
+)
+def test_entropies(shared_data: Path, file_name: str, size_bytes: int, expected: list[float]) -> None:
+    text = read_bytes(resolve(str(shared_data / file_name)))
+    assert len(text) == size_bytes
+    assert plug_in_entropies(ByteTokenizer().encode(text).astype(np.int64)) == pytest.approx(expected, abs=6e-4)
+
+
+def test_the_first_megabyte_of_enwik8(shared_data: Path) -> None:
+    corpus = resolve(str(shared_data / "enwik8.first1MB.gz"))
+    assert corpus.name == "enwik8.first1MB"
+    assert corpus.sha256 == "369b688978f649681136198fb96db14c1616756260c55fb4b65e9bc049552cad"
