@@ -9,7 +9,7 @@ import torch
 
 from rnnlab.models.gated import count_parameters
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort import Member
+from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.sizing import cohort_size, threads_per_worker
 from rnnlab.training.workbench import Workbench
@@ -52,13 +52,14 @@ def _group_seconds(bench: Workbench, group: list[RunConfig], vocabulary_size: in
     # Members from all over the group, so that gates are as mixed as they will be.
     chosen = [group[i * len(group) // size] for i in range(size)]
     cohort = bench.cohort([Member(config, fresh_state(config, vocabulary_size)) for config in chosen])
-    cohort.run_block(1, threads_per_worker(1))
+    threads = threads_per_worker(1)
+    seconds, steps = _timed_block(cohort, 1, threads)
+    if not cohort.any_finished:  # the first step also allocates: measure the ones after it, where there are any
+        seconds, steps = _timed_block(cohort, 50, threads)
+    return seconds / steps / size * sum(config.target_steps for config in group)
+
+
+def _timed_block(cohort: Cohort, max_steps: int, threads: int) -> tuple[float, int]:
     begun = time.perf_counter()
-    deadline = begun + _MEASURED_SECONDS
-    steps = (
-        cohort.run_block(50, threads_per_worker(1), lambda: time.perf_counter() > deadline)
-        if not (cohort.any_finished)
-        else 1
-    )
-    seconds_per_model_step = (time.perf_counter() - begun) / steps / size
-    return seconds_per_model_step * sum(config.target_steps for config in group)
+    steps = cohort.run_block(max_steps, threads, lambda: time.perf_counter() > begun + _MEASURED_SECONDS)
+    return time.perf_counter() - begun, steps

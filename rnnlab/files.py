@@ -1,14 +1,14 @@
 """Where every file lies, and how files are written so that a kill at any instant leaves a whole one.
 
-    results/
-        rnnlab.db                                 the job table (SQLite)
-        workers/<worker id>.lock                  held by a live worker for life
-        <experiment>/
-            <round>/<config hash, 16 digits>/     one run folder per job
-                checkpoint-e000001-s000000999.rnn     e = epoch of the claim that wrote it, s = optimiser steps
-                log.txt
-            <round>.csv, report.md, best.toml     tables made by `rnnlab analyze`
-    plots/<experiment>/<round>-*.png              pictures made by `rnnlab analyze`
+results/
+    rnnlab.db                                 the job table (SQLite)
+    workers/<worker id>.lock                  held by a live worker for life
+    <experiment>/
+        <round>/<config hash, 16 digits>/     one run folder per job
+            checkpoint-e000001-s000000999.rnn     e = epoch of the claim that wrote it, s = optimiser steps
+            log.txt
+        <round>.csv, report.md, best.toml     tables made by `rnnlab analyze`
+plots/<experiment>/<round>-*.png              pictures made by `rnnlab analyze`
 """
 
 import hashlib

@@ -1,11 +1,13 @@
 """From experiment files to jobs in the table, and from finished rounds to the next ones."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rnnlab.data.corpus import resolve
+from rnnlab.data.registry import PUBLIC
 from rnnlab.errors import SpecError, UsageError
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
@@ -35,11 +37,15 @@ class Plan:
         return enumerate_configs(self.experiment, self.corpus)
 
 
-def make_plan(experiment: Experiment, corpus: str | None) -> Plan:
+def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file.
 
+    Without `need_text`, a public corpus is taken by its registered hash, be it on this machine or not.
     Raises CorpusError if there is no such corpus or if it has other contents than the experiment names.
     """
+    public = PUBLIC.get(corpus or experiment.corpus.name)
+    if public is not None and not need_text:
+        return Plan(experiment, CorpusSettings(name=public.name, sha256=public.sha256))
     if corpus is None:
         found = resolve(experiment.corpus.name, expected_sha256=experiment.corpus.sha256)
     else:
@@ -195,11 +201,11 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[Finis
     runs = []
     for job in jobs:
         if job.config_hash in wanted and job.result is not None:
-            value = job.result.get(by)
             if by not in job.result:
                 raise UsageError(f"job {job.id} has no result {by!r}: it has {', '.join(job.result)}")
+            value = job.result[by]
             diverged = value is None or job.result.get("diverged_at_step") is not None
-            runs.append(FinishedRun(config_of(job), float("nan") if diverged else float(value)))
+            runs.append(FinishedRun(config_of(job), math.nan if diverged else float(value)))
     return runs
 
 

@@ -20,7 +20,7 @@ import torch
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
 from rnnlab.queue.heartbeat import Heartbeat
-from rnnlab.queue.job import Curve, Job, Status
+from rnnlab.queue.job import Curve, Job
 from rnnlab.queue.liveness import WorkerLock, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig, parse_run_config
@@ -153,8 +153,7 @@ class Worker:
         if self.options.watch:
             return False
         # While others train, stay: should one of them die, its jobs go on here.
-        open_statuses = (Status.PENDING, Status.RUNNING)
-        return not any(status in open_statuses for _, _, status in self.store.counts(self.options.experiment))
+        return self.store.open_count(self.options.experiment) == 0
 
     def _max_jobs_left(self) -> int | None:
         if self.options.max_jobs is None:

@@ -86,6 +86,7 @@ class AnalysisSettings(Settings):
     metric: str = "min_loss"  # nats per symbol, lower is better
     threshold: float | None = None  # runs below it get a picture of their own
     threshold_meaning: str = ""  # what being below says about a run
+    focus: dict[str, Scalar] = Field(default_factory=dict)  # effects are also shown for the runs with these settings
 
 
 class Experiment(Settings):
@@ -126,6 +127,7 @@ class Experiment(Settings):
             named += [(f"{where}: keep.{name}", name) for name in next_round.keep]
             for variant in next_round.vary:
                 named += [(f"{where}: vary.{name}", name) for name in (*variant.set, *variant.when)]
+        named += [(f"analysis.focus.{name}", name) for name in self.analysis.focus]
         named += [(f"scale.{scale}.{name}", name) for scale, table in self.scale.items() for name in table]
         for where, name in named:
             if name not in known:
@@ -212,6 +214,11 @@ def parse_experiment(document: dict[str, Any], source: str) -> Experiment:
         return Experiment.model_validate(document)
     except ValidationError as error:
         raise SpecError(f"{source}: {first_complaint(error)}") from error
+
+
+def renamed(experiment: Experiment, name: str) -> Experiment:
+    """The same experiment under another name. Raises SpecError for a name that is not allowed."""
+    return parse_experiment({**experiment.model_dump(), "name": name}, f"the name {name!r}")
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -1,0 +1,6 @@
+"""`python -m rnnlab` is the command `rnnlab`."""
+
+from rnnlab.cli.main import main
+
+if __name__ == "__main__":
+    main()

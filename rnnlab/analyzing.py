@@ -1,0 +1,43 @@
+"""From the job table to tables, pictures and the report; and on to the next round."""
+
+from dataclasses import dataclass
+
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.report import RoundReport, write_round
+from rnnlab.analysis.results import results_frame
+from rnnlab.files import Workspace
+from rnnlab.planning import Progression, advance, stored_plan
+from rnnlab.queue.store import Store
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found and what follows from it."""
+
+    reports: dict[str, RoundReport]  # by round, in order
+    progression: Progression
+
+
+def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue: bool) -> Analysis:
+    """Write the report of every round that has jobs; with `enqueue`, add the next round when the last is complete.
+
+    Raises UsageError if the experiment is not in the table, or names a metric that its results do not have.
+    """
+    progression = advance(store, name, enqueue=enqueue)
+    return Analysis(write_reports(store, workspace, name), progression)
+
+
+def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:
+    """Tables, pictures and the report of every round with at least one finished job."""
+    experiment = stored_plan(store, name).experiment
+    wanted = experiment.analysis
+    reports = {}
+    for round_name in experiment.round_names:
+        frame = results_frame(store.jobs(name, round_name))
+        if not (frame["status"] == "done").any():
+            continue
+        # A round varies what it varies: a focus on a level that none of its runs has would be an empty table.
+        present = all((frame[key] == value).any() for key, value in wanted.focus.items())
+        question = Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
+        reports[round_name] = write_round(workspace, name, round_name, frame, store.curves(name, round_name), question)
+    return reports

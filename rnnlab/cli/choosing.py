@@ -1,0 +1,33 @@
+"""Which job a command is about: a number, the first digits of a hash, or the best of an experiment."""
+
+from rnnlab.errors import UsageError
+from rnnlab.planning import only_experiment, stored_plan
+from rnnlab.queue.job import Job, Status
+from rnnlab.queue.store import Store
+from rnnlab.status import best_run
+
+
+def chosen_job(store: Store, job: str | None, experiment: str | None) -> Job:
+    """The job that the user means. Raises UsageError, in one line, if there is none or more than one."""
+    if job is None:
+        return best_job(store, experiment)
+    if job.isdecimal() and (found := store.job(int(job))) is not None:
+        return found
+    matching = store.find_jobs(job, experiment)
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise UsageError(f"no job {job!r}: give a number or the first digits of a hash, as the tables show them")
+    raise UsageError(
+        f"{job!r} fits {len(matching)} jobs: {', '.join(str(one.id) for one in matching[:8])}; give a number"
+    )
+
+
+def best_job(store: Store, experiment: str | None) -> Job:
+    """The finished job with the lowest metric, trained or imported. Raises UsageError if no job is done."""
+    name = only_experiment(store, experiment)
+    best = best_run(store.jobs(name, status=Status.DONE), stored_plan(store, name).experiment.analysis.metric)
+    found = store.job(best.job_id) if best is not None else None
+    if found is None:
+        raise UsageError(f"experiment {name} has no finished job yet: `rnnlab worker` trains them")
+    return found

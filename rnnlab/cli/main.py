@@ -1,0 +1,76 @@
+"""The `rnnlab` command: its sub-commands, and how errors end."""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+import rnnlab
+from rnnlab.cli.analysing import analyze, best, import_results
+from rnnlab.cli.data import data_app
+from rnnlab.cli.initialising import init
+from rnnlab.cli.running import demo, run
+from rnnlab.cli.sampling import sample
+from rnnlab.cli.status import status
+from rnnlab.cli.working import retry, worker
+from rnnlab.errors import RnnlabError
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Sweep small recurrent networks: hundreds at once, nothing lost, answers instead of logs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("init")(init)
+app.command("worker")(worker)
+app.command("analyze")(analyze)
+app.command("run")(run)
+app.command("demo")(demo)
+app.command("status")(status)
+app.command("best")(best)
+app.command("sample")(sample)
+app.command("retry")(retry)
+app.command("import")(import_results)
+app.add_typer(data_app, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(rnnlab.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C outside a worker, which handles it itself."""
+
+
+def _interrupt(_signum: int, _frame: object) -> None:
+    raise _Interrupted
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except RnnlabError as error:
+        print(f"rnnlab: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except _Interrupted:
+        print("rnnlab: interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: that is no failure, but Python would complain at its end.
+        sys.stderr.close()
+        sys.exit(0)

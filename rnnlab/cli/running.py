@@ -1,0 +1,131 @@
+"""`rnnlab run` and `rnnlab demo`: every round of an experiment in one go."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnlab.cli.analysing import next_step, shown
+from rnnlab.cli.options import (
+    DEFAULT_PLOTS,
+    DEFAULT_RESULTS,
+    CorpusOption,
+    DatabaseOption,
+    DeviceOption,
+    PlotsOption,
+    ResultsOption,
+    ScaleOption,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
+from rnnlab.cli.pool import WorkerPool, two_stage_stop
+from rnnlab.cli.working import WorkerChoices
+
+if TYPE_CHECKING:
+    from rnnlab.files import Workspace
+    from rnnlab.queue.store import Store
+
+_INTERRUPTED = 130
+_POLL_SECONDS = 0.2
+_LINE_SECONDS = 10.0
+
+
+def run(
+    experiment: Annotated[
+        str, typer.Argument(help="A built-in experiment, or the path of an experiment file (.toml).")
+    ],
+    corpus: CorpusOption = None,
+    scale: ScaleOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    device: DeviceOption = "auto",
+    cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
+    from rnnlab.files import ensure_writable_dir
+    from rnnlab.planning import initialise, make_plan
+    from rnnlab.spec.library import find_experiment
+    from rnnlab.training.sizing import find_device
+
+    plan = make_plan(find_experiment(experiment, scale), corpus)
+    find_device(device)  # a wrong name is the user's to hear of, not the workers'
+    name = plan.experiment.name
+    workspace = workspace_of(results, plots)
+    with open_store(db, workspace, create=True) as store:
+        ensure_writable_dir(workspace.plot_dir(name), "plots folder")
+        outcome = initialise(store, plan)
+        _say(f"{name}: {outcome.total} jobs in round explore, {outcome.added} of them new")
+        choices = WorkerChoices(name, device, cohort, None, True, 60.0, True, db, results)
+        code = _all_rounds(store, workspace, name, processes, choices)
+    raise typer.Exit(code)
+
+
+def demo(
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """A whole architecture search in about a minute: offline, on two cores, all three rounds, with pictures."""
+    run("demo", processes=2, device="cpu", db=db, results=results, plots=plots)
+
+
+def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
+    from rnnlab.planning import advance
+
+    flags = repeat_flags(choices.db, choices.results)
+    pool = WorkerPool(processes, choices.flags(), _say)
+    try:
+        with two_stage_stop(pool.forward, pool.forward) as stopped:
+            while True:
+                _wait_for_round(store, name, pool, stopped.is_set)
+                if stopped.is_set():
+                    pool.wait()
+                    _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
+                    return _INTERRUPTED
+                if pool.all_ended:
+                    _say("all workers have ended before their work was done: see the lines above")
+                    return 1
+                progression = advance(store, name, enqueue=True)
+                _say(next_step(progression, flags))
+                if not progression.n_added:
+                    break
+    finally:
+        pool.stop()
+    return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
+
+
+def _wait_for_round(store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool]) -> None:
+    """Until no job is pending or running; a line now and then."""
+    from rnnlab.status import experiment_status, summary_line
+
+    spoken_at = time.monotonic()
+    while not stopped() and not pool.all_ended and store.open_count(name):
+        time.sleep(_POLL_SECONDS)
+        if time.monotonic() - spoken_at > _LINE_SECONDS:
+            spoken_at = time.monotonic()
+            _say(summary_line(experiment_status(store, name)))
+
+
+def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:
+    """Pictures and report; the last lines are where they lie and what they say."""
+    from rnnlab.analyzing import write_reports
+
+    _say("drawing the pictures")
+    reports = write_reports(store, workspace, name)
+    for report in reports.values():
+        for path in report.pictures:
+            print(shown(path))
+    for round_name, report in reports.items():
+        print(f"{round_name}: {report.sentence}")
+    if reports:
+        print(f"report: {shown(next(iter(reports.values())).report)}")
+    return code
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,65 @@
+"""What a worker shows: one line that changes on a terminal, plain lines every ten seconds off one."""
+
+import sys
+import time
+from typing import Any
+
+from rnnlab.queue.job import Job
+
+_LINE_SECONDS = 10.0
+_TERMINAL_SECONDS = 0.25
+
+
+class ConsoleView:
+    """Messages and progress of one worker on stderr; stdout is left to data."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._terminal = sys.stderr.isatty()
+        self._shown_at = time.monotonic()
+        self._started = time.monotonic()
+        self._model_steps = 0
+        self._finished = 0
+        self._line_open = False
+
+    def message(self, text: str) -> None:
+        """A line for the user; shown even when quiet, because something unusual happened."""
+        self._clear()
+        print(text, file=sys.stderr, flush=True)
+
+    def block_done(self, training: int, steps: int, seconds: float) -> None:
+        """Count the work and show a line now and then."""
+        self._model_steps += training * steps
+        now = time.monotonic()
+        if self._quiet or now - self._shown_at < (_TERMINAL_SECONDS if self._terminal else _LINE_SECONDS):
+            return
+        self._shown_at = now
+        rate = training * steps / seconds if seconds > 0 else 0.0
+        text = f"training {training} jobs, {rate:,.0f} model-steps/s, {self._finished} finished here"
+        if self._terminal:
+            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            self._line_open = True
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def job_done(self, job: Job, result: dict[str, Any]) -> None:
+        """Count it; one line a job would drown the rest."""
+        self._finished += 1
+        if result.get("diverged_at_step") is not None:
+            self.message(f"job {job.id} diverged at step {result['diverged_at_step']:,}: a finding, not a failure")
+
+    def close(self) -> None:
+        """The last line."""
+        self._clear()
+        if not self._quiet:
+            seconds = time.monotonic() - self._started
+            print(
+                f"{self._finished} jobs finished here, {self._model_steps:,} model-steps in {seconds:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _clear(self) -> None:
+        if self._line_open:
+            print("\r\x1b[2K", end="", file=sys.stderr)
+            self._line_open = False

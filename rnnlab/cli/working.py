@@ -1,0 +1,130 @@
+"""`rnnlab worker` and `rnnlab retry`."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    DeviceOption,
+    ResultsOption,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
+from rnnlab.cli.pool import WorkerPool, two_stage_stop
+
+_INTERRUPTED = 130
+
+
+def worker(
+    experiment: Annotated[str | None, typer.Argument(help="Work on this experiment only.")] = None,
+    device: DeviceOption = "auto",
+    cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="End after this many jobs.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and wait for new jobs when all are done.")] = False,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints of a job.")] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only what is unusual.")] = False,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Claim jobs and train them until none is left. Any number of workers may run at once.
+
+    Ctrl-C checkpoints and releases the jobs; a second one aborts at once. Either way nothing is lost.
+    """
+    choices = WorkerChoices(experiment, device, cohort, max_jobs, watch, checkpoint_seconds, quiet, db, results)
+    raise typer.Exit(_run_pool(processes, choices) if processes > 1 else _run_worker(choices))
+
+
+def retry(
+    experiment: Annotated[str | None, typer.Argument(help="Only jobs of this experiment.")] = None,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Let failed jobs be claimed again; they go on from their last checkpoint."""
+    from rnnlab.planning import only_experiment
+
+    with open_store(db, workspace_of(results)) as store:
+        if experiment is not None:
+            only_experiment(store, experiment)
+        print(f"{store.retry_failed(experiment)} failed jobs are pending again")
+
+
+@dataclass(frozen=True)
+class WorkerChoices:
+    """What the user chose for one worker process."""
+
+    experiment: str | None
+    device: str
+    cohort: int | None
+    max_jobs: int | None
+    watch: bool
+    checkpoint_seconds: float
+    quiet: bool
+    db: str | None
+    results: Path
+
+    def flags(self) -> list[str]:
+        """The same choices as the command line of a worker process."""
+        flags = [self.experiment] if self.experiment else []
+        flags += ["--device", self.device, "--checkpoint-seconds", str(self.checkpoint_seconds)]
+        flags += ["--results", str(self.results)]
+        flags += ["--cohort", str(self.cohort)] if self.cohort else []
+        flags += ["--max-jobs", str(self.max_jobs)] if self.max_jobs else []
+        flags += ["--db", self.db] if self.db else []
+        flags += ["--watch"] if self.watch else []
+        flags += ["--quiet"] if self.quiet else []
+        return flags
+
+
+def _run_worker(choices: WorkerChoices) -> int:
+    from rnnlab.cli.view import ConsoleView
+    from rnnlab.planning import only_experiment
+    from rnnlab.training.sizing import find_device
+    from rnnlab.worker import Worker, WorkerOptions
+
+    options = WorkerOptions(
+        find_device(choices.device),
+        choices.experiment,
+        choices.cohort,
+        choices.max_jobs,
+        choices.watch,
+        choices.checkpoint_seconds,
+    )
+    workspace = workspace_of(choices.results)
+    view = ConsoleView(quiet=choices.quiet)
+    with open_store(choices.db, workspace) as store:
+        if choices.experiment is not None:
+            only_experiment(store, choices.experiment)
+        one = Worker(store, workspace, options, view)
+
+        def stop(_signum: int) -> None:
+            one.stop_requested.set()
+            view.message("stopping: finishing the block, then writing checkpoints (once more to abort at once)")
+
+        # Aborting must not run any cleanup: the kernel frees the worker's lock, and the others take its jobs.
+        with two_stage_stop(stop, lambda signum: os._exit(_INTERRUPTED)) as stopped:
+            try:
+                one.run()
+            finally:
+                view.close()
+    if stopped.is_set():
+        named = f" {choices.experiment}" if choices.experiment else ""
+        print(f"to go on: rnnlab worker{named}{repeat_flags(choices.db, choices.results)}", file=sys.stderr)
+        return _INTERRUPTED
+    return 1 if one.failed else 0
+
+
+def _run_pool(processes: int, choices: WorkerChoices) -> int:
+    pool = WorkerPool(processes, choices.flags(), lambda line: print(line, file=sys.stderr, flush=True))
+    with two_stage_stop(pool.forward, pool.forward) as stopped:
+        while not pool.all_ended:
+            time.sleep(0.1)
+    return _INTERRUPTED if stopped.is_set() else max(1 if code < 0 else code for code in pool.poll())

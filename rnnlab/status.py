@@ -1,0 +1,151 @@
+"""How far an experiment is: counts, speed, time left, best so far, who works on it. Looking changes nothing."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rnnlab.planning import stored_plan
+from rnnlab.queue.heartbeat import dead_workers
+from rnnlab.queue.job import Job, Status
+from rnnlab.queue.liveness import this_host
+from rnnlab.queue.reading import Progress
+from rnnlab.queue.store import Store
+
+
+@dataclass(frozen=True)
+class RoundStatus:
+    """One round of an experiment."""
+
+    name: str
+    pending: int
+    running: int
+    done: int
+    failed: int
+    percent: float  # share of the optimiser steps that are done, partly trained jobs included
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """The finished job with the lowest metric."""
+
+    job_id: int
+    round: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ExperimentStatus:
+    """One experiment."""
+
+    experiment: str
+    rounds: list[RoundStatus]
+    workers_alive: int
+    workers_dead: int  # found dead but not yet rescued: the next live worker takes their jobs
+    steps_per_second: float | None  # model-steps a second of one worker; None before the first commit
+    seconds_left: float | None  # with the workers there are now (one, if there are none); None before the first commit
+    best: BestRun | None
+
+    @property
+    def open_jobs(self) -> int:
+        """Jobs that are not ended."""
+        return sum(r.pending + r.running for r in self.rounds)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`: plain values under the names of the fields."""
+        return asdict(self)
+
+
+def experiment_status(store: Store, name: str) -> ExperimentStatus:
+    """The status of one experiment of the table. Raises UsageError if there is none of that name."""
+    plan = stored_plan(store, name)
+    progress = store.progress(name)
+    alive = store.workers(alive_only=True)
+    dead = len(dead_workers(alive, this_host(), store.clock()))
+    live = len(alive) - dead
+    work_seconds = _work_left(progress)
+    return ExperimentStatus(
+        experiment=name,
+        rounds=_rounds(progress, plan.experiment.round_names),
+        workers_alive=live,
+        workers_dead=dead,
+        steps_per_second=_speed(progress),
+        seconds_left=None if work_seconds is None else work_seconds / max(1, live),
+        best=best_run(store.jobs(name, status=Status.DONE), plan.experiment.analysis.metric),
+    )
+
+
+def best_run(jobs: Sequence[Job], metric: str) -> BestRun | None:
+    """The finished job with the lowest metric; diverged ones do not count."""
+    best = None
+    for job in jobs:
+        value = (job.result or {}).get(metric)
+        diverged = (job.result or {}).get("diverged_at_step") is not None
+        if value is None or diverged or not math.isfinite(value):
+            continue
+        if best is None or value < best.value:
+            best = BestRun(job.id, job.round, metric, float(value))
+    return best
+
+
+def summary_line(status: ExperimentStatus) -> str:
+    """The current round in one line."""
+    current = next((r for r in reversed(status.rounds) if r.pending + r.running), status.rounds[-1])
+    jobs = current.pending + current.running + current.done + current.failed
+    best = "" if status.best is None else f", best {status.best.metric} {status.best.value:.4f}"
+    left = format_seconds(status.seconds_left)
+    return f"{current.name}: {current.done} of {jobs} jobs done, {current.running} running, time left {left}{best}"
+
+
+def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundStatus]:
+    rounds = []
+    for name in order:
+        rows = [row for row in progress if row.round == name]
+        if rows:
+            jobs = {status: sum(row.jobs for row in rows if row.status == status) for status in Status}
+            target = sum(row.target_steps for row in rows)
+            rounds.append(
+                RoundStatus(
+                    name=name,
+                    pending=jobs[Status.PENDING],
+                    running=jobs[Status.RUNNING],
+                    done=jobs[Status.DONE],
+                    failed=jobs[Status.FAILED],
+                    percent=100 * sum(row.step for row in rows) / target,
+                )
+            )
+    return rounds
+
+
+def _speed(progress: Sequence[Progress]) -> float | None:
+    seconds = sum(row.seconds for row in progress)
+    return sum(row.step for row in progress) / seconds if seconds > 0 else None
+
+
+def _work_left(progress: Sequence[Progress]) -> float | None:
+    """Seconds of one worker: each group at its own measured speed, groups without a measurement at the mean speed."""
+    mean = _speed(progress)
+    if mean is None:
+        return None
+    steps: dict[str, float] = defaultdict(float)
+    seconds: dict[str, float] = defaultdict(float)
+    left: dict[str, float] = defaultdict(float)
+    for row in progress:
+        steps[row.group_key] += row.step
+        seconds[row.group_key] += row.seconds
+        if row.status in (Status.PENDING, Status.RUNNING):
+            left[row.group_key] += row.target_steps - row.step
+    return sum(
+        steps_left / (steps[group] / seconds[group] if seconds[group] > 0 and steps[group] > 0 else mean)
+        for group, steps_left in left.items()
+    )
+
+
+def format_seconds(seconds: float | None) -> str:
+    """1:02:03, or 'unknown'."""
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
