@@ -1,0 +1,1 @@
+"""From finished jobs to answers: tables, paired effects, sentences, pictures, a report. Reads jobs; knows no torch."""

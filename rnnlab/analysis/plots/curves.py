@@ -1,0 +1,122 @@
+"""All training curves of a round in one picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
+from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
+from rnnlab.analysis.ranking import best_run
+from rnnlab.analysis.results import factors
+from rnnlab.analysis.sentences import named_run
+
+_INCHES = (style.WIDTH, 4.8)
+_LEAST_RATIO = 20  # of the last to the first step, for a logarithmic axis
+
+
+def curves_figure(
+    frame: pd.DataFrame,
+    lines: Sequence[Line],
+    metric: str,
+    label: str,
+    headline: str,
+    threshold: float | None = None,
+) -> Figure:
+    """Every curve as a thin line, coloured by the setting that explains most; the best run, the median and the band.
+
+    lines: at least one, from `lines_of`. label: of the y axis, with its unit. threshold: on the same axis as the
+    curves. Curves that rise far above the others leave the picture under an arrow.
+    """
+    with style.context():
+        limits = style.limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
+        leaving = [line for line in lines if line.values.max() > limits.high or line.broke_off]
+        figure = style.new_figure(*_INCHES, headline, _note(frame, lines, leaving, limits))
+        ax = figure.add_subplot()
+        ax.set_ylim(limits.low - 0.16 * limits.span, limits.high + 0.08 * limits.span)
+        _set_steps(ax, lines)
+        shown = frame[frame["id"].isin([line.job_id for line in lines])]
+        colours = colouring(shown, metric)
+        _draw_lines(ax, lines, colours)
+        handles: list[Artist] = [Line2D([], [], color=colour, label=text) for text, colour in colours.groups]
+        handles += _draw_band(ax, lines)
+        handles += _draw_best(ax, frame, lines, metric)
+        handles += draw_threshold(ax, frame, metric, threshold)
+        _mark_leaving(ax, leaving, limits)
+        ax.set_ylabel(label)
+        finish(ax, handles, colours.title)
+        return figure
+
+
+def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
+    first = min(line.steps[0] for line in lines)
+    last = max(line.steps[-1] for line in lines)
+    if first > 0 and last / first >= _LEAST_RATIO and falls_early(lines):
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlim(first / 1.05, last * 1.05)
+        ax.set_xlabel("optimiser steps (logarithmic)")
+    else:
+        ax.set_xlim(min(first, 0), last * 1.02)
+        ax.set_xlabel("optimiser steps")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+
+
+def _draw_lines(ax: Axes, lines: Sequence[Line], colours: Colouring) -> None:
+    strength = float(np.clip(6 / len(lines) ** 0.55, 0.1, 0.9))
+    points = [np.column_stack([line.steps, line.values]) for line in lines]
+    shades = [colours.of_run[line.job_id] for line in lines]
+    ax.add_collection(LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves"))
+
+
+def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
+    band = band_of(lines)
+    if not len(band.steps):
+        return []
+    for edge in (band.low, band.high):
+        ax.plot(band.steps, edge, color=style.INK, linewidth=0.9, linestyle=(0, (1, 1.2)), zorder=5)
+    ax.plot(band.steps, band.median, color=style.INK, linewidth=1.6, zorder=5)
+    return [
+        Line2D([], [], color=style.INK, linewidth=1.6, label="median of the runs"),
+        Line2D([], [], color=style.INK, linewidth=0.9, linestyle=(0, (1, 1.2)), label="10 % and 90 % of the runs"),
+    ]
+
+
+def _draw_best(ax: Axes, frame: pd.DataFrame, lines: Sequence[Line], metric: str) -> list[Artist]:
+    """The best run that has a curve, thick, with its lowest point marked and named."""
+    best = best_run(frame[frame["id"].isin([line.job_id for line in lines])], metric)
+    if best is None:
+        return []
+    line = next(line for line in lines if line.job_id == best["id"])
+    colour = style.best_colour()
+    ax.plot(line.steps, line.values, color=colour, linewidth=1.8, zorder=7)
+    lowest = int(line.values.argmin())
+    ax.scatter(line.steps[lowest], line.values[lowest], s=90, marker="*", color=colour, edgecolor=style.INK, zorder=8)
+    write_in(ax, f"★ best: {named_run(best, metric, factors(frame))}")
+    return [Line2D([], [], color=colour, linewidth=1.8, label="best run")]
+
+
+def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: style.Limits) -> None:
+    """An arrow at the upper edge where a curve leaves the picture for the first time, or breaks off."""
+    steps = []
+    for line in leaving:
+        above = np.flatnonzero(line.values > limits.high)
+        steps.append(line.steps[above[0] if len(above) else -1])
+    height = limits.high + 0.05 * limits.span
+    ax.scatter(steps, [height] * len(steps), marker="^", s=22, color=style.INK, linewidth=0, zorder=8, gid="leaving")
+
+
+def _note(frame: pd.DataFrame, lines: Sequence[Line], leaving: Sequence[Line], limits: style.Limits) -> str:
+    parts = [f"{len(lines)} of {len(frame)} runs have a curve." if len(lines) < len(frame) else ""]
+    if leaving:
+        highest = max(line.values.max() for line in leaving)
+        verb = "curve leaves" if len(leaving) == 1 else "curves leave"
+        parts.append(f"▲ {len(leaving)} {verb} the picture above {limits.high:.3g} (up to {highest:.3g}) or diverge.")
+    return " ".join(filter(None, parts))

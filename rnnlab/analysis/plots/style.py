@@ -1,0 +1,126 @@
+"""What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG bytes."""
+
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 200
+POINTS_PER_INCH = 72
+INK = "0.15"  # text and means
+FAINT = "0.45"  # notes, threshold
+
+WIDTH = 7.5  # inches: the text of a printed page
+TITLE_POINTS = 10.5
+NOTE_POINTS = 8.0
+LABEL_POINTS = 9.0
+TICK_POINTS = 8.0
+
+_BEST_PLACE = 4  # in the palette
+
+
+def context() -> AbstractContextManager[None]:
+    """Inside, matplotlib draws with the fonts and lines of every picture."""
+    sizes = {
+        "font.size": LABEL_POINTS,
+        "axes.labelsize": LABEL_POINTS,
+        "axes.titlesize": LABEL_POINTS,
+        "xtick.labelsize": TICK_POINTS,
+        "ytick.labelsize": TICK_POINTS,
+        "legend.fontsize": NOTE_POINTS,
+        "legend.title_fontsize": NOTE_POINTS,
+    }
+    thin = {"axes.linewidth": 0.8, "xtick.major.width": 0.8, "ytick.major.width": 0.8, "grid.linewidth": 0.6}
+    parameters: Any = {**sns.axes_style("ticks"), **sizes, **thin}
+    return matplotlib.rc_context(parameters)
+
+
+@cache
+def _palette() -> list[Any]:
+    return list(sns.color_palette("colorblind"))
+
+
+def colours(n: int) -> list[Any]:
+    """n colours that the colour-blind can tell apart (up to nine; beyond that a scale from dark to light)."""
+    free = [colour for place, colour in enumerate(_palette()) if place != _BEST_PLACE]
+    return free[:n] if n <= len(free) else list(sns.color_palette("viridis", n))
+
+
+def best_colour() -> Any:
+    """The colour of the best run, which `colours` never gives to others."""
+    return _palette()[_BEST_PLACE]
+
+
+def new_figure(width: float, height: float, title: str, note: str) -> Figure:
+    """A figure of width x height inches with its finding on top and the fine print below, both wrapped to fit."""
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_wrap(title, width, TITLE_POINTS, 0.60), x=0.01, ha="left", fontsize=TITLE_POINTS, weight="bold")
+    if note:
+        set_note(figure, note)
+    return figure
+
+
+def set_note(figure: Figure, note: str) -> None:
+    """Write, or overwrite, the fine print below a figure."""
+    text = _wrap(note, figure.get_figwidth(), NOTE_POINTS, 0.53)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=NOTE_POINTS, color=FAINT)
+
+
+def words_figure(title: str, text: str) -> Figure:
+    """A picture that says in words why there is nothing to draw."""
+    lines = f"{_wrap(title, WIDTH, TITLE_POINTS, 0.60)}\n{_wrap(text, WIDTH, NOTE_POINTS, 0.53)}".count("\n") + 1
+    with context():
+        return new_figure(WIDTH, 0.3 + 0.18 * lines, title, text)
+
+
+def _wrap(text: str, width: float, points: float, letter: float) -> str:
+    letters = int(width * 0.98 * POINTS_PER_INCH / (points * letter))
+    # A number stays with the word before it: textwrap does not break at a no-break space.
+    return "\n".join(textwrap.wrap(re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text), letters))
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The values an axis shows. Those above `high` are counted at its upper edge instead of flattening the rest."""
+
+    low: float
+    high: float  # the largest value shown
+
+    @property
+    def span(self) -> float:
+        """Length of the axis, never zero."""
+        return max(self.high - self.low, 1e-3 * max(abs(self.high), 1e-9))
+
+
+def limits(values: Sequence[float] | Any, low: float | None = None) -> Limits:
+    """The range of the values, cut where a few large ones would squeeze the rest into less than half of the axis.
+
+    Large means more than three interquartile ranges above the upper quartile. Values that are not finite are left out;
+    without any value the range is 0..1. `low` is the lower end of the axis where that is not the lowest value.
+    """
+    array = np.asarray(values, dtype=float)
+    array = array[np.isfinite(array)]
+    if not len(array):
+        return Limits(0.0, 1.0)
+    lower, upper = np.quantile(array, [0.25, 0.75])
+    bottom, high = float(array.min()) if low is None else low, float(array.max())
+    inside = float(array[array <= upper + 3 * (upper - lower)].max())
+    return Limits(bottom, inside if high - bottom > 2 * (inside - bottom) else high)

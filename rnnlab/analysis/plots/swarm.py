@@ -1,0 +1,211 @@
+"""One panel for each setting that varies: its values across, the metric of every run above them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.panels import Panel, Panels
+from rnnlab.analysis.plots.placement import place_swarms
+
+_COLUMNS = 3
+_PANEL_INCHES = (style.WIDTH / _COLUMNS, 2.3)
+_LEAST_INCHES = 3.0  # of all rows together: room for the label of the y axis
+_HALF_WIDTH = 0.46  # room of a swarm, of the distance between two levels
+_SIZES = [*(6.0 * 0.92**k for k in range(16)), 1.3]  # diameters in points
+_CROWDED_ALPHA = 0.6
+_THRESHOLD_REACH = 0.3  # of the axis: a threshold farther away is not shown
+_LABEL_GAP = 12  # dots between the labels of two levels
+
+
+def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | None = None) -> Figure:
+    """Every run as a point in every panel; the mean of each level as a bar, its number under the level.
+
+    label: of the y axis, with its unit. Points never leave their level: one size for the whole picture follows from
+    the fullest level, and where even the smallest does not fit, points are spread by density and the note says so.
+    Runs that diverged or lie far above the rest are counted at the upper edge.
+    """
+    with style.context():
+        spans = [_span(len(panel.levels)) for panel in panels.panels]
+        columns = _columns(spans)
+        places = _places(spans, columns)
+        rows = places[-1][0] + 1
+        limits = style.limits(panels.values)
+        if threshold is not None:
+            limits, threshold = _with_threshold(limits, threshold)
+        note = _note(panels, limits, threshold, crowded=True)
+        size = (max(columns, 2) * _PANEL_INCHES[0], max(rows * _PANEL_INCHES[1], _LEAST_INCHES) + 1.0)
+        figure = style.new_figure(*size, headline, note)
+        figure.supylabel(label, fontsize=style.LABEL_POINTS)
+        axes = _empty_axes(figure, panels, places, spans, columns)
+        counted = panels.lost > 0 or bool((panels.values > limits.high).any())
+        _set_heights(axes[0], limits, counted)
+        _lay_out(figure, axes, panels)
+        crowded = _draw_runs(axes, panels, limits)
+        for ax, panel in zip(axes, panels.panels, strict=True):
+            _draw_means(ax, panel, limits)
+            if counted:
+                _count_lost(ax, panel, panels.values > limits.high)
+            if threshold is not None:
+                ax.axhline(threshold, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        style.set_note(figure, _note(panels, limits, threshold, crowded))
+        return figure
+
+
+def _span(n_levels: int) -> int:
+    """Columns that a panel takes: a level needs room for its points and its number."""
+    return 1 if n_levels <= 4 else 2 if n_levels <= 9 else _COLUMNS
+
+
+def _columns(spans: Sequence[int]) -> int:
+    """Columns of the picture: three, or fewer where that leaves no gap."""
+    if sum(spans) < _COLUMNS:
+        return sum(spans)
+    return 2 if sum(spans) == 4 and max(spans) <= 2 else _COLUMNS
+
+
+def _places(spans: Sequence[int], columns: int) -> list[tuple[int, int]]:
+    """(row, first column) of each panel, filled row by row."""
+    places, row, column = [], 0, 0
+    for span in spans:
+        if column + span > columns:
+            row, column = row + 1, 0
+        places.append((row, column))
+        column += span
+    return places
+
+
+def _empty_axes(
+    figure: Figure, panels: Panels, places: Sequence[tuple[int, int]], spans: Sequence[int], columns: int
+) -> list[Axes]:
+    grid = figure.add_gridspec(places[-1][0] + 1, columns)
+    axes: list[Axes] = []
+    for panel, (row, column), span in zip(panels.panels, places, spans, strict=True):
+        ax = figure.add_subplot(grid[row, column : column + span], sharey=axes[0] if axes else None)
+        ax.set_title(panel.title, weight="bold", fontsize=style.LABEL_POINTS)
+        ax.tick_params(labelleft=column == 0)
+        ax.grid(axis="y", color="0.92")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+        axes.append(ax)
+    return axes
+
+
+def _with_threshold(limits: style.Limits, threshold: float) -> tuple[style.Limits, float | None]:
+    """The limits, made wider for a threshold near by; a threshold far off is not shown."""
+    margin = _THRESHOLD_REACH * limits.span
+    if limits.low - margin <= threshold <= limits.high + margin:
+        return style.Limits(min(limits.low, threshold), max(limits.high, threshold)), threshold
+    return limits, None
+
+
+def _set_heights(ax: Axes, limits: style.Limits, counted: bool) -> None:
+    ax.set_ylim(limits.low - 0.07 * limits.span, limits.high + (0.14 if counted else 0.05) * limits.span)
+
+
+def _label_levels(
+    ax: Axes, panel: Panel, selected: bool, mean_word: str = "", separator: str = "\n", rotation: float = 0.0
+) -> None:
+    labels = []
+    for level in panel.levels:
+        shown = len(level.runs)
+        count = f"{shown} of {level.total}" if selected else f"n {shown}"
+        mean = f"{mean_word}{level.mean:.3f}" if shown else "–"
+        labels.append(separator.join(filter(None, [level.label, count, mean])))
+    ax.set_xlim(-0.5, len(labels) - 0.5)
+    ax.set_xticks(range(len(labels)), labels, rotation=rotation)
+    ax.tick_params(axis="x", length=0)
+
+
+def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
+    """Label the levels, shorter or turned where labels would overlap, and settle where the axes lie for good."""
+    for ax, panel in zip(axes, panels.panels, strict=True):
+        _label_levels(ax, panel, panels.selected, "mean ")
+    figure.draw_without_rendering()
+    for ax, panel in zip(axes, panels.panels, strict=True):
+        if _labels_overlap(ax):
+            _label_levels(ax, panel, panels.selected)
+        if _labels_overlap(ax):
+            _label_levels(ax, panel, panels.selected, separator="  ", rotation=90.0)
+            # The turned labels take their room from a taller figure, not from the panels.
+            tallest = max(label.get_window_extent().height for label in ax.get_xticklabels())
+            figure.set_figheight(figure.get_figheight() + tallest / figure.dpi)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def _labels_overlap(ax: Axes) -> bool:
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    return any(left.x1 + _LABEL_GAP > right.x0 for left, right in pairwise(boxes))
+
+
+def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: style.Limits) -> bool:
+    """Draw the runs that are inside the limits; True if they are crowded, that is, some overlap."""
+    groups, rooms, unit = [], [], []
+    for ax, panel in zip(axes, panels.panels, strict=True):
+        box = ax.get_window_extent()
+        to_points = style.POINTS_PER_INCH / ax.figure.dpi
+        bottom, top = ax.get_ylim()
+        for position, level in enumerate(panel.levels):
+            inside = level.runs[panels.values[level.runs] <= limits.high]
+            width = box.width * to_points / len(panel.levels)
+            heights = (panels.values[inside] - bottom) / (top - bottom) * box.height * to_points
+            groups.append(heights)
+            rooms.append(width * _HALF_WIDTH)
+            unit.append((ax, position, inside, width, len(panel.levels)))
+    offsets, size, apart = place_swarms(groups, rooms, _SIZES)
+    best = int(np.argmin(panels.values)) if len(panels.values) else -1
+    for (ax, position, inside, width, n_levels), offset in zip(unit, offsets, strict=True):
+        colour = style.colours(n_levels)[position]
+        x = position + offset / width
+        alpha = 1.0 if apart else _CROWDED_ALPHA
+        ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2, gid="runs")
+        _draw_best(ax, x[inside == best], panels.values[inside][inside == best], colour)
+    return not apart
+
+
+def _draw_best(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: Any) -> None:
+    ax.scatter(x, y, s=70, marker="*", color=[colour], edgecolor=style.INK, linewidth=0.8, zorder=5, gid="best")
+
+
+def _draw_means(ax: Axes, panel: Panel, limits: style.Limits) -> None:
+    for position, level in enumerate(panel.levels):
+        if len(level.runs) and level.mean <= limits.high:
+            ax.hlines(level.mean, position - 0.36, position + 0.36, color=style.INK, linewidth=1.3, zorder=4)
+
+
+def _count_lost(ax: Axes, panel: Panel, above: NDArray[np.bool_]) -> None:
+    for position, level in enumerate(panel.levels):
+        missing = level.lost + int(above[level.runs].sum())
+        if missing:
+            ax.text(
+                position,
+                0.985,
+                f"▲ {missing}",
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                va="top",
+                fontsize=style.TICK_POINTS,
+                color=style.colours(len(panel.levels))[position],
+                weight="bold",
+            )
+
+
+def _note(panels: Panels, limits: style.Limits, threshold: float | None, crowded: bool) -> str:
+    parts = ["A point is a run, the bar the mean of a level, the star the best run."]
+    parts.append("Under each level: its value, number of runs and mean.")
+    if crowded:
+        parts.append("Too many runs to set all points apart: their spread shows the density.")
+    above = panels.values[panels.values > limits.high]
+    reasons = [f"lie above {limits.high:.3g} (up to {above.max():.3g}; in the means)"] if len(above) else []
+    reasons += ["diverged (not in the means)"] if panels.lost else []
+    if reasons:
+        parts.append(f"▲ counts the runs that {' or '.join(reasons)}.")
+    if threshold is not None:
+        parts.append(f"Dashed: the threshold {threshold:g}.")
+    return " ".join(parts)

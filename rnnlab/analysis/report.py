@@ -1,0 +1,96 @@
+"""A round of finished jobs -> tables, pictures, and its section of the experiment's report.
+
+    results/<experiment>/<round>.csv             every job, best first, all settings and numbers
+    results/<experiment>/<round>-effects.csv     paired effects
+    results/<experiment>/<round>-best.json       run config of the best run, as it was trained
+    results/<experiment>/report.md               one section a round, in the order in which they were first written
+    plots/<experiment>/<round>-curves.png, -factors.png, -factors-below.png
+
+A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from rnnlab.analysis.effects import paired_effects
+from rnnlab.analysis.markdown import where_text
+from rnnlab.analysis.plots.pictures import round_pictures
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.ranking import best_payload, rank
+from rnnlab.analysis.section import key_sentence, section
+from rnnlab.files import Workspace, atomic_write
+from rnnlab.queue.job import Curve
+
+_MARK = "<!-- round: {} -->"
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What was written."""
+
+    sentence: str  # the key finding
+    report: Path
+    tables: list[Path]
+    pictures: list[Path]
+
+
+def write_round(
+    workspace: Workspace,
+    experiment: str,
+    round_name: str,
+    frame: pd.DataFrame,
+    curves: Mapping[int, Curve],
+    question: Question,
+) -> RoundReport:
+    """Write everything about one round. `frame` holds all its jobs (`results_frame`), finished or not.
+
+    curves: by job id; jobs without one may be missing.
+    Raises UsageError for a metric that no result has, or a focus on an unknown setting; nothing is written then.
+    """
+    folder, plot_folder = workspace.experiment_dir(experiment), workspace.plot_dir(experiment)
+    effects = paired_effects(frame, question.metric)
+    focused = paired_effects(frame, question.metric, question.focus)
+    best = best_payload(frame, question.metric)
+    sentence = key_sentence(frame, question)
+
+    tables = {f"{round_name}.csv": _csv(rank(frame, question.metric).drop(columns="payload"))}
+    if best is not None:
+        all_effects = effects.assign(runs="all")
+        if question.focus:
+            all_effects = pd.concat([all_effects, focused.assign(runs=where_text(question.focus))])
+        tables[f"{round_name}-effects.csv"] = _csv(all_effects)
+        tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
+    pictures = {
+        name: (plot_folder / f"{round_name}-{name}.png", png)
+        for name, png in round_pictures(frame, curves, question).items()
+    }
+    links = {name: Path(os.path.relpath(path, folder)).as_posix() for name, (path, _) in pictures.items()}
+    report = folder / "report.md"
+    text = section(round_name, frame, effects, focused, question, links, list(tables))
+
+    for name, data in tables.items():
+        atomic_write(folder / name, data)
+    for path, png in pictures.values():
+        atomic_write(path, png)
+    atomic_write(report, _with_section(report, experiment, round_name, text).encode())
+    return RoundReport(sentence, report, [folder / name for name in tables], [path for path, _ in pictures.values()])
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _with_section(report: Path, experiment: str, round_name: str, text: str) -> str:
+    """The report with this round's section replaced or added at the end; whatever stands before the first is ours."""
+    old = report.read_text(encoding="utf-8") if report.exists() else ""
+    parts = re.split(r"^<!-- round: (.+) -->\n", old, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+    sections[round_name] = text.strip()
+    head = f"# {experiment}\n\nWritten by `rnnlab analyze`; a section is replaced when its round is analysed again."
+    return "\n\n".join([head, *(f"{_MARK.format(name)}\n{part}" for name, part in sections.items())]) + "\n"

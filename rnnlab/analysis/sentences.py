@@ -1,0 +1,146 @@
+"""Findings in words, computed from the data. Each function returns one sentence without a full stop, or ""."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import pandas as pd
+
+from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
+from rnnlab.analysis.ranking import Summary, best_run
+from rnnlab.analysis.replicates import not_separable
+from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
+
+LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
+_MOST_MEANS = 5  # in one sentence
+_MOST_LEVELS = 4
+
+
+def progress(summary: Summary) -> str:
+    """How much of the round this is about: "99 of 432 jobs are finished"."""
+    if summary.finished < summary.jobs:
+        text = f"{summary.finished} of {summary.jobs} jobs are finished"
+    else:
+        text = f"all {summary.jobs} jobs are finished"
+    lost = summary.finished - summary.comparable
+    return text + (f"; {lost} of them diverged and stand last" if lost else "")
+
+
+def best(frame: pd.DataFrame, by: str) -> str:
+    """The best run and its settings: "Best: 1.5928 with forget + state gate, new state, L = 2, S = 256"."""
+    row = best_run(frame, by)
+    return f"Best: {named_run(row, by, factors(frame))}" if row else ""
+
+
+def named_run(row: Mapping[Any, Any], by: str, settings: Sequence[str]) -> str:
+    """A run by its metric and its settings: "1.5928 with forget + state gate, new state, L = 2, S = 256"."""
+    settings_text = describe(row, settings)
+    return f"{row[by]:.4f}" + (f" with {settings_text}" if settings_text else "")
+
+
+def below(summary: Summary, threshold: float | None, meaning: str = "") -> str:
+    """How many runs are below the threshold: "180 of 432 runs are below 1.9 (the memory is in use)"."""
+    if summary.below is None or threshold is None or not summary.comparable:
+        return ""
+    verb = "is" if summary.below == 1 else "are"
+    return f"{summary.below} of {summary.comparable} runs {verb} below {threshold:g}" + (
+        f" ({meaning})" if meaning else ""
+    )
+
+
+def shares_below(frame: pd.DataFrame, by: str, threshold: float) -> dict[str, dict[Any, tuple[int, int]]]:
+    """For each setting that varies and each of its levels: (runs below the threshold, all runs that compare)."""
+    runs = comparable(frame, by)
+    low = runs[by] < threshold
+    return {
+        name: {
+            level: (int((low & at_level(runs[name], level)).sum()), int(at_level(runs[name], level).sum()))
+            for level in levels(runs[name])
+        }
+        for name in factors(runs)
+    }
+
+
+def sharpest_share(frame: pd.DataFrame, by: str, threshold: float) -> str:
+    """The setting whose levels differ most in their share below: "S = 256: 180 of 288, S = 32: 0 of 144".
+
+    Empty where no setting makes a difference of a tenth.
+    """
+    spreads = {}
+    for name, counts in shares_below(frame, by, threshold).items():
+        shares = [low / total for low, total in counts.values()]
+        spreads[name] = max(shares) - min(shares)
+    sharpest = max(spreads, key=lambda name: spreads[name], default=None)
+    if sharpest is None or spreads[sharpest] < LEAST_SPREAD:
+        return ""
+    counts = shares_below(frame, by, threshold)[sharpest]
+    ordered = sorted(counts, key=lambda level: -counts[level][0] / counts[level][1])
+    parts = [f"{setting_at(sharpest, level)}: {counts[level][0]} of {counts[level][1]}" for level in ordered]
+    return ", ".join(parts if len(parts) <= _MOST_LEVELS else [parts[0], "...", parts[-1]])
+
+
+def is_clear(effect: Mapping[Any, Any]) -> bool:
+    """Whether the better pairs are at least two standard errors of a fair coin away from half of the pairs."""
+    pairs, better = effect["pairs"], effect["better"]
+    return bool(pairs > 0 and abs(better - pairs / 2) >= sqrt(pairs))
+
+
+def effect(row: Mapping[Any, Any], by: str) -> str:
+    """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
+    name, level, reference = row["factor"], row["level"], row["reference"]
+    if pd.api.types.is_bool(level):
+        subject = f"the {title(name)}"
+    else:
+        subject = f"{phrase(name, level)} instead of {level_label(reference)}"
+    if not row["pairs"]:
+        return f"{subject}: no two runs differ in this alone"
+    lower, verb = row["median"] <= 0, "lowers" if row["median"] <= 0 else "raises"
+    if not is_clear(row):
+        lower, verb = True, "makes no clear difference; it lowers"
+    count = row["better"] if lower else row["worse"]
+    return f"{subject} {verb} {by} in {count} of {row['pairs']} pairs, median {row['median']:+.3f}"
+
+
+def strongest_effect(effects: pd.DataFrame, by: str) -> str:
+    """The clear paired effect with the largest median; empty where none is clear."""
+    clear = [row for row in effects.to_dict("records") if is_clear(row)]
+    return effect(max(clear, key=lambda row: abs(row["median"])), by) if clear else ""
+
+
+def separation(table: pd.DataFrame) -> str:
+    """Which configurations of a `replicates` table cannot be told apart from the best (rule: `replicates.RULE`)."""
+    if len(table) < 2:
+        return ""
+    if (table["n"] == 1).all():
+        return (
+            "Every configuration ran with one seed only, so the top configurations cannot be told apart from luck: "
+            "repeat them over several seeds before calling one the best"
+        )
+    if table["n"].iloc[0] == 1:
+        return (
+            "The best configuration ran with one seed only, so it cannot be told apart from luck: repeat it over "
+            "several seeds before calling it the best"
+        )
+    tied = not_separable(table).to_dict("records")
+    means = [f"{row['mean']:.4f} (SD {row['sd']:.3f}, n {row['n']})" for row in tied]
+    best_one = f"The best configuration, mean {means[0]},"
+    if len(tied) == 1:
+        return f"{best_one} differs from every other one that was repeated"
+    shown = ", ".join(means[1:_MOST_MEANS]) + (", ..." if len(means) > _MOST_MEANS else "")
+    return f"{best_one} cannot be told apart from {len(tied) - 1} of the {len(table) - 1} others: {shown}"
+
+
+def shared_settings(frame: pd.DataFrame) -> str:
+    """The settings that all jobs have in common: "cell gated, batch size 256"; empty where there are none."""
+    same = [name for name in setting_columns(frame) if name not in factors(frame)]
+    return ", ".join(f"{title(name)} {level_label(frame[name].iloc[0])}" for name in same) if len(frame) else ""
+
+
+def joined(sentences: Sequence[str], separator: str = "; ") -> str:
+    """The sentences that say something, in one line."""
+    return separator.join(filter(None, sentences))
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital at its start."""
+    return sentence[:1].upper() + sentence[1:]
