@@ -1,0 +1,107 @@
+"""Adding experiments and jobs. Adding the same again, even from two processes at once, changes nothing."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from rnnlab.queue.database import conflict_insert, write_transaction
+from rnnlab.queue.job import NewJob, Status
+from rnnlab.queue.reading import Reader
+from rnnlab.queue.rows import add_events, event_row
+from rnnlab.queue.tables import experiments, jobs
+
+_CHUNK = 10_000  # rows handed to the database at a time
+
+
+class Enqueuer(Reader):
+    """The part of the store that fills the table."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(engine)
+        self.clock = clock
+
+    def put_experiment(self, name: str, spec_json: str) -> None:
+        """Store an experiment, or replace its spec. Raises DatabaseError when the database cannot be written."""
+        with write_transaction(self.engine) as connection:
+            self._put_experiment(connection, name, spec_json)
+
+    def add_jobs(self, experiment: str, spec_json: str, round_name: str, new_jobs: Iterable[NewJob]) -> int:
+        """Store the experiment and add those jobs that are not in the round yet: all in one transaction, or none.
+
+        Returns how many were really added. Raises DatabaseError when the database cannot be written.
+        """
+        now = self.clock()
+        rows = (_row(experiment, round_name, job, now) for job in new_jobs)
+        # (nothing) -> pending
+        return self._add(experiment, spec_json, rows, "added")
+
+    def add_finished(
+        self,
+        experiment: str,
+        spec_json: str,
+        round_name: str,
+        items: Iterable[tuple[NewJob, Mapping[str, Any], float]],
+    ) -> int:
+        """`add_jobs` for jobs that were computed elsewhere: (job, result, seconds in training).
+
+        A job that the round has already is left as it is, whatever its status.
+        """
+        now = self.clock()
+        rows = (
+            _row(experiment, round_name, job, now)
+            | {"status": Status.DONE.value, "step": job.target_steps, "seconds": seconds, "finished_at": now}
+            | {"result": json.dumps(dict(result))}
+            for job, result, seconds in items
+        )
+        # (nothing) -> done
+        return self._add(experiment, spec_json, rows, "imported")
+
+    def _put_experiment(self, connection: Connection, name: str, spec_json: str) -> None:
+        now = self.clock()
+        statement = conflict_insert(connection.dialect.name, experiments).values(
+            name=name, spec=spec_json, created_at=now, updated_at=now
+        )
+        new = statement.excluded
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[experiments.c.name],
+                set_={"spec": new.spec, "updated_at": new.updated_at},
+                where=experiments.c.spec != new.spec,
+            )
+        )
+
+    def _add(self, experiment: str, spec_json: str, rows: Iterable[dict[str, Any]], event_kind: str) -> int:
+        remaining = iter(rows)
+        added = 0
+        with write_transaction(self.engine) as connection:
+            self._put_experiment(connection, experiment, spec_json)
+            statement = conflict_insert(connection.dialect.name, jobs).on_conflict_do_nothing().returning(jobs.c.id)
+            while chunk := list(islice(remaining, _CHUNK)):
+                ids = sorted(connection.scalars(statement, chunk))
+                at = chunk[0]["created_at"]
+                add_events(connection, [event_row(job_id, event_kind, at=at, epoch=0) for job_id in ids])
+                added += len(ids)
+        return added
+
+
+def _row(experiment: str, round_name: str, job: NewJob, now: float) -> dict[str, Any]:
+    assert job.target_steps >= 1
+    return {
+        "experiment": experiment,
+        "round": round_name,
+        "config_hash": job.config_hash,
+        "payload": job.payload,
+        "group_key": job.group_key,
+        "target_steps": job.target_steps,
+        "priority": job.priority,
+        "status": Status.PENDING.value,
+        "epoch": 0,
+        "step": 0,
+        "deaths": 0,
+        "seconds": 0.0,
+        "created_at": now,
+    }

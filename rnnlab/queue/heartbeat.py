@@ -1,0 +1,117 @@
+"""The thread of a worker that renews its lease and looks for dead workers, whatever the training does meanwhile."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from rnnlab.queue.database import BUSY_SECONDS, sibling_engine
+from rnnlab.queue.job import WorkerRecord
+from rnnlab.queue.liveness import Host, is_dead, remove_lock, this_host
+from rnnlab.queue.store import Store
+
+
+def dead_workers(workers: Iterable[WorkerRecord], here: Host, now: float) -> list[tuple[WorkerRecord, str]]:
+    """Those workers that are dead as seen from `here`, each with the reason. Changes nothing."""
+    return [(record, reason) for record in workers if (reason := is_dead(record, here, now))]
+
+
+def rescue_dead_workers(store: Store, here: Host, *, me: str | None = None) -> list[int]:
+    """Take the jobs from every dead worker, but never from the worker `me`. Returns the ids of these jobs.
+
+    Raises DatabaseError when the database cannot be read or written.
+    """
+    others = [record for record in store.workers(alive_only=True) if record.id != me]
+    rescued: list[int] = []
+    for record, reason in dead_workers(others, here, store.clock()):
+        rescued += store.rescue(record.id, reason, if_lease_until=record.lease_until)
+        if record.host == here.name:
+            remove_lock(record)
+    return rescued
+
+
+class Heartbeat(threading.Thread):
+    """Renews the lease of one worker, and rescues the jobs of others, on connections of its own.
+
+    heartbeat_seconds: between two renewals. probe_seconds: between two looks for dead workers. on_rescue: called in
+    this thread with the ids of the jobs. on_error: called in this thread with every exception; none of them ends it.
+
+    `lost` is set when the lease cannot be renewed before it runs out, or the worker was taken for dead: the worker
+    must then stop its jobs. It stays set.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        *,
+        heartbeat_seconds: float = 10.0,
+        probe_seconds: float = 1.0,
+        on_rescue: Callable[[list[int]], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        super().__init__(name=f"heartbeat-{worker_id}", daemon=True)
+        self.worker_id = worker_id
+        self.lost = threading.Event()
+        self._heartbeat_seconds = heartbeat_seconds
+        self._probe_seconds = probe_seconds
+        self._on_rescue = on_rescue
+        self._on_error = on_error
+        self._stop_asked = threading.Event()
+        self._here = this_host()
+        # Waits for a locked database in short turns, so that the end of the lease is not slept through.
+        patience = min(BUSY_SECONDS, store.lease_seconds / 12)
+        self._pause_seconds = min(probe_seconds, patience)
+        self._turn_seconds = patience + self._pause_seconds
+        engine = sibling_engine(store.engine, busy_seconds=patience)
+        self._store = Store(engine, lease_seconds=store.lease_seconds, clock=store.clock)
+        self._lease_until = store.clock() + store.lease_seconds  # as of the registration, just before
+
+    def run(self) -> None:
+        """Until `stop()`."""
+        renew_at = time.monotonic()
+        try:
+            while not self._stop_asked.is_set():
+                if time.monotonic() >= renew_at:
+                    if not self._renew():
+                        self._stop_asked.wait(self._pause_seconds)
+                        continue  # the own lease first
+                    renew_at = time.monotonic() + self._heartbeat_seconds
+                self._probe()
+                self._stop_asked.wait(self._probe_seconds)
+        finally:
+            self._store.engine.dispose()
+
+    def stop(self) -> None:
+        """End the thread and wait for it; at most for the turn that it is waiting on a locked database."""
+        self._stop_asked.set()
+        if self.is_alive():
+            self.join()
+
+    def _renew(self) -> bool:
+        """Renew the lease, or set `lost`. False: try again soon."""
+        asked_at = self._store.clock()
+        try:
+            if self._store.heartbeat(self.worker_id):
+                self._lease_until = asked_at + self._store.lease_seconds
+            else:
+                self.lost.set()
+        except Exception as error:  # the thread must outlive whatever the database does
+            if self._store.clock() + self._turn_seconds > self._lease_until:  # one more try would end too late
+                self.lost.set()
+            self._report(error)
+            return False
+        return True
+
+    def _probe(self) -> None:
+        try:
+            rescued = rescue_dead_workers(self._store, self._here, me=self.worker_id)
+            if rescued and self._on_rescue is not None:
+                self._on_rescue(rescued)
+        except Exception as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        if self._on_error is not None:
+            with suppress(Exception):
+                self._on_error(error)

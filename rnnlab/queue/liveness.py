@@ -1,0 +1,156 @@
+"""Who is alive: a lock file on the same host, a lease across hosts.
+
+A worker holds a lock on its file for life. The kernel frees the lock the moment the process is gone, however it went;
+whoever can take the lock knows that its owner is dead. No process ids are compared and nothing has to time out. A
+stopped (SIGSTOP) or busy process still holds its lock and counts as alive.
+
+The lock stays held while a forked child of the worker lives: workers must not fork. (subprocess closes the descriptor.)
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, SoftFileLock, Timeout
+
+from rnnlab.errors import WorkerStoppedError
+from rnnlab.queue.job import WorkerRecord
+
+_LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a process runs."""
+
+    name: str
+    boot_id: str  # another one after each restart; empty when unknown, which never matches anything
+
+
+def new_worker_id() -> str:
+    """A name that no worker had before: 12 hexadecimal digits."""
+    return uuid.uuid4().hex[:12]
+
+
+def host_name() -> str:
+    """The network name of this host."""
+    return socket.gethostname()
+
+
+@cache
+def boot_id() -> str:
+    """What changes when this host restarts; empty where the system does not tell."""
+    with suppress(OSError):
+        return _LINUX_BOOT_ID.read_text().strip()
+    if sys.platform == "darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return ""
+
+
+def this_host() -> Host:
+    """The host of this process."""
+    return Host(host_name(), boot_id())
+
+
+class WorkerLock:
+    """The lock file of one worker, taken before the worker registers and held until it is gone.
+
+    At an orderly end: stop the worker in the store first, then `close()`.
+    """
+
+    def __init__(self, workers_dir: Path, worker_id: str) -> None:
+        self.worker_id = worker_id
+        self.path = workers_dir.absolute() / f"{worker_id}.lock"
+        self._lock = FileLock(self.path, timeout=0, thread_local=False)
+
+    def acquire(self) -> None:
+        """Take the lock. Raises WorkerStoppedError when the file cannot be written or locked."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except (OSError, NotImplementedError, Timeout) as error:
+            raise WorkerStoppedError(
+                f"worker lock {self.path} cannot be taken ({error}): make its folder writable, then start again"
+            ) from error
+
+    def record(self, device: str, *, now: float, lease_seconds: float) -> WorkerRecord:
+        """The worker as it is to be registered. `device` is what torch calls it; `now` in seconds since 1970.
+
+        On a file system without locks the boot id is left empty, so that everybody trusts the lease alone.
+        """
+        # filelock turns itself into a SoftFileLock, which survives its owner, where the file system cannot lock.
+        is_kernel_lock = self._lock.is_locked and type(self._lock) is not SoftFileLock
+        return WorkerRecord(
+            id=self.worker_id,
+            host=host_name(),
+            boot_id=boot_id() if is_kernel_lock else "",
+            pid=os.getpid(),
+            device=device,
+            lock_path=str(self.path),
+            started_at=now,
+            heartbeat_at=now,
+            lease_until=now + lease_seconds,
+            stopped_at=None,
+        )
+
+    def close(self) -> None:
+        """Remove the file and free the lock, in this order: nobody ever finds the file unlocked."""
+        if self._lock.is_locked:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            self._lock.release()
+
+    def __enter__(self) -> "WorkerLock":
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_dead(record: WorkerRecord, here: Host, now: float) -> str | None:
+    """Why the worker is certainly gone (same host) or has to be taken for gone (another host); None while it lives.
+
+    On one host the lock decides alone: a worker that holds it lives, however old its lease is. Changes nothing. `now`
+    in seconds since 1970.
+    """
+    if record.host == here.name and record.boot_id and here.boot_id:
+        if record.boot_id != here.boot_id:
+            return f"host {record.host} was restarted"
+        is_free = _is_free(Path(record.lock_path))
+        if is_free is not None:
+            return f"process {record.pid} on {record.host} is gone" if is_free else None
+    if record.lease_until < now:
+        return f"no sign of life from {record.host} for {now - record.heartbeat_at:.0f} s"
+    return None
+
+
+def remove_lock(record: WorkerRecord) -> None:
+    """Tidy up after a dead worker of this host; a file that somebody holds, or that is not there, is let alone."""
+    path = Path(record.lock_path)
+    if path.exists():
+        with suppress(OSError, NotImplementedError, Timeout), FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
+
+
+def _is_free(path: Path) -> bool | None:
+    """Whether nobody holds the lock; None when that cannot be found out from here."""
+    try:
+        if not path.parent.is_dir():
+            return None  # another container, or a folder that was moved: the lease has to do
+        if not path.exists():
+            return True  # whoever removed it held it
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
+    except (OSError, NotImplementedError):
+        return None

@@ -1,0 +1,147 @@
+"""Looking at the job table. Nothing here takes a write lock; every method works on a database opened read-only."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Select, func, or_, select
+
+from rnnlab.queue.database import read_transaction
+from rnnlab.queue.job import Claim, Curve, Event, Job, Status, WorkerRecord
+from rnnlab.queue.rows import IN_CHUNK, curve_from_json, event_from_row, job_from_row, worker_from_row
+from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, curves, events, experiments, jobs, workers
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Sums over the jobs of one round, group and status: what a progress bar and an estimate of the time need."""
+
+    round: str
+    group_key: str
+    status: Status
+    jobs: int  # number of jobs
+    step: int  # optimiser steps committed, summed
+    target_steps: int  # optimiser steps wanted, summed
+    seconds: float  # time in training, summed
+
+
+class Reader:
+    """The reading half of the store. Every method raises DatabaseError when the database cannot be read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def experiment_names(self) -> list[str]:
+        """The experiments that were put into the database, in the order of their names."""
+        with read_transaction(self.engine) as connection:
+            return list(connection.scalars(select(experiments.c.name).order_by(experiments.c.name)))
+
+    def experiment(self, name: str) -> str | None:
+        """The JSON that was stored for the experiment, or None."""
+        with read_transaction(self.engine) as connection:
+            return connection.scalar(select(experiments.c.spec).where(experiments.c.name == name))
+
+    def counts(self, experiment: str | None = None) -> Mapping[tuple[str, str, Status], int]:
+        """Number of jobs by (experiment, round, status); combinations without jobs are left out."""
+        by = (jobs.c.experiment, jobs.c.round, jobs.c.status)
+        query = _of_experiment(select(*by, func.count()).group_by(*by).order_by(*by), experiment)
+        with read_transaction(self.engine) as connection:
+            return {(name, round_name, Status(status)): n for name, round_name, status, n in connection.execute(query)}
+
+    def pending_count(self, experiment: str | None = None) -> int:
+        """Number of jobs that wait for a worker."""
+        query = _of_experiment(select(func.count()).select_from(jobs).where(IS_PENDING), experiment)
+        with read_transaction(self.engine) as connection:
+            return connection.scalar(query) or 0
+
+    def open_count(self, experiment: str | None = None) -> int:
+        """Number of jobs that are not ended: they wait for a worker, or one has them."""
+        query = _of_experiment(select(func.count()).select_from(jobs).where(or_(IS_PENDING, IS_RUNNING)), experiment)
+        with read_transaction(self.engine) as connection:
+            return connection.scalar(query) or 0
+
+    def progress(self, experiment: str) -> list[Progress]:
+        """Sums by (round, group, status), in that order."""
+        by = (jobs.c.round, jobs.c.group_key, jobs.c.status)
+        sums = (func.count(), func.sum(jobs.c.step), func.sum(jobs.c.target_steps), func.sum(jobs.c.seconds))
+        query = select(*by, *sums).where(jobs.c.experiment == experiment).group_by(*by).order_by(*by)
+        with read_transaction(self.engine) as connection:
+            return [
+                Progress(round_name, group_key, Status(status), n, step, target_steps, seconds)
+                for round_name, group_key, status, n, step, target_steps, seconds in connection.execute(query)
+            ]
+
+    def job(self, job_id: int) -> Job | None:
+        """One job, or None."""
+        found = self._jobs(select(jobs).where(jobs.c.id == job_id))
+        return found[0] if found else None
+
+    def jobs(
+        self, experiment: str | None = None, round_name: str | None = None, status: Status | None = None
+    ) -> list[Job]:
+        """Jobs in the order of adding, restricted to an experiment, a round, a status."""
+        query = _of_experiment(select(jobs).order_by(jobs.c.id), experiment)
+        if round_name is not None:
+            query = query.where(jobs.c.round == round_name)
+        if status is not None:
+            query = query.where(jobs.c.status == status.value)
+        return self._jobs(query)
+
+    def find_jobs(self, hash_prefix: str, experiment: str | None = None) -> list[Job]:
+        """Jobs whose config hash begins with these hexadecimal digits, in the order of adding."""
+        prefix = hash_prefix.lower()
+        if not re.fullmatch("[0-9a-f]+", prefix):
+            return []
+        in_range = (jobs.c.config_hash >= prefix) & (jobs.c.config_hash < prefix + "g")  # g follows the last digit, f
+        return self._jobs(_of_experiment(select(jobs).where(in_range).order_by(jobs.c.id), experiment))
+
+    def curve(self, job_id: int) -> Curve | None:
+        """The job's curve up to its last progress commit, None before the first."""
+        with read_transaction(self.engine) as connection:
+            points = connection.scalar(select(curves.c.points).where(curves.c.job_id == job_id))
+        return None if points is None else curve_from_json(points)
+
+    def curves(self, experiment: str, round_name: str | None = None) -> dict[int, Curve]:
+        """The curves of an experiment (of one round of it) by job id; jobs without a curve are left out."""
+        query = select(curves).join(jobs, jobs.c.id == curves.c.job_id).order_by(curves.c.job_id)
+        query = query.where(jobs.c.experiment == experiment)
+        if round_name is not None:
+            query = query.where(jobs.c.round == round_name)
+        with read_transaction(self.engine) as connection:
+            return {job_id: curve_from_json(points) for job_id, points in connection.execute(query)}
+
+    def events(self, job_id: int | None = None, limit: int | None = 100) -> list[Event]:
+        """The last `limit` events (None: all), of one job or of all, oldest first."""
+        query = select(events).order_by(events.c.id.desc()).limit(limit)
+        if job_id is not None:
+            query = query.where(events.c.job_id == job_id)
+        with read_transaction(self.engine) as connection:
+            return [event_from_row(row) for row in connection.execute(query).mappings()][::-1]
+
+    def workers(self, alive_only: bool = False) -> list[WorkerRecord]:
+        """Workers in the order of starting. alive_only: neither stopped nor found dead by anybody so far."""
+        query = select(workers).order_by(workers.c.started_at, workers.c.id)
+        if alive_only:
+            query = query.where(workers.c.stopped_at.is_(None))
+        with read_transaction(self.engine) as connection:
+            return [worker_from_row(row) for row in connection.execute(query).mappings()]
+
+    def still_owned(self, claims: Iterable[Claim]) -> set[Claim]:
+        """Those claims that are still valid: nobody else may work on these jobs."""
+        asked = list(claims)
+        valid: set[Claim] = set()
+        with read_transaction(self.engine) as connection:
+            for start in range(0, len(asked), IN_CHUNK):
+                ids = [claim.job_id for claim in asked[start : start + IN_CHUNK]]
+                query = select(jobs.c.id, jobs.c.worker_id, jobs.c.epoch).where(IS_RUNNING, jobs.c.id.in_(ids))
+                valid.update(Claim(*row) for row in connection.execute(query))
+        return valid.intersection(asked)
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
+        with read_transaction(self.engine) as connection:
+            return [job_from_row(row) for row in connection.execute(query).mappings()]
+
+
+def _of_experiment(query: Select[Any], experiment: str | None) -> Select[Any]:
+    return query if experiment is None else query.where(jobs.c.experiment == experiment)

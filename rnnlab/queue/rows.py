@@ -1,0 +1,55 @@
+"""Between the rows of the tables and the frozen records of job.py."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert
+
+from rnnlab.queue.job import Curve, Event, Job, Status, WorkerRecord
+from rnnlab.queue.tables import events
+
+IN_CHUNK = 500  # values in one IN (...) list; SQLite and drivers allow far more, plans stay cheap below
+
+_INSERT_EVENT = insert(events)
+
+
+def job_from_row(row: RowMapping) -> Job:
+    """A row with all columns of `jobs`."""
+    fields: dict[str, Any] = dict(row)
+    fields["status"] = Status(fields["status"])
+    fields["result"] = None if fields["result"] is None else json.loads(fields["result"])
+    return Job(**fields)
+
+
+def worker_from_row(row: RowMapping) -> WorkerRecord:
+    """A row of `workers`."""
+    return WorkerRecord(**row)
+
+
+def event_from_row(row: RowMapping) -> Event:
+    """A row of `events`."""
+    return Event(**row)
+
+
+def curve_to_json(curve: Curve) -> str:
+    """JSON from which `curve_from_json` makes the same numbers, bit for bit; NaN and infinities included."""
+    return json.dumps({"steps": curve.steps, "series": curve.series}, separators=(",", ":"))
+
+
+def curve_from_json(text: str) -> Curve:
+    """The inverse of `curve_to_json`."""
+    points = json.loads(text)
+    return Curve(points["steps"], points["series"])
+
+
+def event_row(
+    job_id: int, kind: str, *, at: float, epoch: int, worker_id: str | None = None, detail: str = ""
+) -> dict[str, Any]:
+    """A new row of `events`; for `add_events`."""
+    return {"job_id": job_id, "at": at, "kind": kind, "worker_id": worker_id, "epoch": epoch, "detail": detail}
+
+
+def add_events(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Append to the history, in the transaction of the transition that the rows record."""
+    if rows:
+        connection.execute(_INSERT_EVENT, rows)

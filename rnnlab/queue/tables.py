@@ -1,0 +1,146 @@
+"""The schema of the job database, version 1.
+
+A job's lease is its worker's: the `workers` row says until when, so that one small statement renews a whole cohort.
+History is the `events` table; rows are only ever added to it. Each kind is written in the same transaction as the
+transition it records:
+
+    added      (nothing) -> pending
+    imported   (nothing) -> done       a result that was computed elsewhere
+    claimed    pending -> running      first claim of the job
+    resumed    pending -> running      every later claim
+    released   running -> pending      graceful stop, costs nothing
+    rescued    running -> pending      its worker died, for the first time since the last progress
+    finished   running -> done
+    failed     running -> failed       an exception, or its worker died again without progress
+    retried    failed -> pending
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    literal_column,
+)
+
+SCHEMA_VERSION = 1
+APPLICATION = "rnnlab"  # in `meta`, tells our database from somebody else's
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True, comment="application, schema_version"),
+    Column("value", Text, nullable=False, comment="rnnlab; the schema's version as a decimal number"),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", Text, primary_key=True, comment="as in the experiment file"),
+    Column("spec", Text, nullable=False, comment="JSON of the validated experiment; opaque to the queue"),
+    Column("created_at", Double, nullable=False, comment="seconds since 1970, like all times here"),
+    Column("updated_at", Double, nullable=False, comment="when the spec last became another one"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True, comment="random; never used twice"),
+    Column("host", Text, nullable=False, comment="host name"),
+    Column("boot_id", Text, nullable=False, comment="changes when the host restarts; empty: trust the lease only"),
+    Column("pid", Integer, nullable=False, comment="for people to read; nothing is decided by it"),
+    Column("device", Text, nullable=False, comment="what torch calls it: cpu, cuda:0"),
+    Column("lock_path", Text, nullable=False, comment="lock file that the worker holds for life"),
+    Column("started_at", Double, nullable=False, comment="when it registered"),
+    Column("heartbeat_at", Double, nullable=False, comment="last renewal of the lease"),
+    Column("lease_until", Double, nullable=False, comment="past this time another host may rescue its jobs"),
+    Column("stopped_at", Double, comment="orderly end, or found dead; such a worker can claim nothing any more"),
+)
+
+# Columns stand in the order of the fields of `Job`; a test compares the two.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="ascending in the order of adding"),
+    Column("experiment", Text, ForeignKey("experiments.name"), nullable=False, comment="name"),
+    Column("round", Text, nullable=False, comment="name of the round within the experiment"),
+    Column("config_hash", Text, nullable=False, comment="SHA-256 of the payload, hexadecimal"),
+    Column("payload", Text, nullable=False, comment="canonical JSON of the run config; opaque to the queue"),
+    Column("group_key", Text, nullable=False, comment="jobs with equal keys can be trained in one cohort"),
+    Column("target_steps", Integer, nullable=False, comment="optimiser steps until done, >= 1"),
+    Column("priority", Integer, nullable=False, comment="higher is claimed first"),
+    Column("status", Text, nullable=False, comment="pending, running, done, failed"),
+    Column("epoch", Integer, nullable=False, comment="number of claims so far; only ever incremented"),
+    Column("worker_id", Text, ForeignKey("workers.id"), comment="owner while running, last owner afterwards"),
+    Column("step", Integer, nullable=False, comment="optimiser steps committed so far; never goes back"),
+    Column("deaths", Integer, nullable=False, comment="deaths of its worker since the last progress"),
+    Column("seconds", Double, nullable=False, comment="time in training, summed over claims"),
+    Column("result", Text, comment="JSON object given to finish()"),
+    Column("error", Text, comment="reason and traceback, while failed"),
+    Column("created_at", Double, nullable=False, comment="when it was added"),
+    Column("started_at", Double, comment="first claim"),
+    Column("finished_at", Double, comment="when it became done or failed"),
+    UniqueConstraint("experiment", "round", "config_hash", name="uq_jobs_identity"),
+    CheckConstraint("status IN ('pending', 'running', 'done', 'failed')", name="ck_jobs_status"),
+)
+
+curves = Table(
+    "curves",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True, comment="one curve for each job"),
+    Column("points", Text, nullable=False, comment="JSON {steps, series}; replaced whole at each progress commit"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="ascending in time"),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, index=True, comment="whose history"),
+    Column("at", Double, nullable=False, comment="time of the transition"),
+    Column("kind", Text, nullable=False, comment="see the list atop this file"),
+    Column("worker_id", Text, comment="who held the job (a rescue: the dead worker)"),
+    Column("epoch", Integer, nullable=False, comment="epoch of the job after the event"),
+    Column("detail", Text, nullable=False, comment="reason, error; may be empty"),
+)
+
+# The planner uses a partial index, or one on an expression, only for a query with the very same literals in it: bound
+# parameters would not do. Queries take these expressions from here.
+IS_PENDING = jobs.c.status == literal_column("'pending'")
+IS_RUNNING = jobs.c.status == literal_column("'running'")
+WAS_STARTED = jobs.c.epoch > literal_column("0")
+
+# Who is first: high priority, then jobs that somebody has begun, then age.
+CLAIM_ORDER = (jobs.c.priority.desc(), WAS_STARTED.desc(), jobs.c.id)
+# The same order among the begun ones alone, in the form that their own small index has.
+STARTED_ORDER = (jobs.c.priority.desc(), jobs.c.id)
+
+
+def _partial_index(name: str, *columns: ColumnElement[Any], where: ColumnElement[bool]) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+# The first job of all, and of one experiment; the last column saves a look into the table.
+_partial_index("ix_jobs_claim", *CLAIM_ORDER, jobs.c.group_key, where=IS_PENDING)
+_partial_index("ix_jobs_claim_experiment", jobs.c.experiment, *CLAIM_ORDER, jobs.c.group_key, where=IS_PENDING)
+# The first jobs of one group.
+_partial_index("ix_jobs_claim_group", jobs.c.group_key, *CLAIM_ORDER, jobs.c.experiment, where=IS_PENDING)
+# Released and rescued jobs: few, and asked for often.
+_partial_index("ix_jobs_started", *STARTED_ORDER, where=and_(IS_PENDING, WAS_STARTED))
+# What a worker holds.
+_partial_index("ix_jobs_worker", jobs.c.worker_id, where=IS_RUNNING)
+# Counts, and the jobs of one round.
+Index("ix_jobs_counts", jobs.c.experiment, jobs.c.round, jobs.c.status)
+# A job by the first digits of its hash.
+Index("ix_jobs_hash", jobs.c.config_hash)

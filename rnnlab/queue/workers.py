@@ -1,0 +1,120 @@
+"""The workers' half of the store: who is registered, whose lease runs, and what becomes of the jobs of the dead."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from sqlalchemy import Engine, bindparam, case, insert, select, update
+
+from rnnlab.errors import WorkerStoppedError
+from rnnlab.queue.database import write_transaction
+from rnnlab.queue.enqueue import Enqueuer
+from rnnlab.queue.job import Status, WorkerRecord
+from rnnlab.queue.rows import add_events, event_row
+from rnnlab.queue.tables import IS_RUNNING, jobs, workers
+
+LEASE_SECONDS = 60.0
+MAX_DEATHS = 2  # so many deaths of its worker without progress make a job failed
+
+_IS_ALIVE = workers.c.stopped_at.is_(None)
+
+_RENEW = (
+    update(workers)
+    .where(workers.c.id == bindparam("the_worker"), _IS_ALIVE)
+    .values(heartbeat_at=bindparam("now"), lease_until=bindparam("until"))
+)
+
+_STOP = update(workers).where(workers.c.id == bindparam("the_worker"), _IS_ALIVE).values(stopped_at=bindparam("now"))
+
+# running -> pending
+_RELEASE_ALL = (
+    update(jobs)
+    .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
+    .values(status=Status.PENDING.value)
+    .returning(jobs.c.id, jobs.c.epoch)
+)
+
+# running -> pending, or running -> failed when there was no progress since the last death
+_IS_POISON = jobs.c.deaths + 1 >= MAX_DEATHS
+_RESCUE = (
+    update(jobs)
+    .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
+    .values(
+        deaths=jobs.c.deaths + 1,
+        status=case((_IS_POISON, Status.FAILED.value), else_=Status.PENDING.value),
+        error=case((_IS_POISON, bindparam("poison")), else_=None),
+        finished_at=case((_IS_POISON, bindparam("now")), else_=None),
+    )
+    .returning(jobs.c.id, jobs.c.status, jobs.c.epoch)
+)
+
+
+class WorkerTable(Enqueuer):
+    """The part of the store about workers. Every method raises DatabaseError when the database cannot be written."""
+
+    def __init__(
+        self, engine: Engine, *, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(engine, clock=clock)
+        self.lease_seconds = lease_seconds
+
+    def register_worker(self, record: WorkerRecord) -> None:
+        """Enter a new worker, which holds its lock file already; from now on it may claim and can be found dead."""
+        with write_transaction(self.engine) as connection:
+            connection.execute(insert(workers), asdict(record))
+
+    def heartbeat(self, worker_id: str) -> bool:
+        """Renew the worker's lease. False: it was found dead, or stopped, and its jobs are not its own any more."""
+        now = self.clock()
+        with write_transaction(self.engine) as connection:
+            values = {"the_worker": worker_id, "now": now, "until": now + self.lease_seconds}
+            return connection.execute(_RENEW, values).rowcount == 1
+
+    def stop_worker(self, worker_id: str) -> None:
+        """The orderly end of a worker. Jobs that it still holds are released, at no cost to them."""
+        now = self.clock()
+        with write_transaction(self.engine) as connection:
+            connection.execute(_STOP, {"the_worker": worker_id, "now": now})
+            released = connection.execute(_RELEASE_ALL, {"the_worker": worker_id}).all()
+            add_events(
+                connection,
+                [
+                    event_row(job_id, "released", at=now, epoch=epoch, worker_id=worker_id, detail="worker stopped")
+                    for job_id, epoch in sorted((row.id, row.epoch) for row in released)
+                ],
+            )
+
+    def rescue(self, worker_id: str, reason: str, *, if_lease_until: float | None = None) -> list[int]:
+        """Take all running jobs from a dead worker, and mark it stopped. Returns the ids of these jobs.
+
+        They become pending again with one more death on their account, or failed when that makes MAX_DEATHS without
+        progress. Of several rescuers one gets the jobs, the others get nothing; a death counts once.
+
+        if_lease_until: do nothing when the lease is another one by now, because the worker lives after all.
+        """
+        now = self.clock()
+        poison = (
+            f"quarantined: its worker died {MAX_DEATHS} times without progress, the last time because {reason}; "
+            "see the log in its run folder, then `rnnlab retry`"
+        )
+        with write_transaction(self.engine) as connection:
+            lease = connection.scalar(select(workers.c.lease_until).where(workers.c.id == worker_id).with_for_update())
+            if if_lease_until is not None and lease != if_lease_until:
+                return []
+            connection.execute(_STOP, {"the_worker": worker_id, "now": now})
+            values = {"the_worker": worker_id, "now": now, "poison": poison}
+            rescued = sorted(tuple(row) for row in connection.execute(_RESCUE, values))
+            rows = []
+            for job_id, status, epoch in rescued:
+                failed = status == Status.FAILED
+                kind, detail = ("failed", poison) if failed else ("rescued", reason)
+                rows.append(event_row(job_id, kind, at=now, epoch=epoch, worker_id=worker_id, detail=detail))
+            add_events(connection, rows)
+        return [job_id for job_id, _, _ in rescued]
+
+
+def stopped_error(worker_id: str) -> WorkerStoppedError:
+    """What a worker is told that wants to claim after it was stopped or found dead."""
+    return WorkerStoppedError(
+        f"worker {worker_id} is not registered, was stopped or was taken for dead: start a new worker to go on"
+    )

@@ -1,0 +1,93 @@
+"""What the contract tests put into a store."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rnnlab.queue.job import Curve, NewJob, WorkerRecord
+from rnnlab.queue.store import Store
+
+CURVE = Curve([0, 100], {"ema_loss": [2.5, 2.25]})
+
+
+class ManualClock:
+    """A clock that stands still until a test moves it; seconds since 1970."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def new_job(number: int, group_key: str = "g", priority: int = 0, target_steps: int = 1000) -> NewJob:
+    """The job `number`; equal numbers are equal jobs."""
+    payload = f'{{"seed":{number}}}'
+    return NewJob(hashlib.sha256(payload.encode()).hexdigest(), payload, group_key, target_steps, priority)
+
+
+def add(store: Store, jobs: Iterable[NewJob], experiment: str = "demo", round_name: str = "first") -> list[int]:
+    """Add jobs to a round; the ids of all jobs of that round."""
+    store.add_jobs(experiment, "{}", round_name, jobs)
+    return [job.id for job in store.jobs(experiment, round_name)]
+
+
+def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: str = "") -> str:
+    """Register a worker of another host, whose lease alone says whether it lives."""
+    now = store.clock()
+    store.register_worker(
+        WorkerRecord(
+            id=worker_id,
+            host=host,
+            boot_id=boot_id,
+            pid=os.getpid(),
+            device="cpu",
+            lock_path="/nowhere/worker.lock",
+            started_at=now,
+            heartbeat_at=now,
+            lease_until=now + store.lease_seconds,
+            stopped_at=None,
+        )
+    )
+    return worker_id
+
+
+def kinds(store: Store, job_id: int) -> list[str]:
+    """The history of one job."""
+    return [event.kind for event in store.events(job_id, limit=None)]
+
+
+def start_child(*arguments: str) -> "subprocess.Popen[str]":
+    """A process that runs one of the commands of children.py; it waits until `go` is called."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", f"{__package__}.children", *arguments],
+        cwd=Path(__file__).parents[__package__.count(".") + 1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_together(commands: Iterable[list[str]]) -> list[str]:
+    """Start one process per command, let all go at the same moment; what each of them printed."""
+    children = [start_child(*command) for command in commands]
+    try:
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n", child.communicate()[1]
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        outputs = [child.communicate(timeout=120) for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+    for child, (_, errors) in zip(children, outputs, strict=True):
+        assert (child.returncode, errors) == (0, "")
+    return [output for output, _ in outputs]

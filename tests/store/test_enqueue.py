@@ -1,0 +1,114 @@
+"""Promise 1: adding is idempotent."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from rnnlab.queue.database import read_transaction
+from rnnlab.queue.job import NewJob, Status
+from rnnlab.queue.store import Store
+from rnnlab.queue.tables import experiments
+
+from .helpers import ManualClock, add, kinds, new_job, register, run_together
+
+
+def test_a_new_job_is_pending_and_untouched(store: Store, clock: ManualClock) -> None:
+    new = new_job(7, group_key="gru", priority=3, target_steps=500)
+    assert store.add_jobs("demo", "{}", "first", [new]) == 1
+    [job] = store.jobs()
+    assert NewJob(job.config_hash, job.payload, job.group_key, job.target_steps, job.priority) == new
+    assert (job.experiment, job.round, job.status) == ("demo", "first", Status.PENDING)
+    assert (job.epoch, job.step, job.deaths, job.seconds) == (0, 0, 0, 0.0)
+    assert (job.worker_id, job.result, job.error, job.started_at, job.finished_at) == (None,) * 5
+    assert job.created_at == clock.now
+    assert store.job(job.id) == job
+    assert store.job(job.id + 1) is None
+
+
+def test_adding_twice_adds_once(store: Store) -> None:
+    assert store.add_jobs("demo", "{}", "first", [new_job(n) for n in range(50)]) == 50
+    before = store.jobs(), store.events(limit=None)
+    assert store.add_jobs("demo", "{}", "first", [new_job(n) for n in range(50)]) == 0
+    assert (store.jobs(), store.events(limit=None)) == before
+
+
+def test_only_the_missing_ones_are_added(store: Store) -> None:
+    add(store, [new_job(n) for n in range(0, 10, 2)])
+    assert store.add_jobs("demo", "{}", "first", [new_job(n) for n in range(10)]) == 5
+    assert len(store.events(limit=None)) == 10
+
+
+def test_adding_again_leaves_a_running_job_alone(store: Store) -> None:
+    add(store, [new_job(1)])
+    [claimed] = store.claim(register(store, "w"), 1)
+    add(store, [new_job(1, priority=9)])
+    assert store.job(claimed.id) == claimed
+
+
+def test_the_same_config_may_be_in_several_rounds_and_experiments(store: Store) -> None:
+    for experiment, round_name in [("demo", "first"), ("demo", "second"), ("other", "first")]:
+        assert store.add_jobs(experiment, "{}", round_name, [new_job(1)]) == 1
+
+
+def test_jobs_keep_the_order_in_which_they_were_given(store: Store) -> None:
+    given = [new_job(n) for n in range(3000)]
+    add(store, given)
+    assert [job.payload for job in store.jobs()] == [job.payload for job in given]
+
+
+def test_an_error_while_adding_adds_nothing(store: Store) -> None:
+    def broken() -> Iterator[NewJob]:
+        yield new_job(1)
+        raise RuntimeError("grid")
+
+    with pytest.raises(RuntimeError, match="grid"):
+        store.add_jobs("demo", "{}", "first", broken())
+    assert (store.jobs(), store.experiment_names(), store.events()) == ([], [], [])
+
+
+def test_two_processes_that_add_at_once_add_each_job_once(database_url: str) -> None:
+    # Neither finds a database: this is also the test of creating it from two processes at once.
+    added = [int(output) for output in run_together([["add", database_url, "400"]] * 4)]
+    assert sum(added) == 400
+
+
+def test_imported_results_are_done(store: Store, clock: ManualClock) -> None:
+    items = [(new_job(n), {"loss": n / 3}, 2.5) for n in range(3)]
+    assert store.add_finished("demo", "{}", "first", items) == 3
+    assert store.add_finished("demo", "{}", "first", items) == 0
+    job = store.jobs()[1]
+    assert (job.status, job.step, job.result, job.seconds) == (Status.DONE, 1000, {"loss": 1 / 3}, 2.5)
+    assert job.finished_at == clock.now
+    assert kinds(store, job.id) == ["imported"]
+    assert store.claim(register(store, "w"), 1) == []
+
+
+def test_importing_a_job_that_is_there_changes_nothing(store: Store) -> None:
+    [job_id] = add(store, [new_job(1)])
+    assert store.add_finished("demo", "{}", "first", [(new_job(1), {}, 0.0)]) == 0
+    job = store.job(job_id)
+    assert job is not None and job.status is Status.PENDING
+
+
+def test_storing_the_same_experiment_again_is_no_update(store: Store, clock: ManualClock) -> None:
+    def updated_at() -> float:
+        with read_transaction(store.engine) as connection:
+            return float(connection.execute(select(experiments.c.updated_at)).scalar_one())
+
+    store.put_experiment("demo", "{}")
+    first = clock.now
+    clock.now += 5
+    store.put_experiment("demo", "{}")
+    assert updated_at() == first
+    store.put_experiment("demo", '{"a":1}')
+    assert updated_at() == clock.now
+
+
+def test_experiments_are_stored_and_replaced(store: Store) -> None:
+    assert store.experiment("demo") is None
+    store.put_experiment("demo", '{"a":1}')
+    store.put_experiment("zoo", "{}")
+    store.add_jobs("demo", '{"a":2}', "first", [])
+    assert store.experiment("demo") == '{"a":2}'
+    assert store.experiment_names() == ["demo", "zoo"]

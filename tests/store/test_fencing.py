@@ -1,0 +1,157 @@
+"""Promise 3: only the last claim of a job can write to it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from rnnlab.errors import StaleClaimError
+from rnnlab.queue.job import Claim, Curve, Job, Status
+from rnnlab.queue.store import Store
+
+from .helpers import CURVE, ManualClock, add, kinds, new_job, register
+
+WRITES: dict[str, Callable[[Store, Claim], object]] = {
+    "commit_progress": lambda store, claim: store.commit_progress(claim, 500, 1.0, CURVE),
+    "finish": lambda store, claim: store.finish(claim, {"loss": 1.0}, 1.0, CURVE),
+    "fail": lambda store, claim: store.fail(claim, "ValueError"),
+}
+
+
+def claimed(store: Store) -> Job:
+    add(store, [new_job(1)])
+    [job] = store.claim(register(store, "first"), 1)
+    return job
+
+
+def everything(store: Store) -> object:
+    return store.jobs(), store.events(limit=None), store.curves("demo")
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_after_a_rescue_the_old_worker_can_write_nothing(store: Store, write: str) -> None:
+    stale = claimed(store).claim
+    store.rescue("first", "no sign of life")
+    before = everything(store)
+    with pytest.raises(StaleClaimError, match=r"job 1 was taken over .* worker first"):
+        WRITES[write](store, stale)
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_nor_when_another_worker_has_the_job(store: Store, write: str) -> None:
+    stale = claimed(store).claim
+    store.rescue("first", "no sign of life")
+    [taken] = store.claim(register(store, "second"), 1)
+    with pytest.raises(StaleClaimError):
+        WRITES[write](store, stale)
+    assert store.job(taken.id) == taken
+    WRITES[write](store, taken.claim)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_an_older_claim_of_the_same_worker_is_stale_too(store: Store, write: str) -> None:
+    old = claimed(store)
+    store.release([old.claim])
+    store.claim("first", 1)
+    with pytest.raises(StaleClaimError):
+        WRITES[write](store, old.claim)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_the_claim_of_another_worker_is_of_no_use(store: Store, write: str) -> None:
+    job = claimed(store)
+    with pytest.raises(StaleClaimError):
+        WRITES[write](store, replace(job.claim, worker_id=register(store, "thief")))
+    assert store.job(job.id) == job
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("end", ["finish", "fail"])
+def test_a_job_ends_once(store: Store, end: str, write: str) -> None:
+    claim = claimed(store).claim
+    WRITES[end](store, claim)
+    before = everything(store)
+    with pytest.raises(StaleClaimError):
+        WRITES[write](store, claim)
+    assert everything(store) == before
+
+
+def test_release_lets_jobs_alone_that_were_taken_over(store: Store) -> None:
+    add(store, [new_job(n) for n in range(3)])
+    register(store, "first")
+    lost = store.claim("first", 1)
+    store.rescue("first", "no sign of life")
+    [taken] = store.claim(register(store, "second"), 1)
+    assert taken.id == lost[0].id
+    assert store.release([job.claim for job in lost]) == []
+    assert store.job(taken.id) == taken
+    mine = store.claim("second", 2)
+    assert store.release([lost[0].claim, *(job.claim for job in mine)]) == [job.claim for job in mine]
+
+
+def test_still_owned_names_the_valid_claims(store: Store) -> None:
+    add(store, [new_job(n) for n in range(4)])
+    register(store, "w")
+    first, second, third, fourth = (job.claim for job in store.claim("w", 4))
+    store.finish(first, {}, 0.0, CURVE)
+    store.release([second])
+    store.claim("w", 1)
+    asked = [first, second, third, fourth, Claim(fourth.job_id, "other", fourth.epoch)]
+    assert store.still_owned(asked) == {third, fourth}
+    assert store.still_owned([]) == set()
+
+
+def test_progress_adds_up_and_the_curve_is_replaced(store: Store) -> None:
+    job = claimed(store)
+    store.commit_progress(job.claim, 100, 1.5, Curve([100], {"ema_loss": [2.0]}))
+    longer = Curve([100, 200], {"ema_loss": [2.0, 1.0]})
+    store.commit_progress(job.claim, 200, 2.0, longer)
+    now = store.job(job.id)
+    assert now is not None
+    assert (now.step, now.seconds, now.status) == (200, 3.5, Status.RUNNING)
+    assert store.curve(job.id) == longer
+
+
+def test_finish_keeps_result_curve_and_time(store: Store, clock: ManualClock) -> None:
+    job = claimed(store)
+    store.commit_progress(job.claim, 100, 1.5, CURVE)
+    clock.now += 10
+    final = Curve([100, 1000], {"ema_loss": [2.0, 0.1 + 0.2]})
+    store.finish(job.claim, {"loss": 0.1, "diverged": False}, 2.0, final)
+    done = store.job(job.id)
+    assert done is not None
+    assert (done.status, done.step, done.seconds, done.finished_at) == (Status.DONE, 1000, 3.5, clock.now)
+    assert done.result == {"loss": 0.1, "diverged": False}
+    assert done.worker_id == "first"
+    assert store.curve(job.id) == final
+    assert kinds(store, job.id) == ["added", "claimed", "finished"]
+
+
+def test_a_diverged_job_ends_where_it_diverged(store: Store) -> None:
+    job = claimed(store)
+    store.finish(job.claim, {"diverged": True, "loss": float("inf")}, 1.0, CURVE, step=37)
+    done = store.job(job.id)
+    assert done is not None
+    assert (done.status, done.step) == (Status.DONE, 37)
+    assert done.result == {"diverged": True, "loss": float("inf")}
+
+
+def test_a_failed_job_keeps_its_traceback_and_can_be_retried(store: Store, clock: ManualClock) -> None:
+    job = claimed(store)
+    store.fail(job.claim, "Traceback ...\nValueError: no")
+    failed = store.job(job.id)
+    assert failed is not None
+    assert (failed.status, failed.error, failed.finished_at) == (
+        Status.FAILED,
+        "Traceback ...\nValueError: no",
+        clock.now,
+    )
+    assert store.claim("first", 1) == []
+    assert store.retry_failed("other") == 0
+    assert store.retry_failed() == 1
+    assert store.retry_failed() == 0
+    [again] = store.claim("first", 1)
+    assert (again.epoch, again.error, again.finished_at) == (2, None, None)
+    assert kinds(store, job.id) == ["added", "claimed", "failed", "retried", "resumed"]
+    assert "ValueError: no" in next(event.detail for event in store.events(job.id) if event.kind == "failed")

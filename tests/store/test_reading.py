@@ -1,0 +1,154 @@
+"""Looking: what it tells, and that it changes nothing (promises 8 and 9)."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url
+
+from rnnlab.errors import DatabaseError
+from rnnlab.queue.database import open_database, write_transaction
+from rnnlab.queue.job import Curve, Status
+from rnnlab.queue.reading import Progress, Reader
+from rnnlab.queue.store import Store
+
+from .helpers import CURVE, ManualClock, add, new_job, register, run_together
+
+
+@pytest.fixture
+def reader(database_url: str, engine: Engine) -> Iterator[Reader]:
+    looking = open_database(database_url, create=False, read_only=True)
+    yield Reader(looking)
+    looking.dispose()
+
+
+def look_at_everything(reader: Reader) -> list[object]:
+    return [
+        reader.experiment_names(),
+        reader.experiment("demo"),
+        reader.counts(),
+        reader.counts("demo"),
+        reader.pending_count(),
+        reader.pending_count("demo"),
+        reader.progress("demo"),
+        reader.jobs(),
+        reader.job(1),
+        reader.find_jobs("0"),
+        reader.curve(1),
+        reader.curves("demo"),
+        reader.events(limit=None),
+        reader.workers(),
+        reader.still_owned([]),
+    ]
+
+
+def fill(store: Store) -> None:
+    add(store, [new_job(n, group_key="ab"[n % 2]) for n in range(6)])
+    add(store, [new_job(1)], round_name="second")
+    add(store, [new_job(1)], experiment="other")
+    first, second, _ = store.claim(register(store, "w"), 3)
+    store.finish(first.claim, {"loss": 1.0}, 4.0, CURVE)
+    store.commit_progress(second.claim, 250, 1.0, CURVE)
+
+
+def test_counts_and_sums(store: Store) -> None:
+    fill(store)
+    done, running, pending = Status.DONE, Status.RUNNING, Status.PENDING
+    assert store.counts("demo") == {
+        ("demo", "first", done): 1,
+        ("demo", "first", running): 2,
+        ("demo", "first", pending): 3,
+        ("demo", "second", pending): 1,
+    }
+    assert store.counts() == dict(store.counts("demo")) | {("other", "first", pending): 1}
+    assert (store.pending_count(), store.pending_count("demo"), store.pending_count("none")) == (5, 4, 0)
+    assert store.progress("demo") == [
+        Progress("first", "a", done, 1, 1000, 1000, 4.0),
+        Progress("first", "a", running, 2, 250, 2000, 1.0),
+        Progress("first", "b", pending, 3, 0, 3000, 0.0),
+        Progress("second", "g", pending, 1, 0, 1000, 0.0),
+    ]
+
+
+def test_jobs_by_round_status_and_hash(store: Store) -> None:
+    fill(store)
+    assert len(store.jobs()) == 8
+    assert len(store.jobs("demo")) == 7
+    assert [job.round for job in store.jobs("demo", "second")] == ["second"]
+    assert len(store.jobs("demo", "first", Status.RUNNING)) == 2
+    wanted = new_job(1).config_hash
+    assert [job.id for job in store.find_jobs(wanted[:10])] == [2, 7, 8]
+    assert [job.id for job in store.find_jobs(wanted.upper(), "other")] == [8]
+    assert store.find_jobs("") == store.find_jobs("no%") == store.find_jobs("0" * 64) == []
+
+
+def test_a_curve_comes_back_bit_for_bit(store: Store) -> None:
+    add(store, [new_job(1)])
+    [job] = store.claim(register(store, "w"), 1)
+    assert store.curve(job.id) is None
+    values = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, float("inf"), float("nan")]
+    store.commit_progress(job.claim, 7, 1.0, Curve(list(range(7)), {"loss": values, "rate": [0.5] * 7}))
+    read = store.curve(job.id)
+    assert read is not None
+    assert [value.hex() for value in read.series["loss"]] == [value.hex() for value in values]
+    assert math.copysign(1, read.series["loss"][4]) == -1
+    assert read.steps == list(range(7))
+    assert list(store.curves("demo", "first")) == [job.id]
+    assert store.curves("demo", "second") == store.curves("other") == {}
+
+
+def test_events_are_the_whole_history_in_order(store: Store, clock: ManualClock) -> None:
+    fill(store)
+    events = store.events(limit=None)
+    assert [event.id for event in events] == sorted(event.id for event in events)
+    assert [event.kind for event in events] == ["added"] * 8 + ["claimed"] * 3 + ["finished"]
+    assert {event.at for event in events} == {clock.now}
+    assert store.events(limit=2) == events[-2:]
+    assert store.events(1) == [event for event in events if event.job_id == 1]
+    assert (events[-1].worker_id, events[-1].epoch) == ("w", 1)
+
+
+def files_beside(url: str) -> dict[str, bytes]:
+    path = Path(str(make_url(url).database))
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+
+
+def test_looking_leaves_a_closed_database_as_it_is(database_url: str) -> None:
+    engine = open_database(database_url, create=True)
+    fill(Store(engine))
+    engine.dispose()
+    before = files_beside(database_url)
+    looking = open_database(database_url, create=False, read_only=True)
+    assert len(Reader(looking).jobs()) == 8
+    look_at_everything(Reader(looking))
+    looking.dispose()
+    assert files_beside(database_url) == before
+
+
+def test_looking_leaves_what_a_killed_worker_left(database_url: str) -> None:
+    run_together([["add", database_url, "5"]])
+    run_together([["vanish", database_url, "w"]])
+    before = files_beside(database_url)
+    looking = open_database(database_url, create=False, read_only=True)
+    assert Reader(looking).counts()["demo", "first", Status.RUNNING] == 2
+    look_at_everything(Reader(looking))
+    looking.dispose()
+    assert files_beside(database_url) == before
+
+
+def test_looking_waits_for_nobody_and_sees_what_is_committed(store: Store, reader: Reader) -> None:
+    fill(store)
+    before = look_at_everything(store)
+    with write_transaction(store.engine) as connection:
+        connection.exec_driver_sql("UPDATE jobs SET priority = 5")
+        assert look_at_everything(reader) == before
+    assert {job.priority for job in reader.jobs()} == {5}
+
+
+def test_a_store_opened_for_looking_cannot_write(store: Store, reader: Reader) -> None:
+    fill(store)
+    before = look_at_everything(store)
+    with pytest.raises(DatabaseError, match="read-only"):
+        Store(reader.engine).put_experiment("demo", '{"changed":1}')
+    assert look_at_everything(store) == before

@@ -1,0 +1,275 @@
+"""Opening: what is refused, in which words, and that a refused file stays as it was."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from rnnlab.errors import DatabaseError
+from rnnlab.queue.database import open_database, read_transaction, sibling_engine, write_transaction
+from rnnlab.queue.store import Store
+
+NOBODY = 65534
+
+
+def make(path: Path) -> Path:
+    open_database(path, create=True).dispose()
+    return path
+
+
+def sql(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """Permissions do not bind root; become somebody whom they bind."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that an ordinary user can reach, which pytest's are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 64)
+
+
+def short_text(path: Path) -> None:
+    path.write_text("not a database\n")
+
+
+def torn(path: Path) -> None:
+    whole = make(path).read_bytes()
+    path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
+
+
+def of_somebody_else(path: Path) -> None:
+    sql(path, "CREATE TABLE recipes (name TEXT)", "INSERT INTO recipes VALUES ('soup')")
+
+
+def with_a_meta_table(path: Path) -> None:
+    sql(path, "CREATE TABLE meta (key TEXT, value TEXT)", "INSERT INTO meta VALUES ('schema_version', '3')")
+
+
+def with_another_meta_table(path: Path) -> None:
+    sql(path, "CREATE TABLE meta (id INTEGER)")
+
+
+def in_wal_mode(path: Path) -> None:
+    sql(path, "PRAGMA journal_mode = WAL", "CREATE TABLE recipes (name TEXT)")
+
+
+def newer(path: Path) -> None:
+    sql(make(path), "UPDATE meta SET value = '7' WHERE key = 'schema_version'")
+
+
+BAD: list[tuple[Callable[[Path], None], str]] = [
+    (garbage, "is not a SQLite database"),
+    (short_text, "is not a SQLite database"),
+    (torn, "is damaged"),
+    (of_somebody_else, "is a SQLite database, but not one of rnnlab's"),
+    (with_a_meta_table, "is a SQLite database, but not one of rnnlab's"),
+    (with_another_meta_table, "is a SQLite database, but not one of rnnlab's"),
+    (in_wal_mode, "is a SQLite database, but not one of rnnlab's"),
+    (newer, r"was written by a newer rnnlab \(schema 7, this one knows 1\): upgrade rnnlab"),
+]
+MODES = [{"create": True}, {"create": False}, {"create": False, "read_only": True}]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize(("write", "message"), BAD, ids=[write.__name__ for write, _ in BAD])
+def test_a_file_that_is_not_ours_is_refused_and_left_alone(
+    tmp_path: Path, write: Callable[[Path], None], message: str, mode: dict[str, bool]
+) -> None:
+    path = tmp_path / "some.db"
+    write(path)
+    before = contents(tmp_path)
+    with pytest.raises(DatabaseError, match=message) as caught:
+        open_database(path, **mode)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("mode", MODES[1:], ids=str)
+def test_a_missing_database_is_not_made_by_looking_for_it(tmp_path: Path, mode: dict[str, bool]) -> None:
+    path = tmp_path / "no" / "rnnlab.db"
+    expected = f"no job database at {path}: run `rnnlab init NAME` first, or name another with --db"
+    with pytest.raises(DatabaseError) as caught:
+        open_database(path, **mode)
+    assert str(caught.value) == expected
+    assert list(tmp_path.iterdir()) == []
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(DatabaseError, match="no job database"):
+        open_database(path, **mode)
+    assert path.read_bytes() == b""
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "rnnlab.db"
+    path.touch()
+    make(path)
+    open_database(path, create=False).dispose()
+
+
+def test_a_folder_is_not_a_database(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="is not a file"):
+        open_database(tmp_path, create=True)
+
+
+def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseError, match="cannot be reached"):
+        open_database(tmp_path / "file" / "rnnlab.db", create=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://me:secret@host/lab", r"postgresql://me:\*\*\*@host/lab: only SQLite is supported so far"),
+        ("sqlite://", "a job database is a file of its own"),
+        ("sqlite:///:memory:", "a job database is a file of its own"),
+        ("sqlite:///x.db?mode=ro", "a job database is a file of its own"),
+        ("://", "is no database URL"),
+        ("nosuch://x/y", "only SQLite is supported so far"),
+    ],
+)
+def test_other_addresses_are_refused(url: str, message: str) -> None:
+    with pytest.raises(DatabaseError, match=message) as caught:
+        open_database(url, create=True)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unwritable_folder_is_refused(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    with as_ordinary_user(), pytest.raises(DatabaseError, match="not writable"):
+        open_database(open_folder / "rnnlab.db", create=True)
+    with as_ordinary_user(), pytest.raises(DatabaseError, match="cannot be reached"):
+        open_database(open_folder / "deeper" / "rnnlab.db", create=True)
+    assert list(open_folder.iterdir()) == []
+
+
+def test_a_read_only_database_can_be_looked_at_but_not_worked_on(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    path.chmod(0o444)
+    open_folder.chmod(0o555)
+    before = contents(open_folder)
+    with as_ordinary_user():
+        for create in (True, False):
+            with pytest.raises(DatabaseError, match="is read-only: make it writable"):
+                open_database(path, create=create)
+        engine = open_database(path, create=False, read_only=True)
+        assert Store(engine).jobs() == []
+        engine.dispose()
+    assert contents(open_folder) == before
+
+
+def test_an_unreadable_database_is_refused(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    path.chmod(0)
+    with as_ordinary_user(), pytest.raises(DatabaseError, match="cannot be read"):
+        open_database(path, create=False, read_only=True)
+
+
+@pytest.mark.parametrize("name", ["plain.db", "with space & % ? # é.db"])
+def test_a_path_and_its_url_are_the_same_database(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "new" / name)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+    engine = open_database(tmp_path / "new" / name, create=False)
+    Store(engine).put_experiment("demo", "{}")
+    engine.dispose()
+    if name == "plain.db":
+        engine = open_database(f"sqlite:///{tmp_path}/new/{name}", create=False)
+        assert Store(engine).experiment_names() == ["demo"]
+        engine.dispose()
+
+
+def test_the_settings_that_the_promises_rest_on(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    with read_transaction(engine) as connection:
+        settings = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    engine.dispose()
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    with pytest.raises(ZeroDivisionError), write_transaction(engine) as connection:
+        connection.execute(text("INSERT INTO experiments VALUES ('demo', '{}', 0, 0)"))
+        _ = 1 / 0
+    assert Store(engine).experiment_names() == []
+    engine.dispose()
+
+
+def test_a_writer_waits_for_the_lock_before_it_reads(tmp_path: Path) -> None:
+    """Read, then write, from several threads at once: lost updates or refusals would show in the sum."""
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    Store(engine).put_experiment("demo", "0")
+
+    def count_up() -> None:
+        for _ in range(25):
+            with write_transaction(engine) as connection:
+                value = int(connection.execute(text("SELECT spec FROM experiments")).scalar_one())
+                connection.execute(text("UPDATE experiments SET spec = :new"), {"new": str(value + 1)})
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Store(engine).experiment("demo") == "100"
+    engine.dispose()
+
+
+def test_a_locked_database_is_reported_in_one_line_and_usable_again(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    impatient = sibling_engine(engine, busy_seconds=0.05)
+    with write_transaction(engine), pytest.raises(DatabaseError, match="locked by another program"):
+        Store(impatient).put_experiment("demo", "{}")
+    Store(impatient).put_experiment("demo", "{}")
+    impatient.dispose()
+    engine.dispose()
+
+
+def test_a_full_disk_is_reported_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    with pytest.raises(DatabaseError, match="disk is full"), write_transaction(engine) as connection:
+        connection.execute(text("INSERT INTO experiments VALUES ('small', '{}', 0, 0)"))
+        connection.execute(text("PRAGMA max_page_count = 1"))  # SQLite's own way to play a full disk
+        connection.execute(text("INSERT INTO experiments VALUES ('large', :spec, 0, 0)"), {"spec": "x" * 10**6})
+    engine.dispose()
+    engine = open_database(tmp_path / "rnnlab.db", create=False)
+    assert Store(engine).experiment_names() == []
+    engine.dispose()

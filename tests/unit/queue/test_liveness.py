@@ -1,0 +1,132 @@
+"""Who is alive, with real processes, real locks and real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnlab.errors import WorkerStoppedError
+from rnnlab.queue.job import WorkerRecord
+from rnnlab.queue.liveness import Host, WorkerLock, boot_id, is_dead, new_worker_id, remove_lock, this_host
+
+LATER = 1e12  # any lease is over by then
+HOLD_A_LOCK = """
+import dataclasses, json, pathlib, sys
+from rnnlab.queue.liveness import WorkerLock
+lock = WorkerLock(pathlib.Path(sys.argv[1]), "child")
+lock.acquire()
+print(json.dumps(dataclasses.asdict(lock.record("cpu", now=0.0, lease_seconds=60.0))), flush=True)
+sys.stdin.readline()
+lock.close()
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds its worker lock until it is told to end."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", HOLD_A_LOCK, str(tmp_path / "workers")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def record_of(child: "subprocess.Popen[str]") -> WorkerRecord:
+    assert child.stdout is not None
+    return WorkerRecord(**json.loads(child.stdout.readline()))
+
+
+def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subprocess.Popen[str]") -> None:
+    record = record_of(child)
+    for _ in range(20):
+        assert is_dead(record, this_host(), LATER) is None
+    remove_lock(record)
+    assert Path(record.lock_path).exists()
+    child.kill()
+    child.wait()
+    assert is_dead(record, this_host(), 0.0) == f"process {child.pid} on {record.host} is gone"
+    assert Path(record.lock_path).exists()  # looking changes nothing
+    remove_lock(record)
+    assert not Path(record.lock_path).exists()
+    assert is_dead(record, this_host(), 0.0) is not None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
+def test_a_stopped_process_is_alive(child: "subprocess.Popen[str]") -> None:
+    record = record_of(child)
+    os.kill(child.pid, signal.SIGSTOP)
+    assert is_dead(record, this_host(), LATER) is None
+    os.kill(child.pid, signal.SIGCONT)
+
+
+def test_an_orderly_end_leaves_no_file(child: "subprocess.Popen[str]") -> None:
+    record = record_of(child)
+    child.communicate("end\n")
+    assert child.returncode == 0
+    assert list(Path(record.lock_path).parent.iterdir()) == []
+    assert is_dead(record, this_host(), 0.0) is not None
+
+
+def test_within_one_process_a_held_lock_counts_too(tmp_path: Path) -> None:
+    with WorkerLock(tmp_path, "me") as lock:
+        record = lock.record("cuda:0", now=100.0, lease_seconds=60.0)
+        assert is_dead(record, this_host(), LATER) is None
+    assert (record.id, record.device, record.lease_until, record.pid) == ("me", "cuda:0", 160.0, os.getpid())
+    assert is_dead(record, this_host(), 0.0) is not None
+
+
+def test_a_lock_is_taken_once(tmp_path: Path) -> None:
+    with WorkerLock(tmp_path, "me"), pytest.raises(WorkerStoppedError, match="cannot be taken"):
+        WorkerLock(tmp_path, "me").acquire()
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkerStoppedError, match="cannot be taken") as caught:
+        WorkerLock(tmp_path / "file", "me").acquire()
+    assert "\n" not in str(caught.value)
+
+
+HERE = Host("lab", "boot 1")
+RECORD = WorkerRecord("w", "lab", "boot 1", 1, "cpu", "/no/such/folder/w.lock", 0.0, 100.0, 160.0, None)
+
+
+@pytest.mark.parametrize(
+    ("record", "here", "now", "reason"),
+    [
+        (replace(RECORD, boot_id="boot 0"), HERE, 0.0, "host lab was restarted"),
+        (replace(RECORD, host="other"), HERE, 160.0, None),
+        (replace(RECORD, host="other"), HERE, 161.0, "no sign of life from other for 61 s"),
+        (replace(RECORD, boot_id=""), HERE, 160.0, None),
+        (replace(RECORD, boot_id=""), HERE, 161.0, "no sign of life from lab for 61 s"),
+        (RECORD, Host("lab", ""), 160.0, None),
+        (RECORD, HERE, 160.0, None),  # its folder cannot be seen from here
+        (RECORD, HERE, 161.0, "no sign of life from lab for 61 s"),
+    ],
+)
+def test_where_no_lock_can_be_seen_the_lease_decides(
+    record: WorkerRecord, here: Host, now: float, reason: str | None
+) -> None:
+    assert is_dead(record, here, now) == reason
+
+
+def test_a_missing_file_in_a_folder_that_is_there_means_dead(tmp_path: Path) -> None:
+    record = replace(RECORD, lock_path=str(tmp_path / "w.lock"))
+    assert is_dead(record, HERE, 0.0) == "process 1 on lab is gone"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_differ_and_the_boot_id_does_not() -> None:
+    assert len({new_worker_id() for _ in range(1000)}) == 1000
+    assert boot_id() == boot_id()
+    assert this_host() == this_host()
