@@ -110,7 +110,7 @@ class Cohort:
                     parameters=self._own(m, self._model.parameters),
                     first_moments=self._own(m, self._first),
                     second_moments=self._own(m, self._second),
-                    hidden_LBS=hidden_LMBS[:, m].clone(),
+                    hidden_LBS=_own_copy(hidden_LMBS[:, m]),
                 ),
             )
             for m, (config, state) in enumerate(zip(self._configs, self._states, strict=True))
@@ -122,7 +122,7 @@ class Cohort:
     def _own(self, m: int, stacked: dict[str, Tensor]) -> dict[str, Tensor]:
         """Model m's rows, in the order of its own state, so that equal runs give equal checkpoint bytes."""
         return {
-            name: stacked[name].detach()[self._model.users[name].members.index(m)].to("cpu", copy=True)
+            name: _own_copy(stacked[name].detach()[self._model.users[name].members.index(m)])
             for name in self._states[m].parameters
         }
 
@@ -164,6 +164,11 @@ class Cohort:
             state.recorded(losses, config.training.record_every)
             for state, losses, config in zip(self._states, per_model, self._configs, strict=True)
         ]
+
+
+def _own_copy(x: Tensor) -> Tensor:
+    """A copy on the CPU with the strides that its shape implies: the cohort's would show in a checkpoint's bytes."""
+    return x.cpu().clone(memory_format=torch.contiguous_format)
 
 
 def limit_threads(model: GatedCohort, max_threads: int) -> None:
