@@ -15,6 +15,7 @@ from tests.oracle.helpers import VOCABULARY, min_ema, plain_losses, random_token
 
 _ENWIK8 = Path(__file__).parents[3] / "shared" / "data" / "enwik8.first1MB.gz"
 _CPU = torch.device("cpu")
+_ORDER_0_ENTROPY_NATS = 3.507  # plug-in entropy of the first MB of enwik8, per byte
 
 
 def test_adam_equals_torch_adam_over_100_steps_with_a_rate_and_a_step_count_for_each_model() -> None:
@@ -98,7 +99,7 @@ def test_min_ema_over_999_steps_equals_the_plain_loop_with_torch_adam(state_size
         expected = min_ema(plain_losses(member.config, tokens, 999), 50)
         assert abs(min(member.state.curve_ema_loss) - expected) <= 1e-4
         assert len(member.state.curve_ema_loss) == 19
-        assert min(member.state.curve_ema_loss) < 3.0  # it has learned something
+        assert min(member.state.curve_ema_loss) < _ORDER_0_ENTROPY_NATS  # it uses more than letter frequencies
 
 
 def test_the_state_is_zero_at_each_window_start() -> None:
