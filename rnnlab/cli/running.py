@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.cli.analysing import next_step, shown
+from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import (
     DEFAULT_PLOTS,
     DEFAULT_RESULTS,
@@ -50,10 +51,9 @@ def run(
     from rnnlab.files import ensure_writable_dir
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
-    from rnnlab.training.sizing import find_device
 
     plan = make_plan(find_experiment(experiment, scale), corpus)
-    find_device(device)  # a wrong name is the user's to hear of, not the workers'
+    check_device(device)  # a wrong name is the user's to hear of, not the workers'
     name = plan.experiment.name
     workspace = workspace_of(results, plots)
     with open_store(db, workspace, create=True) as store:
