@@ -35,9 +35,9 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     payloads = [json.loads(job.payload) for job in jobs]
     settings = [dict(_scalars(payload)) for payload in payloads]
-    names = _column_names(list(dict.fromkeys(path for row in settings for path in row)))
     results = [_numbers(job.result or {}) for job in jobs]
     measured = list(dict.fromkeys([*_ALWAYS, *(name for row in results for name in row)]))
+    names = _column_names(list(dict.fromkeys(path for row in settings for path in row)), measured)
 
     columns: dict[str, pd.Series[Any]] = {
         "id": pd.Series([job.id for job in jobs]),
@@ -131,10 +131,10 @@ def _scalars(node: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyP
             yield (*path, key), value
 
 
-def _column_names(paths: Sequence[KeyPath]) -> dict[KeyPath, str]:
-    """The short name of each path, the whole path where two would share a name."""
+def _column_names(paths: Sequence[KeyPath], measured: Sequence[str]) -> dict[KeyPath, str]:
+    """The short name of each path; the whole path where another setting or a result has that name."""
     short = {path: path[-1] if path[0] in ("model", "training") else "_".join(path) for path in paths}
-    taken = [*short.values(), *_IDENTITY, *_OUTCOME]
+    taken = [*short.values(), *_IDENTITY, *_OUTCOME, *measured]
     return {path: name if taken.count(name) == 1 else ".".join(path) for path, name in short.items()}
 
 

@@ -23,7 +23,8 @@ def progress(summary: Summary) -> str:
     else:
         text = f"all {summary.jobs} jobs are finished"
     lost = summary.finished - summary.comparable
-    return text + (f"; {lost} of them diverged and stand last" if lost else "")
+    verb = "stands" if lost == 1 else "stand"
+    return text + (f"; {lost} of them diverged and {verb} last" if lost else "")
 
 
 def best(frame: pd.DataFrame, by: str) -> str:

@@ -1,0 +1,33 @@
+"""Frames of the published rounds, read once."""
+
+import functools
+
+import pandas as pd
+import pytest
+
+from rnnlab.analysis.results import results_frame
+
+from .published_runs import published_jobs
+
+
+@functools.cache
+def _frame(number: int) -> pd.DataFrame:
+    return results_frame(published_jobs(number))
+
+
+@pytest.fixture
+def explore() -> pd.DataFrame:
+    """The 432 published runs of round 1."""
+    return _frame(1).copy()
+
+
+@pytest.fixture
+def refine() -> pd.DataFrame:
+    """The 156 published runs of round 2."""
+    return _frame(2).copy()
+
+
+@pytest.fixture
+def replicate() -> pd.DataFrame:
+    """The 99 published runs of round 3."""
+    return _frame(3).copy()

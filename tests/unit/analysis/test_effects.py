@@ -1,0 +1,107 @@
+"""Paired effects against the published figures and plain loops."""
+
+from itertools import combinations
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnnlab.analysis.effects import paired_effects, variance_explained
+from rnnlab.analysis.results import results_frame
+from rnnlab.errors import UsageError
+from rnnlab.queue.job import Job
+
+from .published_runs import SWITCHES, make_job, published_csv
+
+FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def one(effects: pd.DataFrame, factor: str, level: Any = True) -> dict[Any, Any]:
+    """The row of one effect."""
+    rows: list[dict[Any, Any]] = effects[(effects["factor"] == factor) & (effects["level"] == level)].to_dict("records")
+    assert len(rows) == 1
+    return rows[0]
+
+
+@pytest.mark.parametrize(
+    ("gate", "difference", "better"),
+    [("forget", -0.071, 47), ("state", -0.023, 35), ("input", 0.003, 20), ("output", 0.040, 7)],
+)
+def test_published_paired_effects(explore: pd.DataFrame, gate: str, difference: float, better: int) -> None:
+    row = one(paired_effects(explore, where=FOCUS), f"use_{gate}_gate")
+    assert (row["pairs"], round(row["median"], 3), row["better"]) == (48, difference, better)
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "explore"), (2, "refine")])
+def test_against_all_pairs_of_runs(number: int, name: str, request: pytest.FixtureRequest) -> None:
+    effects = paired_effects(request.getfixturevalue(name))
+    names = [*SWITCHES, "n_layers", "state_size"]
+    runs: dict[tuple[int, ...], list[float]] = {}
+    for run in published_csv(number).to_dict("records"):
+        runs.setdefault(tuple(int(run[name]) for name in names), []).append(run["min_loss"])
+    losses = {config: sum(values) / len(values) for config, values in runs.items()}
+    lowest = [min(config[place] for config in losses) for place in range(len(names))]
+
+    differences: dict[tuple[str, int], list[float]] = {}
+    for a, b in combinations(sorted(losses), 2):
+        places = [place for place in range(len(names)) if a[place] != b[place]]
+        if len(places) == 1 and a[places[0]] == lowest[places[0]]:  # sorted: b is at the higher level
+            differences.setdefault((names[places[0]], b[places[0]]), []).append(losses[b] - losses[a])
+
+    with_pairs = effects[effects["pairs"] > 0].to_dict("records")
+    assert {(row["factor"], int(row["level"])) for row in with_pairs} == set(differences)
+    for (factor, level), found in differences.items():
+        row = one(effects, factor, level)
+        assert row["pairs"] == len(found)
+        assert row["better"] == sum(d < 0 for d in found)
+        assert row["worse"] == sum(d > 0 for d in found)
+        assert row["median"] == pytest.approx(median(found))
+        assert [row["q25"], row["q75"]] == pytest.approx(np.percentile(found, [25, 75]).tolist())
+
+
+def test_seeds_are_averaged_before_pairing() -> None:
+    losses = {(False, 0): 2.0, (False, 1): 3.0, (True, 0): 1.0, (True, 1): 3.5}
+    jobs = [make_job(i, {"gate": on}, {"min_loss": x}, seed=s) for i, ((on, s), x) in enumerate(losses.items())]
+    row = one(paired_effects(results_frame(jobs)), "gate")
+    assert (row["pairs"], row["median"]) == (1, pytest.approx(2.25 - 2.5))
+
+
+def test_pairs_with_a_diverged_run_are_counted_apart() -> None:
+    jobs: list[Job] = []
+    for layers, diverged in enumerate([(False, False), (False, True), (True, False), (True, True)], start=1):
+        for on in (False, True):
+            result = {"min_loss": 1.0 - 0.5 * on, "diverged_at_step": 7 if diverged[on] else None}
+            jobs.append(make_job(len(jobs), {"gate": on, "n_layers": layers}, result))
+    row = one(paired_effects(results_frame(jobs)), "gate")
+    assert (row["pairs"], row["better"], row["median"]) == (1, 1, -0.5)
+    assert (row["only_level_diverged"], row["only_reference_diverged"]) == (1, 1)
+
+
+def test_a_setting_that_half_of_the_jobs_lack_is_a_level() -> None:
+    jobs = [make_job(1, {"size": 1}, {"min_loss": 2.0}), make_job(2, {"size": 1, "clip": 1.0}, {"min_loss": 1.0})]
+    row = one(paired_effects(results_frame(jobs)), "clip", 1.0)
+    assert (row["reference"], row["pairs"], row["median"]) == (None, 1, -1.0)
+
+
+def test_no_pairs_no_runs_and_wrong_names() -> None:
+    jobs = [make_job(1, {"a": 1, "b": 1}, {"min_loss": 2.0}), make_job(2, {"a": 2, "b": 2}, {"min_loss": 1.0})]
+    frame = results_frame(jobs)
+    effects = paired_effects(frame)
+    assert effects["pairs"].tolist() == [0, 0]
+    assert effects["median"].isna().all()
+    assert paired_effects(frame, where={"a": 3}).empty
+    assert paired_effects(results_frame([make_job(1, {"a": 1}, None)])).empty
+    with pytest.raises(UsageError, match="no setting 'c'"):
+        paired_effects(frame, where={"c": 1})
+
+
+def test_shares_of_variance_add_up_on_an_additive_grid() -> None:
+    jobs = [
+        make_job(4 * a + b, {"a": a, "b": b}, {"min_loss": 2.0 + 0.3 * a + 0.1 * b}) for a in range(3) for b in range(4)
+    ]
+    shares = variance_explained(results_frame(jobs))
+    assert shares.index.tolist() == ["a", "b"]
+    # The variance of 0, 1, 2 is 2/3, that of 0, 1, 2, 3 is 5/4: 0.09 * 2/3 and 0.01 * 5/4 of their sum.
+    assert shares.tolist() == pytest.approx([0.06 / 0.0725, 0.0125 / 0.0725])

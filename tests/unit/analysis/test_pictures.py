@@ -1,0 +1,236 @@
+"""Every picture, drawn: nothing outside its axes, nothing over its neighbour, no warning (warnings are errors here)."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.bundle import lines_of
+from rnnlab.analysis.plots.curves import curves_figure
+from rnnlab.analysis.plots.panels import panels_of
+from rnnlab.analysis.plots.pictures import round_pictures
+from rnnlab.analysis.plots.ranks import rank_figure
+from rnnlab.analysis.plots.swarm import swarm_figure
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.results import factors, results_frame
+
+from .made_up_rounds import made_up_round
+
+LABEL = "lowest EMA of training loss (nats per byte)"
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that `round_pictures` makes, in order, as long as the test runs."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure) -> bytes:
+        figures.append(figure)
+        return b""
+
+    monkeypatch.setattr(style, "png", keep)
+    return figures
+
+
+def swarms(ax: Axes) -> list[PathCollection]:
+    """The swarm of each level of a panel."""
+    return [child for child in ax.collections if isinstance(child, PathCollection) and child.get_gid() == "runs"]
+
+
+def check_swarms(figure: Figure, frame: pd.DataFrame) -> None:
+    """Every panel: its points inside their level and the axes, together as many as there are runs to show."""
+    figure.draw_without_rendering()
+    points_per_inch = 72
+    for ax in figure.axes:
+        box = ax.get_window_extent()
+        radius_px = np.sqrt(swarms(ax)[0].get_sizes()[0]) / 2 / points_per_inch * figure.dpi
+        left, right = ax.get_xlim()
+        radius = radius_px / box.width * (right - left)
+        n_points = 0
+        for level, swarm in enumerate(swarms(ax)):
+            x, y = np.asarray(swarm.get_offsets()).reshape(-1, 2).T
+            n_points += len(x)
+            assert (np.abs(x - level) + radius <= 0.5 + 1e-6).all()
+            height_px = ax.transData.transform(np.column_stack([x, y]))[:, 1]
+            assert (height_px - radius_px >= box.y0).all()
+            assert (height_px + radius_px <= box.y1).all()
+        counted = sum(int(text.get_text().split()[1]) for text in ax.texts if text.get_text().startswith("▲"))
+        assert n_points + counted == len(frame)
+    check_texts(figure)
+
+
+def check_texts(figure: Figure) -> None:
+    """No text over another, none outside the figure."""
+    figure.draw_without_rendering()
+    drawn = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
+    hidden = set().union(*(labels_out_of_view(ax) for ax in figure.axes))
+    inside = [text for text in drawn if text not in hidden]
+    boxes = [text.get_window_extent() for text in inside]
+    width, height = figure.bbox.width, figure.bbox.height
+    for text, box in zip(inside, boxes, strict=True):
+        assert box.x0 >= -2 and box.y0 >= -2 and box.x1 <= width + 2 and box.y1 <= height + 2, text.get_text()
+    for (a, box_a), (b, box_b) in combinations(zip(inside, boxes, strict=True), 2):
+        across = min(box_a.x1, box_b.x1) - max(box_a.x0, box_b.x0)
+        along = min(box_a.y1, box_b.y1) - max(box_a.y0, box_b.y0)
+        assert across < 1 or along < 1, (a.get_text(), b.get_text())
+
+
+def labels_out_of_view(ax: Axes) -> set[Text]:
+    """Labels of ticks beyond the ends of an axis: they exist, but are not drawn."""
+    hidden = set()
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+            if not low <= tick.get_loc() <= high:
+                hidden |= {tick.label1, tick.label2}
+    return hidden
+
+
+def plain(text: str) -> str:
+    """A wrapped headline or note as it was before wrapping."""
+    return text.replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
+def test_swarms_of_the_published_rounds(name: str, request: pytest.FixtureRequest) -> None:
+    frame = request.getfixturevalue(name)
+    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.9)
+    assert len(figure.axes) == len(factors(frame))
+    check_swarms(figure, frame)
+
+
+def test_no_point_of_the_published_round_hides_another(explore: pd.DataFrame) -> None:
+    figure = swarm_figure(panels_of(explore, "min_loss"), LABEL, "A finding")
+    for ax in figure.axes:
+        for swarm in swarms(ax):
+            pixels = ax.transData.transform(np.asarray(swarm.get_offsets()))
+            diameter = np.sqrt(swarm.get_sizes()[0]) / 72 * figure.dpi
+            ordered = pixels[np.argsort(pixels[:, 1])]
+            for shift in range(1, 60):
+                distances = np.linalg.norm(ordered[shift:] - ordered[:-shift], axis=1)
+                assert (distances >= diameter * 0.999).all()
+
+
+def test_swarms_of_the_runs_below_a_threshold_count_each_level(explore: pd.DataFrame) -> None:
+    figure = swarm_figure(panels_of(explore, "min_loss", below=1.9), LABEL, "A finding")
+    check_swarms(figure, explore[explore["min_loss"] < 1.9])
+    sizes = next(ax for ax in figure.axes if ax.get_title() == "state size S")
+    labels = [label.get_text() for label in sizes.get_xticklabels()]
+    assert labels[0].splitlines()[:2] == ["32", "0 of 144"]
+    assert labels[1].splitlines()[:2] == ["256", "180 of 288"]
+
+
+@pytest.mark.parametrize("n", [1, 10, 60, 5000])
+def test_swarms_of_any_size(n: int) -> None:
+    frame = results_frame(made_up_round(n).jobs)
+    check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8), frame)
+
+
+def test_swarms_with_outliers_and_diverged_runs_show_the_rest() -> None:
+    frame = results_frame(made_up_round(60, diverged=4).jobs)
+    frame.loc[frame.index[-2:], "min_loss"] = [60.0, 9.0]
+    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding")
+    assert figure.axes[0].get_ylim()[1] < 4
+    assert "up to 60" in plain(figure.get_supxlabel())
+    check_swarms(figure, frame)
+
+
+def test_many_levels_and_long_names_do_not_overlap() -> None:
+    frame = results_frame(made_up_round(120, long_names=True).jobs)
+    check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding"), frame)
+
+
+def test_curves_stay_inside_and_are_all_there() -> None:
+    made = made_up_round(60, diverged=3, points=200)
+    frame = results_frame(made.jobs)
+    lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
+    figure = curves_figure(frame, lines, "min_loss", LABEL, "A finding", 1.8)
+    (ax,) = figure.axes
+    (bundle,) = [child for child in ax.collections if isinstance(child, LineCollection)]
+    assert len(bundle.get_segments()) == 60
+    assert ax.get_xscale() == "log"
+    assert ax.get_ylim()[1] < 10  # the diverged ones reach thousands
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    ends = np.concatenate(bundle.get_segments())
+    assert left <= ends[:, 0].min() and ends[:, 0].max() <= right
+    assert bottom < ends[:, 1].min()
+    arrows = [child for child in ax.collections if child.get_gid() == "leaving"]
+    assert len(np.asarray(arrows[0].get_offsets())) == 3
+    assert (np.asarray(arrows[0].get_offsets())[:, 1] < top).all()
+    assert "▲ 3 curves" in plain(figure.get_supxlabel())
+    check_texts(figure)
+
+
+def test_curves_of_a_round_under_way_and_of_a_single_run() -> None:
+    made = made_up_round(20, unfinished=20, points=50)
+    frame = results_frame(made.jobs)
+    lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
+    check_texts(curves_figure(frame, lines, "min_loss", LABEL, "A finding", 1.8))
+    made = made_up_round(1, points=2)
+    lines = lines_of(made.curves, [1], "ema_loss")
+    check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", LABEL, "A finding"))
+
+
+@pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
+def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureRequest) -> None:
+    frame = request.getfixturevalue(name)
+    figure = rank_figure(frame, "min_loss", LABEL, "A finding", 1.9)
+    (ax,) = figure.axes
+    drawn = [np.asarray(child.get_offsets()) for child in ax.collections if child.get_gid() in ("runs", "above")]
+    points = np.concatenate(drawn)
+    assert sorted(points[:, 0]) == list(range(1, len(frame) + 1))
+    assert (np.diff(drawn[0][:, 1]) >= 0).all()
+    bottom, top = ax.get_ylim()
+    assert ((points[:, 1] > bottom) & (points[:, 1] < top)).all()
+    check_texts(figure)
+
+
+def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame, tmp_path: Path) -> None:
+    pictures = round_pictures(explore, {}, Question(threshold=1.9))
+    assert list(pictures) == ["curves", "factors", "factors-below"]
+    for name, png in pictures.items():
+        (tmp_path / f"{name}.png").write_bytes(png)
+        assert imread(tmp_path / f"{name}.png").shape[1] == 7.5 * style.DOTS_PER_INCH
+    assert round_pictures(explore, {}, Question(threshold=1.9)) == pictures  # equal data, equal bytes
+
+
+def test_fewer_than_three_runs_below_the_threshold_are_told_in_words(drawn: list[Figure]) -> None:
+    frame = results_frame(made_up_round(10).jobs)
+    threshold = frame["min_loss"].nsmallest(3).iloc[-1]  # two are below it
+    round_pictures(frame, {}, Question(threshold=float(threshold)))
+    below = drawn[-1]
+    assert not below.axes
+    assert plain(below.get_suptitle()).startswith("2 of 10 runs are below")
+    assert "Too few for a picture" in plain(below.get_supxlabel())
+    check_texts(below)
+
+
+def test_a_round_without_curves_says_so_and_one_under_way_too(drawn: list[Figure]) -> None:
+    frame = results_frame(made_up_round(20, unfinished=5).jobs)
+    round_pictures(frame, {}, Question())
+    assert [len(drawn), len(drawn[0].axes)] == [2, 1]
+    assert "no training curves were recorded or imported" in plain(drawn[0].get_suptitle())
+    assert all("15 of 20 jobs finished" in plain(figure.get_suptitle()) for figure in drawn)
+
+
+def test_nothing_to_draw_yet() -> None:
+    assert round_pictures(results_frame(made_up_round(3, unfinished=3).jobs), {}, Question(threshold=1.0)) == {}
+
+
+def test_a_threshold_of_another_metric_is_not_drawn_among_the_curves(drawn: list[Figure]) -> None:
+    made = made_up_round(10, points=20)
+    frame = results_frame(made.jobs).assign(validation_loss=lambda table: table["min_loss"] + 0.1)
+    for metric in ("min_loss", "validation_loss"):
+        round_pictures(frame, made.curves, Question(metric, 1.8))
+    of_curves = [figure.axes[0].get_legend() for figure in drawn[::3]]
+    entries = ["\n".join(text.get_text() for text in legend.get_texts()) for legend in of_curves if legend]
+    assert ["threshold 1.8" in entry for entry in entries] == [True, False]

@@ -1,0 +1,98 @@
+"""Order, summary and replicates, against the published figures."""
+
+import json
+import math
+from statistics import mean, stdev
+
+import pandas as pd
+import pytest
+
+from rnnlab.analysis.ranking import best_payload, best_run, rank, summarize
+from rnnlab.analysis.replicates import not_separable, replicates
+from rnnlab.analysis.results import results_frame
+
+from .published_runs import SWITCHES, make_job, published_csv
+
+
+def test_summary_of_the_published_round(explore: pd.DataFrame) -> None:
+    summary = summarize(explore, threshold=1.9)
+    assert (summary.jobs, summary.finished, summary.comparable, summary.below) == (432, 432, 432, 180)
+    assert round(summary.best, 4) == 1.5928
+    assert round(summary.median, 3) == 2.040
+    assert round(summary.worst, 3) == 3.461
+
+
+def test_best_run_of_the_published_rounds(explore: pd.DataFrame, refine: pd.DataFrame) -> None:
+    first = best_payload(explore)
+    assert first is not None
+    on = {name for name in SWITCHES if first["model"][name]}
+    assert on == {"use_forget_gate", "use_state_gate", "use_new_state", "use_residual"}
+    assert (first["model"]["n_layers"], first["model"]["state_size"]) == (2, 256)
+    second = best_run(refine)
+    assert second is not None
+    assert round(second["min_loss"], 4) == 1.4079
+    assert json.loads(second["payload"])["model"]["state_size"] == 512
+
+
+def test_order_does_not_depend_on_the_order_of_jobs(explore: pd.DataFrame) -> None:
+    ranked = rank(explore)
+    pd.testing.assert_frame_equal(ranked, rank(explore.sample(frac=1.0, random_state=3)))
+    assert ranked["min_loss"].tolist() == sorted(published_csv(1)["min_loss"])
+    assert ranked["rank"].tolist() == list(range(1, 433))
+    ties = ranked[ranked["min_loss"].duplicated(keep=False)]
+    assert len(ties) == 2  # the published round has one tie
+    assert ties["config_hash"].is_monotonic_increasing
+
+
+def test_diverged_and_unfinished_come_last_without_a_rank() -> None:
+    jobs = [
+        make_job(1, {}, None),
+        make_job(2, {}, {"min_loss": 0.1, "diverged_at_step": 10}, seed=1),
+        make_job(3, {}, {"min_loss": 2.0}, seed=2),
+        make_job(4, {}, {"min_loss": None}, seed=3),
+        make_job(5, {}, {"min_loss": 1.0}, seed=4),
+    ]
+    ranked = rank(results_frame(jobs))
+    assert ranked["id"].tolist()[:2] == [5, 3]
+    assert set(ranked["id"].tolist()[2:4]) == {2, 4}
+    assert ranked["id"].tolist()[4] == 1
+    assert ranked["rank"].tolist()[:2] == [1, 2]
+    assert ranked["rank"].isna().tolist() == [False, False, True, True, True]
+
+
+def test_nothing_to_rank_yet() -> None:
+    frame = results_frame([make_job(1, {}, None)])
+    assert best_payload(frame) is None
+    summary = summarize(frame, threshold=1.0)
+    assert (summary.jobs, summary.finished, summary.below) == (1, 0, 0)
+    assert math.isnan(summary.best)
+
+
+def test_the_best_two_published_replicates_cannot_be_told_apart(replicate: pd.DataFrame) -> None:
+    table = replicates(replicate)
+    best_two = table.head(2).to_dict("records")
+    assert [f"{row['mean']:.4f} {row['sd']:.3f}" for row in best_two] == ["1.5516 0.016", "1.5518 0.010"]
+    assert table["separable"].tolist()[:2] == [False, False]
+    assert set(table.index[:2]) <= set(not_separable(table).index)
+
+
+def test_replicates_against_plain_loops(replicate: pd.DataFrame) -> None:
+    groups: dict[tuple[int, ...], list[float]] = {}
+    names = [*SWITCHES, "n_layers", "state_size"]
+    for row in published_csv(3).to_dict("records"):
+        groups.setdefault(tuple(row[name] for name in names), []).append(row["min_loss"])
+    expected = sorted((mean(losses), stdev(losses), len(losses)) for losses in groups.values())
+    table = replicates(replicate)
+    assert table["n"].tolist() == [n for _, _, n in expected]
+    assert table["mean"].tolist() == pytest.approx([m for m, _, _ in expected])
+    assert table["sd"].tolist() == pytest.approx([s for _, s, _ in expected])
+    best_mean, best_sd, best_n = expected[0]
+    for (m, s, n), separable in list(zip(expected, table["separable"], strict=True))[1:]:
+        assert separable == (m - best_mean > 2 * math.sqrt(s**2 / n + best_sd**2 / best_n))
+
+
+def test_a_single_run_is_never_judged(explore: pd.DataFrame) -> None:
+    table = replicates(explore)
+    assert table["n"].eq(1).all()
+    assert table["separable"].isna().all()
+    assert not_separable(table).empty

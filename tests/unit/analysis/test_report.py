@@ -1,0 +1,126 @@
+"""Everything `write_round` leaves behind."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import rnnlab.analysis.report as report_module
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.report import write_round
+from rnnlab.analysis.results import results_frame
+from rnnlab.errors import UsageError
+from rnnlab.files import Workspace
+
+from .made_up_rounds import made_up_round
+from .published_runs import published_csv
+
+QUESTION = Question(
+    threshold=1.9,
+    threshold_meaning="the memory is in use",
+    focus={"state_size": 256, "use_new_state": True, "use_residual": True},
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Two empty folders."""
+    return Workspace(tmp_path / "results", tmp_path / "plots")
+
+
+def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> None:
+    written = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION)
+    assert written.sentence.startswith(
+        "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256. 180 of 432"
+    )
+    folder = workspace.results_dir / "dynamics"
+    assert {path.name for path in folder.iterdir()} == {
+        "explore.csv",
+        "explore-effects.csv",
+        "explore-best.json",
+        "report.md",
+    }
+    assert sorted(path.name for path in (workspace.plots_dir / "dynamics").iterdir()) == [
+        "explore-curves.png",
+        "explore-factors-below.png",
+        "explore-factors.png",
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.pictures)
+
+    ranked = pd.read_csv(folder / "explore.csv")
+    assert ranked["min_loss"].tolist() == sorted(published_csv(1)["min_loss"])
+    assert ranked["rank"].tolist() == list(range(1, 433))
+    best = json.loads((folder / "explore-best.json").read_text())
+    assert best == json.loads(explore.sort_values("min_loss")["payload"].tolist()[0])
+    effects = pd.read_csv(folder / "explore-effects.csv")
+    forget = effects[(effects["factor"] == "use_forget_gate") & (effects["runs"] != "all")]
+    assert (forget["pairs"].item(), forget["better"].item(), round(forget["median"].item(), 3)) == (48, 47, -0.071)
+
+
+def test_every_link_of_the_report_leads_to_a_file(workspace: Workspace, explore: pd.DataFrame) -> None:
+    report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
+    links = re.findall(r"\]\(([^)]+)\)", report.read_text())
+    assert len(links) == 6
+    assert all((report.parent / link).is_file() for link in links)
+
+
+def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
+    workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "round_pictures", lambda *_: {})  # text alone: drawing takes a second a round
+    write_round(workspace, "dynamics", "explore", explore.head(40), {}, QUESTION)
+    write_round(workspace, "dynamics", "replicate", replicate, {}, Question())
+    report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
+    text = report.read_text()
+    assert re.findall("^## Round (.*)$", text, flags=re.MULTILINE) == ["explore", "replicate"]
+    assert "All 432 jobs are finished" in text
+    assert "All 40 jobs" not in text
+    assert "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071".capitalize() in text
+    assert "cannot be told apart" in text
+    assert "more than 2 standard errors of the difference" in text
+    again = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report.read_text()
+    assert again == text
+
+
+def test_tables_of_the_report_are_rectangular(workspace: Workspace, replicate: pd.DataFrame) -> None:
+    text = write_round(workspace, "dynamics", "replicate", replicate, {}, Question(threshold=1.9)).report.read_text()
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
+    assert len(tables) == 4  # numbers, best runs, effects, seeds
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_a_partial_round_with_curves(workspace: Workspace) -> None:
+    made = made_up_round(30, diverged=2, unfinished=10, points=50)
+    written = write_round(workspace, "demo", "explore", results_frame(made.jobs), made.curves, Question(threshold=1.8))
+    assert written.sentence.startswith("20 of 30 jobs are finished; 2 of them diverged and stand last. Best: ")
+    text = written.report.read_text()
+    assert "no training curves" not in text
+    assert "diverged" in text
+    assert len(written.pictures) == 3
+    assert len(pd.read_csv(workspace.results_dir / "demo" / "explore.csv")) == 30
+
+
+def test_a_round_without_a_finished_job(workspace: Workspace) -> None:
+    frame = results_frame(made_up_round(5, unfinished=5).jobs)
+    written = write_round(workspace, "demo", "explore", frame, {}, Question(threshold=1.8))
+    assert written.sentence == "0 of 5 jobs are finished"
+    assert written.pictures == []
+    assert [path.name for path in written.tables] == ["explore.csv"]
+    assert "0 of 5 jobs are finished" in written.report.read_text()
+
+
+def test_a_focus_that_no_run_has_is_said(workspace: Workspace) -> None:
+    frame = results_frame(made_up_round(12).jobs)
+    text = write_round(workspace, "demo", "explore", frame, {}, Question(focus={"state_size": 99})).report.read_text()
+    assert "Only runs with S = 99: none of these is finished" in text
+
+
+@pytest.mark.parametrize("question", [Question("accuracy"), Question(focus={"gates": 3})])
+def test_a_wrong_name_writes_nothing(workspace: Workspace, question: Question) -> None:
+    with pytest.raises(UsageError, match=r"accuracy|gates"):
+        write_round(workspace, "demo", "explore", results_frame(made_up_round(12).jobs), {}, question)
+    assert not workspace.results_dir.exists()
+    assert not workspace.plots_dir.exists()

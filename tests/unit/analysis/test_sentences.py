@@ -1,0 +1,99 @@
+"""Findings in words."""
+
+import pandas as pd
+
+from rnnlab.analysis import sentences
+from rnnlab.analysis.effects import paired_effects
+from rnnlab.analysis.names import describe, level_label, metric_label, setting_at, title
+from rnnlab.analysis.ranking import summarize
+from rnnlab.analysis.replicates import replicates
+from rnnlab.analysis.results import results_frame
+
+from .published_runs import make_job
+
+FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
+    summary = summarize(explore, threshold=1.9)
+    best = "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256"
+    assert sentences.progress(summary) == "all 432 jobs are finished"
+    assert sentences.best(explore, "min_loss") == best
+    assert sentences.below(summary, 1.9) == "180 of 432 runs are below 1.9"
+    assert sentences.sharpest_share(explore, "min_loss", 1.9) == "S = 256: 180 of 288, S = 32: 0 of 144"
+    effects = paired_effects(explore, where=FOCUS)
+    said = {row["factor"]: sentences.effect(row, "min_loss") for row in effects.to_dict("records")}
+    assert said["use_forget_gate"] == "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"
+    assert said["use_output_gate"] == "the output gate raises min_loss in 41 of 48 pairs, median +0.040"
+    unclear = "the input gate makes no clear difference; it lowers min_loss in 20 of 48 pairs, median +0.003"
+    assert said["use_input_gate"] == unclear
+    assert sentences.strongest_effect(effects, "the loss").startswith("the forget gate lowers the loss in 47 of 48")
+
+
+def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.DataFrame) -> None:
+    said = sentences.separation(replicates(explore))
+    assert "one seed only" in said
+    assert "cannot be told apart" in said
+
+
+def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
+    said = sentences.separation(replicates(replicate))
+    assert said.startswith(
+        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 3 of the 8 others: "
+        "1.5518 (SD 0.010, n 10), "
+    )
+
+
+def test_a_clear_winner_is_said_to_differ() -> None:
+    losses = {1: [1.0, 1.01, 1.02], 2: [2.0, 2.01, 2.02]}
+    jobs = [
+        make_job(10 * layers + seed, {"n_layers": layers}, {"min_loss": x}, seed=seed)
+        for layers, xs in losses.items()
+        for seed, x in enumerate(xs)
+    ]
+    said = sentences.separation(replicates(results_frame(jobs)))
+    assert said == "The best configuration, mean 1.0100 (SD 0.010, n 3), differs from every other one that was repeated"
+
+
+def test_progress_of_a_partial_round_with_a_diverged_run() -> None:
+    jobs = [
+        make_job(1, {}, {"min_loss": 1.0}),
+        make_job(2, {}, {"min_loss": 1.0, "diverged_at_step": 3}, seed=1),
+        make_job(3, {}, None, seed=2),
+    ]
+    said = sentences.progress(summarize(results_frame(jobs)))
+    assert said == "2 of 3 jobs are finished; 1 of them diverged and stands last"
+
+
+def test_nothing_to_say_is_said_by_nothing() -> None:
+    frame = results_frame([make_job(1, {}, None)])
+    assert sentences.best(frame, "min_loss") == ""
+    assert sentences.below(summarize(frame, threshold=1.0), 1.0) == ""
+    assert sentences.separation(replicates(frame)) == ""
+    assert sentences.strongest_effect(paired_effects(frame), "min_loss") == ""
+
+
+def test_names_known_and_unknown() -> None:
+    assert title("use_forget_gate") == "forget gate"
+    assert title("warmup_steps") == "warmup steps"
+    assert [level_label(x) for x in (True, False, 32, 0.001, None, "gru")] == [
+        "on",
+        "off",
+        "32",
+        "0.001",
+        "none",
+        "gru",
+    ]
+    assert setting_at("use_old_state", False) == "old state off"
+    assert setting_at("state_size", 32) == "S = 32"
+    row = {"use_a": False, "use_b": False, "depth": 3}
+    assert describe(row, list(row)) == "all switches off, depth 3"
+    assert describe({"use_residual": False}, ["use_residual"]) == "no residual"
+
+
+def test_units_follow_the_tokenizer() -> None:
+    assert metric_label("min_loss", "bytes") == "lowest EMA of training loss (nats per byte)"
+    assert metric_label("validation_loss", "bpe") == "validation loss (nats per token)"
+    assert metric_label("test_bits_per_character", "bpe") == "test loss (bits per character)"
+    assert metric_label("min_loss", None) == "lowest EMA of training loss (nats per symbol)"
+    assert metric_label("some_number", "bytes") == "some number"
