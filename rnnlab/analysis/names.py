@@ -74,6 +74,11 @@ def level_label(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def rounded(value: float) -> str:
+    """A number with three digits that count, large ones without an exponent: 1.67, 52, 1,480."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 def phrase(setting: str, value: Any) -> str:
     """One setting with its value, inside a sentence: "S = 256", "no forget gate"."""
     if pd.api.types.is_bool(value):

@@ -12,6 +12,7 @@ from rnnlab.analysis.replicates import not_separable
 from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
 
 LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
+FEWEST_PAIRS = 4  # with fewer, not even unanimous pairs are clear
 _MOST_MEANS = 5  # in one sentence
 _MOST_LEVELS = 4
 
@@ -81,9 +82,9 @@ def sharpest_share(frame: pd.DataFrame, by: str, threshold: float) -> str:
 
 
 def is_clear(effect: Mapping[Any, Any]) -> bool:
-    """Whether the better pairs are at least two standard errors of a fair coin away from half of the pairs."""
-    pairs, better = effect["pairs"], effect["better"]
-    return bool(pairs > 0 and abs(better - pairs / 2) >= sqrt(pairs))
+    """Whether the better pairs are two standard errors of a fair coin or more away from half; ties left out."""
+    decided = effect["better"] + effect["worse"]
+    return bool(decided > 0 and abs(effect["better"] - decided / 2) >= sqrt(decided))
 
 
 def effect(row: Mapping[Any, Any], by: str) -> str:
@@ -95,11 +96,20 @@ def effect(row: Mapping[Any, Any], by: str) -> str:
         subject = f"{phrase(name, level)} instead of {level_label(reference)}"
     if not row["pairs"]:
         return f"{subject}: no two runs differ in this alone"
-    lower, verb = row["median"] <= 0, "lowers" if row["median"] <= 0 else "raises"
     if not is_clear(row):
-        lower, verb = True, "makes no clear difference; it lowers"
-    count = row["better"] if lower else row["worse"]
+        verb, count = "makes no clear difference; it lowers", row["better"]
+    elif row["better"] > row["worse"]:
+        verb, count = "lowers", row["better"]
+    else:
+        verb, count = "raises", row["worse"]
     return f"{subject} {verb} {by} in {count} of {row['pairs']} pairs, median {row['median']:+.3f}"
+
+
+def no_clear_effect(effects: pd.DataFrame) -> str:
+    """Why no effect is clear: too few pairs, or pairs that disagree."""
+    if effects["pairs"].max() < FEWEST_PAIRS:
+        return "Too few configurations differ in one setting only to tell what a setting does"
+    return "No setting makes a clear difference among configurations that differ in nothing else"
 
 
 def strongest_effect(effects: pd.DataFrame, by: str) -> str:
@@ -108,8 +118,11 @@ def strongest_effect(effects: pd.DataFrame, by: str) -> str:
     return effect(max(clear, key=lambda row: abs(row["median"])), by) if clear else ""
 
 
-def separation(table: pd.DataFrame) -> str:
-    """Which configurations of a `replicates` table cannot be told apart from the best (rule: `replicates.RULE`)."""
+def separation(table: pd.DataFrame, brief: bool = False) -> str:
+    """Which configurations of a `replicates` table cannot be told apart from the best (rule: `replicates.RULE`).
+
+    brief: how many, without their means.
+    """
     if len(table) < 2:
         return ""
     if (table["n"] == 1).all():
@@ -127,8 +140,10 @@ def separation(table: pd.DataFrame) -> str:
     best_one = f"The best configuration, mean {means[0]},"
     if len(tied) == 1:
         return f"{best_one} differs from every other one that was repeated"
-    shown = ", ".join(means[1:_MOST_MEANS]) + (", ..." if len(means) > _MOST_MEANS else "")
-    return f"{best_one} cannot be told apart from {len(tied) - 1} of the {len(table) - 1} others: {shown}"
+    others = f"{best_one} cannot be told apart from {len(tied) - 1} of the {len(table) - 1} others"
+    if brief:
+        return others
+    return f"{others}: {', '.join(means[1:_MOST_MEANS])}" + (", ..." if len(means) > _MOST_MEANS else "")
 
 
 def shared_settings(frame: pd.DataFrame) -> str:

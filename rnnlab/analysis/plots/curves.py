@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
 from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
@@ -20,6 +21,7 @@ from rnnlab.analysis.sentences import named_run
 
 _INCHES = (style.WIDTH, 4.8)
 _LEAST_RATIO = 20  # of the last to the first step, for a logarithmic axis
+_MANY_DECADES = 1e4  # of the same, for labels at powers of ten only
 
 
 def curves_figure(
@@ -60,6 +62,7 @@ def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
     last = max(line.steps[-1] for line in lines)
     if first > 0 and last / first >= _LEAST_RATIO and falls_early(lines):
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last / first < _MANY_DECADES else (1,)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlim(first / 1.05, last * 1.05)
         ax.set_xlabel("optimiser steps (logarithmic)")
@@ -118,5 +121,7 @@ def _note(frame: pd.DataFrame, lines: Sequence[Line], leaving: Sequence[Line], l
     if leaving:
         highest = max(line.values.max() for line in leaving)
         verb = "curve leaves" if len(leaving) == 1 else "curves leave"
-        parts.append(f"▲ {len(leaving)} {verb} the picture above {limits.high:.3g} (up to {highest:.3g}) or diverge.")
+        parts.append(
+            f"▲ {len(leaving)} {verb} the picture above {rounded(limits.high)} (up to {rounded(highest)}) or diverge."
+        )
     return " ".join(filter(None, parts))

@@ -19,8 +19,8 @@ class Level:
 
     label: str
     runs: NDArray[np.int64]  # positions in `Panels.values`
-    total: int  # finished runs of this level, shown or not
-    lost: int  # of them diverged or without the metric
+    total: int  # runs of this level that can be compared, shown or not
+    lost: int  # finished runs of this level that diverged or lack the metric
     mean: float  # over `runs`; NaN without any
 
 
@@ -54,7 +54,7 @@ def panels_of(frame: pd.DataFrame, metric: str, below: float | None = None) -> P
     """
     done = finished(frame)
     good = comparable(frame, metric)
-    lost = done[~done.index.isin(good.index)] if below is None else done.iloc[:0]
+    lost = done[~done.index.isin(good.index)]
     shown = good if below is None else good[good[metric] < below]
     values = shown[metric].to_numpy(dtype=float)
 
@@ -62,7 +62,7 @@ def panels_of(frame: pd.DataFrame, metric: str, below: float | None = None) -> P
         # `here` is over all finished runs; positions count the shown ones.
         runs = np.flatnonzero(here.loc[shown.index].to_numpy())
         mean = float(values[runs].mean()) if len(runs) else float("nan")
-        return Level(label, runs, int(here.sum()), int(here.loc[lost.index].sum()), mean)
+        return Level(label, runs, int(here.loc[good.index].sum()), int(here.loc[lost.index].sum()), mean)
 
     def panel(name: str) -> Panel:
         column = done[name]

@@ -16,7 +16,8 @@ from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import rank, summarize
-from rnnlab.analysis.results import comparable, factors, finished, tokenizer_kind
+from rnnlab.analysis.replicates import replicates
+from rnnlab.analysis.results import comparable, factors, tokenizer_kind
 from rnnlab.queue.job import Curve
 
 _FEWEST_POINTS = 3  # below the threshold, for a picture of them
@@ -54,15 +55,21 @@ def _curves(frame: pd.DataFrame, lines: list[Line], question: Question) -> Figur
 
 
 def _factors(frame: pd.DataFrame, question: Question) -> Figure:
-    headline = sentences.strongest_effect(paired_effects(frame, question.metric), "the loss")
-    if not factors(finished(frame)):
-        headline = "The finished runs differ in their seed only"
-    elif not headline:
-        headline = "No setting makes a clear difference among runs that differ in nothing else"
     panels = panels_of(frame, question.metric)
     return swarm_figure(
-        panels, _label(frame, question), sentences.capital(headline) + _so_far(frame), question.threshold
+        panels, _label(frame, question), _strongest(frame, question) + _so_far(frame), question.threshold
     )
+
+
+def _strongest(frame: pd.DataFrame, question: Question) -> str:
+    effects, replicated = paired_effects(frame, question.metric), replicates(frame, question.metric)
+    if effects.empty:
+        return "The finished runs differ in their seed only"
+    if strongest := sentences.strongest_effect(effects, "the loss"):
+        return sentences.capital(strongest)
+    if (replicated["n"] > 1).all():
+        return sentences.separation(replicated, brief=True)
+    return sentences.no_clear_effect(effects)
 
 
 def _below(frame: pd.DataFrame, question: Question, threshold: float) -> Figure:

@@ -6,6 +6,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, draw_threshold, finish, write_in
 from rnnlab.analysis.ranking import rank
@@ -59,7 +60,9 @@ def _note(frame: pd.DataFrame, good: pd.DataFrame, limits: style.Limits, metric:
     parts = ["Runs sorted by their loss."]
     above = good[good[metric] > limits.high]
     if len(above):
-        parts.append(f"▲ marks the {len(above)} runs above {limits.high:.3g} (up to {above[metric].max():.3g}).")
+        parts.append(
+            f"▲ marks the {len(above)} runs above {rounded(limits.high)} (up to {rounded(above[metric].max())})."
+        )
     if len(finished(frame)) > len(good):
         parts.append(f"{len(finished(frame)) - len(good)} runs diverged and are not drawn.")
     return " ".join(parts)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.panels import Panel, Panels
 from rnnlab.analysis.plots.placement import place_swarms
@@ -17,9 +18,10 @@ _COLUMNS = 3
 _PANEL_INCHES = (style.WIDTH / _COLUMNS, 2.3)
 _LEAST_INCHES = 3.0  # of all rows together: room for the label of the y axis
 _HALF_WIDTH = 0.46  # room of a swarm, of the distance between two levels
-_SIZES = [*(6.0 * 0.92**k for k in range(16)), 1.3]  # diameters in points
+_SIZES = [6.0 * 0.92**k for k in range(19)]  # diameters in points: 6 down to 1.3
 _CROWDED_ALPHA = 0.6
 _THRESHOLD_REACH = 0.3  # of the axis: a threshold farther away is not shown
+_SMALL_POINTS = 6.5  # of a level's label, where the ordinary size does not fit
 _LABEL_GAP = 12  # dots between the labels of two levels
 
 
@@ -43,14 +45,14 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
         figure = style.new_figure(*size, headline, note)
         figure.supylabel(label, fontsize=style.LABEL_POINTS)
         axes = _empty_axes(figure, panels, places, spans, columns)
-        counted = panels.lost > 0 or bool((panels.values > limits.high).any())
+        counted = _counts_lost(panels) or bool((panels.values > limits.high).any())
         _set_heights(axes[0], limits, counted)
         _lay_out(figure, axes, panels)
         crowded = _draw_runs(axes, panels, limits)
         for ax, panel in zip(axes, panels.panels, strict=True):
             _draw_means(ax, panel, limits)
             if counted:
-                _count_lost(ax, panel, panels.values > limits.high)
+                _count_lost(ax, panel, panels, limits)
             if threshold is not None:
                 ax.axhline(threshold, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         style.set_note(figure, _note(panels, limits, threshold, crowded))
@@ -109,7 +111,13 @@ def _set_heights(ax: Axes, limits: style.Limits, counted: bool) -> None:
 
 
 def _label_levels(
-    ax: Axes, panel: Panel, selected: bool, mean_word: str = "", separator: str = "\n", rotation: float = 0.0
+    ax: Axes,
+    panel: Panel,
+    selected: bool,
+    mean_word: str = "",
+    separator: str = "\n",
+    rotation: float = 0.0,
+    points: float = style.TICK_POINTS,
 ) -> None:
     labels = []
     for level in panel.levels:
@@ -118,7 +126,7 @@ def _label_levels(
         mean = f"{mean_word}{level.mean:.3f}" if shown else "–"
         labels.append(separator.join(filter(None, [level.label, count, mean])))
     ax.set_xlim(-0.5, len(labels) - 0.5)
-    ax.set_xticks(range(len(labels)), labels, rotation=rotation)
+    ax.set_xticks(range(len(labels)), labels, rotation=rotation, fontsize=points)
     ax.tick_params(axis="x", length=0)
 
 
@@ -130,6 +138,8 @@ def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
     for ax, panel in zip(axes, panels.panels, strict=True):
         if _labels_overlap(ax):
             _label_levels(ax, panel, panels.selected)
+        if _labels_overlap(ax):
+            _label_levels(ax, panel, panels.selected, points=_SMALL_POINTS)
         if _labels_overlap(ax):
             _label_levels(ax, panel, panels.selected, separator="  ", rotation=90.0)
             # The turned labels take their room from a taller figure, not from the panels.
@@ -179,9 +189,16 @@ def _draw_means(ax: Axes, panel: Panel, limits: style.Limits) -> None:
             ax.hlines(level.mean, position - 0.36, position + 0.36, color=style.INK, linewidth=1.3, zorder=4)
 
 
-def _count_lost(ax: Axes, panel: Panel, above: NDArray[np.bool_]) -> None:
+def _counts_lost(panels: Panels) -> bool:
+    """Whether diverged runs belong in the picture: not in one of the runs below a threshold."""
+    return panels.lost > 0 and not panels.selected
+
+
+def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: style.Limits) -> None:
     for position, level in enumerate(panel.levels):
-        missing = level.lost + int(above[level.runs].sum())
+        missing = int((panels.values[level.runs] > limits.high).sum())
+        if _counts_lost(panels):
+            missing += level.lost
         if missing:
             ax.text(
                 position,
@@ -202,8 +219,8 @@ def _note(panels: Panels, limits: style.Limits, threshold: float | None, crowded
     if crowded:
         parts.append("Too many runs to set all points apart: their spread shows the density.")
     above = panels.values[panels.values > limits.high]
-    reasons = [f"lie above {limits.high:.3g} (up to {above.max():.3g}; in the means)"] if len(above) else []
-    reasons += ["diverged (not in the means)"] if panels.lost else []
+    reasons = [f"lie above {rounded(limits.high)} (up to {rounded(above.max())}; in the means)"] if len(above) else []
+    reasons += ["diverged (not in the means)"] if _counts_lost(panels) else []
     if reasons:
         parts.append(f"▲ counts the runs that {' or '.join(reasons)}.")
     if threshold is not None:

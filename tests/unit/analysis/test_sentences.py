@@ -73,6 +73,16 @@ def test_nothing_to_say_is_said_by_nothing() -> None:
     assert sentences.strongest_effect(paired_effects(frame), "min_loss") == ""
 
 
+def test_equal_losses_are_no_effect() -> None:
+    jobs = [make_job(2 * i + on, {"gate": bool(on), "depth": i}, {"min_loss": 2.0}) for i in range(9) for on in (0, 1)]
+    effects = paired_effects(results_frame(jobs))
+    (row,) = effects[effects["factor"] == "gate"].to_dict("records")
+    said = sentences.effect(row, "min_loss")
+    assert said == "the gate makes no clear difference; it lowers min_loss in 0 of 9 pairs, median +0.000"
+    assert sentences.strongest_effect(effects, "min_loss") == ""
+    assert sentences.no_clear_effect(effects).startswith("No setting makes a clear difference")
+
+
 def test_names_known_and_unknown() -> None:
     assert title("use_forget_gate") == "forget gate"
     assert title("warmup_steps") == "warmup steps"
