@@ -56,7 +56,7 @@ class CohortAdam:
         )
 
     @torch.no_grad()
-    def update(self, gradients: tuple[Tensor, ...], factor_M: Tensor, root_M: Tensor) -> None:
+    def update(self, gradients: list[Tensor], factor_M: Tensor, root_M: Tensor) -> None:
         """One step of every model, with one row of each table of `schedule`."""
         torch._foreach_lerp_(self._first, gradients, 1 - BETA1)
         torch._foreach_mul_(self._second, BETA2)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.gated import GatedCohort
+from rnnlab.models.online import OnlineStep
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.adam import CohortAdam
 from rnnlab.training.run_state import RunState
@@ -54,6 +55,8 @@ class Cohort:
             for kind in ("first_moments", "second_moments")
         )
         self._first, self._second = first, second
+        self._gradients = {name: torch.zeros_like(first[name]) for name in first}
+        self._online = OnlineStep(self._model, self._gradients, self._configs[0].training.batch_size)
         self._adam = CohortAdam(
             self._model.parameters,
             self._model.users,
@@ -144,19 +147,9 @@ class Cohort:
 
     def _step(self, inputs_MB: Tensor, targets_MB: Tensor, factor_M: Tensor, root_M: Tensor) -> Tensor:
         """One optimiser step of every model; returns the losses before it, [M], nats per symbol."""
-        logits_MBV, self._hidden = self._model.step(inputs_MB, self._hidden)
-        loss_M = mean_cross_entropy(logits_MBV, targets_MB)
-        # A mean for each model and no average over models: the gradients are those of the model alone. Where no model
-        # uses its new state, the maps that make it have no gradient: they stay as they are, a random reservoir.
-        gradients = torch.autograd.grad(
-            loss_M,
-            list(self._model.parameters.values()),
-            grad_outputs=torch.ones_like(loss_M),
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        self._adam.update(gradients, factor_M, root_M)
-        return loss_M.detach()
+        loss_M, self._hidden = self._online(inputs_MB, targets_MB, self._hidden)
+        self._adam.update(list(self._gradients.values()), factor_M, root_M)
+        return loss_M
 
     def _record(self, losses_KM: Tensor) -> None:
         per_model = losses_KM.double().cpu().T.tolist()
@@ -174,10 +167,3 @@ def _own_copy(x: Tensor) -> Tensor:
 def limit_threads(model: GatedCohort, max_threads: int) -> None:
     """Bound torch's threads by the smallest batch of products: more would split a product, and change its bits."""
     torch.set_num_threads(max(1, min(max_threads, model.smallest_product)))
-
-
-def mean_cross_entropy(logits_MBV: Tensor, targets_MB: Tensor) -> Tensor:
-    """Mean over the batch of -log softmax(logits)[target], [M], nats per symbol."""
-    M, B, V = logits_MBV.shape
-    losses = torch.nn.functional.cross_entropy(logits_MBV.view(M * B, V), targets_MB.reshape(M * B), reduction="none")
-    return losses.view(M, B).mean(dim=1)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from rnnlab.models.gated import GatedCohort, count_parameters, parameter_shapes
 from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.online import OnlineStep
 from rnnlab.models.reference import GatedLanguageModel, GatedLayer
 from rnnlab.spec.settings import GatedSettings
-from rnnlab.training.cohort import mean_cross_entropy
 from tests.oracle.helpers import all_gate_settings
 
 Array = npt.NDArray[np.float64]
@@ -36,21 +36,10 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
     state = [torch.randn(96, _B, _S, dtype=dtype, generator=generator) for _ in range(_L)]
 
     logits_MBV, following = cohort.step(ids_MB, state)
-    loss_M = mean_cross_entropy(logits_MBV, targets_MB)
-    names = list(cohort.parameters)
-    gradients = dict(
-        zip(
-            names,
-            torch.autograd.grad(
-                loss_M,
-                list(cohort.parameters.values()),
-                torch.ones_like(loss_M),
-                allow_unused=True,
-                materialize_grads=True,
-            ),
-            strict=True,
-        )
-    )
+    gradients = {name: torch.full_like(parameter, torch.nan) for name, parameter in cohort.parameters.items()}
+    loss_M, following_online = OnlineStep(cohort, gradients, _B)(ids_MB, targets_MB, state)
+    for mine, expected in zip(following_online, following, strict=True):
+        assert torch.equal(mine, expected)  # evaluation and training run the same forward pass
     for m, settings in enumerate(members):
         plain = GatedLanguageModel(settings, _V).to(dtype)
         plain.load_cohort_parameters(parameters[m])
@@ -59,7 +48,9 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
         for mine, expected in zip(following, plain_following, strict=True):
             _assert_close(mine[m], expected, tolerance, f"next state of {settings}")
             assert not mine.requires_grad
-        torch.autograd.backward(torch.nn.functional.cross_entropy(logits_BV, targets_MB[m]))
+        loss = torch.nn.functional.cross_entropy(logits_BV, targets_MB[m])
+        torch.autograd.backward(loss)
+        _assert_close(loss_M[m], loss.detach(), tolerance, f"loss of {settings}")
         # The gradient has the layout of the parameters, so the same translation carries it to the textbook module.
         own = {name: gradients[name][cohort.users[name].members.index(m)] for name in parameters[m]}
         translated = GatedLanguageModel(settings, _V).to(dtype)

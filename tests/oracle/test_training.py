@@ -42,7 +42,7 @@ def test_adam_equals_torch_adam_over_100_steps_with_a_rate_and_a_step_count_for_
         tensors = (parameters, moments[0], moments[1])
         before = {name: [tensor[name].clone() for tensor in tensors] for name in start}
         factors, roots = adam.schedule(done, 1)
-        adam.update(tuple(gradients[name] for name in parameters), factors[0], roots[0])
+        adam.update([gradients[name] for name in parameters], factors[0], roots[0])
         for m in range(3):
             if m not in active:  # not born yet: put its rows back
                 for name in plain[m]:
