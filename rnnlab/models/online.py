@@ -160,7 +160,7 @@ class _Layer:
         return self._o * self._gate
 
     def backward(self, d_MBS: Tensor) -> Tensor:
-        """Gradient towards the output -> gradient towards the input, both [M, B, S]. Fills the parameters' gradients."""
+        """Gradient towards the output -> gradient towards the input, both [M, B, S]. Fills the gradient buffers."""
         step, at = self._step, self._at
         d = {source: torch.zeros_like(d_MBS) for source in self._sources}
         self._output_backward(d_MBS, d)
