@@ -11,7 +11,7 @@ from rnnlab.models.gated import count_parameters
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.sizing import cohort_size, threads_per_worker
+from rnnlab.training.sizing import cohort_size
 from rnnlab.training.workbench import Workbench
 
 _BYTES_PER_PARAMETER = 3 * 4  # a checkpoint holds the weights and Adam's two moments in float32
@@ -20,9 +20,9 @@ _MEASURED_SECONDS = 0.5  # a group
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a set of runs will cost with one worker."""
+    """What a set of runs will cost."""
 
-    seconds: float
+    seconds: float  # of one core, or of the GPU
     disk_bytes: int  # final checkpoints
     smallest_parameters: int
     largest_parameters: int
@@ -52,14 +52,15 @@ def _group_seconds(bench: Workbench, group: list[RunConfig], vocabulary_size: in
     # Members from all over the group, so that gates are as mixed as they will be.
     chosen = [group[i * len(group) // size] for i in range(size)]
     cohort = bench.cohort([Member(config, fresh_state(config, vocabulary_size)) for config in chosen])
-    threads = threads_per_worker(1)
-    seconds, steps = _timed_block(cohort, 1, threads)
+    seconds, steps = _timed_block(cohort, 1)
     if not cohort.any_finished:  # the first step also allocates: measure the ones after it, where there are any
-        seconds, steps = _timed_block(cohort, 50, threads)
+        seconds, steps = _timed_block(cohort, 50)
     return seconds / steps / size * sum(config.target_steps for config in group)
 
 
-def _timed_block(cohort: Cohort, max_steps: int, threads: int) -> tuple[float, int]:
+def _timed_block(cohort: Cohort, max_steps: int) -> tuple[float, int]:
+    # One thread: where other programs keep a core busy, a second thread waits for it and makes the work many times
+    # slower, and the estimate useless.
     begun = time.perf_counter()
-    steps = cohort.run_block(max_steps, threads, lambda: time.perf_counter() > begun + _MEASURED_SECONDS)
+    steps = cohort.run_block(max_steps, 1, lambda: time.perf_counter() > begun + _MEASURED_SECONDS)
     return time.perf_counter() - begun, steps

@@ -8,106 +8,147 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnlab.errors import UsageError
-from rnnlab.planning import Plan, new_jobs
+from rnnlab.errors import SpecError, UsageError
+from rnnlab.planning import Plan, new_jobs, refuse_changes
+from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
-from rnnlab.spec.run_config import RunConfig, setting_names
-from rnnlab.spec.settings import CELL_SETTINGS, Scalar, TrainingSettings
+from rnnlab.spec.run_config import RunConfig, setting_fields
+from rnnlab.spec.settings import Scalar
 
 _SECONDS = "seconds"
 _SWITCHES = {"0": False, "1": True, "false": False, "true": True}
 
 
 @dataclass(frozen=True)
+class Results:
+    """A results file, checked: what it would add to which round."""
+
+    plan: Plan
+    round_name: str
+    items: list[tuple[NewJob, dict[str, Any], float]]  # job, result, seconds in training
+    repeated: int  # rows that repeat the settings of another one: they count as further seeds
+
+
+@dataclass(frozen=True)
 class Imported:
-    """What `import_results` did."""
+    """What `add_results` did."""
 
-    rows: int  # rows of the file
     added: int  # jobs that were not in the table before
-    repeated: int  # rows that repeat a config of the file: they count as further seeds
+    unfinished: int  # jobs that were in the table but are not done: they stay as they are
 
 
-def import_results(store: Store, plan: Plan, round_name: str, path: Path) -> Imported:
-    """Add the rows of a CSV file as finished jobs of a round.
+@dataclass(frozen=True)
+class _Row:
+    where: str  # file and line, for messages
+    fields: dict[str, str]
+
+
+def read_results(plan: Plan, round_name: str, path: Path) -> Results:
+    """The rows of a CSV file as finished jobs of a round.
 
     Columns named like settings make the config, on top of what the experiment fixes and what the round sets; `seconds`
     is the time in training; every other column becomes part of the result. Without a `seed` column, rows with equal
-    settings count as further seeds. All rows are added, or none.
+    settings count as further seeds.
 
     Raises UsageError or SpecError, in one line, for a file that cannot be read, a column or a value that does not fit.
     """
-    rules = {rule.name: rule for rule in plan.experiment.rounds}
     if round_name not in plan.experiment.round_names:
         raise UsageError(
             f"--round {round_name}: the rounds of the experiment are {', '.join(plan.experiment.round_names)}"
         )
-    rule = rules.get(round_name)
-    settings = [name for name in setting_names(str(plan.experiment.model.get("cell", "gated"))) if name != "cell"]
+    rule = next((rule for rule in plan.experiment.rounds if rule.name == round_name), None)
     rows = _read(path)
-    _check_columns(path, list(rows[0]), settings, list(plan.experiment.grid), plan)
-    seen: Counter[str] = Counter()
-    configs: list[RunConfig] = []
-    outcomes: list[tuple[dict[str, Any], float]] = []
-    for number, row in enumerate(rows, start=2):
-        where = f"{path}, line {number}"
-        point = {name: _setting(name, row[name], where) for name in settings if name in row}
-        config = plan.experiment.run_config(plan.corpus, {**point, **(rule.set if rule else {})})
-        if "seed" not in row:
-            config = _next_seed(config, seen, rule)
-        configs.append(config)
-        result = {name: _value(text) for name, text in row.items() if name not in settings and name != _SECONDS}
-        outcomes.append((result | {"imported_from": path.name}, _seconds(row, where)))
-    jobs = new_jobs(configs)
-    items = [(job, result, seconds) for job, (result, seconds) in zip(jobs, outcomes, strict=True)]
-    added = store.add_finished(plan.experiment.name, plan.json, round_name, items)
-    return Imported(len(rows), added, sum(count - 1 for count in seen.values()))
+    _check_columns(path, list(rows[0].fields), plan)
+    configs, repeated = _configs(rows, plan, rule)
+    items = [
+        (job, _result(row, plan) | {"imported_from": path.name}, _seconds(row))
+        for job, row in zip(new_jobs(configs), rows, strict=True)
+    ]
+    return Results(plan, round_name, items, repeated)
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def add_results(store: Store, results: Results) -> Imported:
+    """Add all of the results to the table, or none; a job that the table has already stays as it is.
+
+    Raises SpecError if the table has another experiment of that name.
+    """
+    plan = results.plan
+    refuse_changes(store, plan)
+    before = {job.config_hash: job.status for job in store.jobs(plan.experiment.name, results.round_name)}
+    unfinished = sum(before.get(job.config_hash, Status.DONE) is not Status.DONE for job, _, _ in results.items)
+    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, results.items)
+    return Imported(added, unfinished)
+
+
+def _read(path: Path) -> list[_Row]:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream, strict=True))
+        # A spreadsheet program may begin the file with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            rows = [_Row(f"{path}, line {reader.line_num}", fields) for fields in reader]
+            columns = list(reader.fieldnames or [])
     except OSError as error:
         raise UsageError(f"results file {path} cannot be read: {error.strerror or error}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise UsageError(f"{path} has the column {twice[0]!r} twice: leave one of them out")
     if not rows:
         raise UsageError(f"{path} has no rows: give a CSV file with a header line and a line for each run")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise UsageError(f"{path}, line {number}: has another number of fields than the header")
+    for row in rows:
+        if None in row.fields or None in row.fields.values():
+            raise UsageError(f"{row.where}: has another number of fields than the header, which has {len(columns)}")
     return rows
 
 
-def _check_columns(path: Path, columns: list[str], settings: list[str], axes: list[str], plan: Plan) -> None:
-    missing = [axis for axis in axes if axis not in columns]
-    if missing:
+def _check_columns(path: Path, columns: list[str], plan: Plan) -> None:
+    experiment = plan.experiment
+    for axis in experiment.grid:
+        if axis not in columns and axis != "seed":
+            raise UsageError(
+                f"{path} lacks the column {axis!r}: experiment {experiment.name} varies {', '.join(experiment.grid)}"
+            )
+    if experiment.analysis.metric not in columns:
         raise UsageError(
-            f"{path} lacks the column {missing[0]!r}: experiment {plan.experiment.name} varies {', '.join(axes)}"
+            f"{path} lacks the column {experiment.analysis.metric!r}, the metric of experiment {experiment.name}"
         )
-    metric = plan.experiment.analysis.metric
-    if metric not in columns:
-        raise UsageError(f"{path} lacks the column {metric!r}, the metric of experiment {plan.experiment.name}")
-    assert set(axes) <= set(settings)
 
 
-def _setting(name: str, text: str, where: str) -> Scalar:
-    fields = {
-        **TrainingSettings.model_fields,
-        **{n: f for c in CELL_SETTINGS.values() for n, f in c.model_fields.items()},
-    }
-    annotation = fields[name].annotation if name in fields else int  # the one setting without a table is the seed
+def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list[RunConfig], int]:
+    """The run config of each row, no two of them the same; and how many rows repeat the settings of another."""
+    cell = str(plan.experiment.cell)
+    names = [name for name in setting_fields(cell) if name in rows[0].fields and name != "cell"]
+    fixed = rule.set if rule is not None else {}
+    configs: dict[str, RunConfig] = {}
+    seen: Counter[str] = Counter()
+    for row in rows:
+        point = {name: _setting(cell, name, row) for name in names}
+        try:
+            config = plan.experiment.run_config(plan.corpus, {**fixed, **point})
+        except SpecError as error:
+            raise SpecError(f"{row.where}: {error}") from error
+        if "seed" not in names:
+            config = _next_seed(config, seen, rule)
+        if config.hash in configs:
+            raise UsageError(f"{row.where}: settings and seed are those of an earlier line: each run is one line")
+        configs[config.hash] = config
+    return list(configs.values()), seen.total() - len(seen)
+
+
+def _setting(cell: str, name: str, row: _Row) -> Scalar:
     readers: dict[object, tuple[Callable[[str], Scalar], str]] = {
         bool: (lambda given: _SWITCHES[given.strip().lower()], "0, 1, true or false"),
         int: (int, "a whole number"),
         float: (float, "a number"),
     }
-    read, wanted = readers.get(annotation, (str, "a text"))
+    read, wanted = readers.get(setting_fields(cell)[name].annotation, (str, "a text"))
+    text = row.fields[name]
     try:
         return read(text)
     except (KeyError, ValueError) as error:
-        raise UsageError(f"{where}: {name} = {text!r}, but {wanted} is expected") from error
+        raise UsageError(f"{row.where}: {name} = {text!r}, but {wanted} is expected") from error
 
 
 def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) -> RunConfig:
@@ -117,22 +158,33 @@ def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) ->
     return config.with_settings({"seed": config.seed + first + repeat}) if first + repeat else config
 
 
+def _result(row: _Row, plan: Plan) -> dict[str, Any]:
+    """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
+    settings = setting_fields(str(plan.experiment.cell))
+    result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
+    for name in (plan.experiment.analysis.metric, *(rule.select.by for rule in plan.experiment.rounds)):
+        if isinstance(result.get(name), str):
+            raise UsageError(f"{row.where}: {name} = {result[name]!r}, but a number is expected, or nothing")
+    return result
+
+
 def _value(text: str) -> float | int | str | None:
-    if not text:
-        return None
+    """A number, a text, or None for an empty field and for what is not finite."""
     for kind in (int, float):
         try:
             number = kind(text)
         except ValueError:
             continue
         return number if math.isfinite(number) else None
-    return text
+    return text or None
 
 
-def _seconds(row: dict[str, str], where: str) -> float:
-    text = row.get(_SECONDS) or "0"
+def _seconds(row: _Row) -> float:
+    text = row.fields.get(_SECONDS) or "0"
     try:
         seconds = float(text)
-    except ValueError as error:
-        raise UsageError(f"{where}: seconds = {text!r}, but a number is expected") from error
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"{row.where}: seconds = {text!r}, but a number of at least 0 is expected")
     return seconds

@@ -4,19 +4,23 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from rnnlab.data.corpus import resolve
+from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
+from rnnlab.data.splits import Fractions, split
+from rnnlab.data.tokenizer import make_tokenizer
 from rnnlab.errors import SpecError, UsageError
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import FIRST_ROUND, Experiment, parse_experiment
+from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_experiment
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.spec.settings import CorpusSettings, Scalar
+from rnnlab.spec.settings import CorpusSettings
+from rnnlab.spec.spelling import shown
 
 
 @dataclass(frozen=True)
@@ -32,25 +36,41 @@ class Plan:
         document = {"experiment": self.experiment.model_dump(mode="json"), "corpus": self.corpus.model_dump()}
         return json.dumps(document, sort_keys=True)
 
+    @cached_property
     def first_round(self) -> list[RunConfig]:
         """The run configs of the grid. Raises SpecError if there is none."""
         return enumerate_configs(self.experiment, self.corpus)
 
 
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
-    """The experiment on its own corpus, or on `corpus`, a registered name or a file.
+    """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    Without `need_text`, a public corpus is taken by its registered hash, be it on this machine or not.
-    Raises CorpusError if there is no such corpus or if it has other contents than the experiment names.
+    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here.
+    Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
+    SpecError if the grid gives no runs, or settings that do not go together.
     """
-    public = PUBLIC.get(corpus or experiment.corpus.name)
-    if public is not None and not need_text:
-        return Plan(experiment, CorpusSettings(name=public.name, sha256=public.sha256))
-    if corpus is None:
-        found = resolve(experiment.corpus.name, expected_sha256=experiment.corpus.sha256)
+    wanted = experiment.corpus if corpus is None else CorpusChoice(name=corpus)
+    known = wanted.sha256 or (PUBLIC[wanted.name].sha256 if wanted.name in PUBLIC else None)
+    if known is not None and not need_text:
+        plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        found = resolve(corpus)
-    return Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+        found = resolve(wanted.name, expected_sha256=wanted.sha256)
+        if need_text:
+            _check_length(experiment, found)
+        plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+    assert plan.first_round
+    return plan
+
+
+def _check_length(experiment: Experiment, corpus: Corpus) -> None:
+    """Raises CorpusError if a window of any round does not fit into a split."""
+    tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
+    tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
+    lengths = [table["window_length"] for table in tables if "window_length" in table]
+    lengths += experiment.grid.get("window_length", [])
+    tokens = make_tokenizer(experiment.tokenizer.kind).encode(read_bytes(corpus))
+    shares = Fractions(**experiment.split.model_dump())
+    split(tokens, shares, need=max(map(int, lengths)), corpus=corpus.name)
 
 
 def stored_plan(store: Reader, name: str) -> Plan:
@@ -97,42 +117,54 @@ def initialise(store: Store, plan: Plan) -> Initialised:
 
     Raises SpecError if the experiment in the table has another corpus or another protocol.
     """
+    refuse_changes(store, plan)
     name = plan.experiment.name
-    if store.experiment(name) is not None:
-        _refuse_changes(stored_plan(store, name), plan)
-    jobs = new_jobs(plan.first_round())
+    jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs)
     hashes = {job.config_hash for job in jobs}
     left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
     return Initialised(added, len(jobs), left_over)
 
 
-def _refuse_changes(old: Plan, new: Plan) -> None:
-    """A grid may grow; what its runs have in common must stay, or the runs could not be compared."""
+def refuse_changes(store: Reader, new: Plan) -> None:
+    """A grid may grow; what its runs have in common must stay, or the runs could not be compared.
+
+    Raises SpecError if the table has an experiment of that name with another corpus or another protocol.
+    """
     name = new.experiment.name
+    if store.experiment(name) is None:
+        return
+    old = stored_plan(store, name)
     advice = f"give the experiment another name, or use another database (--db), or go back to what {name} had"
     if old.corpus.sha256 != new.corpus.sha256:
         raise SpecError(
             f"experiment {name} was started on corpus {old.corpus.name} ({old.corpus.sha256[:12]}), not on "
             f"{new.corpus.name} ({new.corpus.sha256[:12]}): {advice}"
         )
-    before, after = _protocol(old.experiment), _protocol(new.experiment)
-    for key in before.keys() | after.keys():
-        was, now = before.get(key, [None]), after.get(key, [None])
+    before, after = _protocol(old), _protocol(new)
+    for key in before:
+        was, now = before[key], after.get(key, [])
         # A fixed value may become an axis, and an axis a fixed value, as long as they have a value in common.
         if (len(was) == 1 or len(now) == 1) and not any(value in now for value in was):
-            raise SpecError(f"experiment {name} was started with {key} = {was[0]}, now it says {now[0]}: {advice}")
+            raise SpecError(
+                f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
+            )
 
 
-def _protocol(experiment: Experiment) -> dict[str, list[Any]]:
-    """Every setting of the first round's runs -> the values that it takes."""
-    fixed: Mapping[str, Any] = {
-        **{key: getattr(experiment, key).model_dump() for key in ("tokenizer", "split", "evaluation")},
-        **experiment.model,
-        **experiment.training,
-        "seed": experiment.seed,
-    }
-    return {**{key: [value] for key, value in fixed.items()}, **experiment.grid}
+def _protocol(plan: Plan) -> dict[str, list[Any]]:
+    """Every setting of the first round's runs, defaults included -> the values that it takes."""
+    protocol: dict[str, list[Any]] = {}
+    for config in plan.first_round:
+        shared = {key: getattr(config, key).model_dump() for key in ("tokenizer", "split", "evaluation")}
+        for key, value in {**shared, **config.settings}.items():
+            values = protocol.setdefault(key, [])
+            if value not in values:
+                values.append(value)
+    return protocol
+
+
+def _either(values: list[Any]) -> str:
+    return " or ".join(shown(value) for value in values) or "no such setting"
 
 
 @dataclass(frozen=True)
@@ -147,7 +179,8 @@ class RoundState:
 
     @property
     def complete(self) -> bool:
-        return self.done == self.expected
+        """Whether every job is done. A round without jobs is not: nothing could follow from it."""
+        return self.done == self.expected > 0
 
 
 @dataclass(frozen=True)
@@ -167,7 +200,7 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
     """
     plan = stored_plan(store, name)
     states: list[RoundState] = []
-    configs: Sequence[RunConfig] = plan.first_round()
+    configs: Sequence[RunConfig] = plan.first_round
     round_plan: RoundPlan | None = None
     for index, round_name in enumerate(plan.experiment.round_names):
         if index > 0:
@@ -212,8 +245,3 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[Finis
 def config_of(job: Job) -> RunConfig:
     """The run config of a job. Raises SpecError if a newer rnnlab wrote a setting that this one does not know."""
     return parse_run_config(json.loads(job.payload))
-
-
-def describe(config: RunConfig, axes: Iterable[str]) -> dict[str, Scalar]:
-    """The settings of a config that the experiment varies."""
-    return {axis: config.settings[axis] for axis in axes if axis in config.settings}

@@ -44,8 +44,8 @@ class ExperimentStatus:
     rounds: list[RoundStatus]
     workers_alive: int
     workers_dead: int  # found dead but not yet rescued: the next live worker takes their jobs
-    steps_per_second: float | None  # model-steps a second of one worker; None before the first commit
-    seconds_left: float | None  # with the workers there are now (one, if there are none); None before the first commit
+    steps_per_second: float | None  # model-steps a second of one worker; None before anything was trained here
+    seconds_left: float | None  # with the live workers there are (one, if there are none); None as above
     best: BestRun | None
 
     @property
@@ -62,18 +62,20 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
     """The status of one experiment of the table. Raises UsageError if there is none of that name."""
     plan = stored_plan(store, name)
     progress = store.progress(name)
+    done = store.jobs(name, status=Status.DONE)
+    speed = _Speed(progress, [job for job in done if not job.epoch])
     alive = store.workers(alive_only=True)
     dead = len(dead_workers(alive, this_host(), store.clock()))
     live = len(alive) - dead
-    work_seconds = _work_left(progress)
+    work_seconds = speed.seconds_left(progress)
     return ExperimentStatus(
         experiment=name,
         rounds=_rounds(progress, plan.experiment.round_names),
         workers_alive=live,
         workers_dead=dead,
-        steps_per_second=_speed(progress),
+        steps_per_second=speed.mean,
         seconds_left=None if work_seconds is None else work_seconds / max(1, live),
-        best=best_run(store.jobs(name, status=Status.DONE), plan.experiment.analysis.metric),
+        best=best_run(done, plan.experiment.analysis.metric),
     )
 
 
@@ -119,28 +121,34 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
     return rounds
 
 
-def _speed(progress: Sequence[Progress]) -> float | None:
-    seconds = sum(row.seconds for row in progress)
-    return sum(row.step for row in progress) / seconds if seconds > 0 else None
+class _Speed:
+    """How fast the jobs were trained, by group. Imported ones were trained elsewhere, and do not count."""
+
+    def __init__(self, progress: Sequence[Progress], imported: Sequence[Job]) -> None:
+        self._steps: dict[str, float] = defaultdict(float)
+        self._seconds: dict[str, float] = defaultdict(float)
+        for row in progress:
+            self._steps[row.group_key] += row.step
+            self._seconds[row.group_key] += row.seconds
+        for job in imported:
+            self._steps[job.group_key] -= job.step
+            self._seconds[job.group_key] -= job.seconds
+        self.mean = _ratio(sum(self._steps.values()), sum(self._seconds.values()))
+
+    def seconds_left(self, progress: Sequence[Progress]) -> float | None:
+        """Of one worker: each group at its own measured speed, groups without a measurement at the mean speed."""
+        if self.mean is None:
+            return None
+        open_rows = [row for row in progress if row.status in (Status.PENDING, Status.RUNNING)]
+        return sum((row.target_steps - row.step) / (self._of(row.group_key) or self.mean) for row in open_rows)
+
+    def _of(self, group_key: str) -> float | None:
+        return _ratio(self._steps[group_key], self._seconds[group_key])
 
 
-def _work_left(progress: Sequence[Progress]) -> float | None:
-    """Seconds of one worker: each group at its own measured speed, groups without a measurement at the mean speed."""
-    mean = _speed(progress)
-    if mean is None:
-        return None
-    steps: dict[str, float] = defaultdict(float)
-    seconds: dict[str, float] = defaultdict(float)
-    left: dict[str, float] = defaultdict(float)
-    for row in progress:
-        steps[row.group_key] += row.step
-        seconds[row.group_key] += row.seconds
-        if row.status in (Status.PENDING, Status.RUNNING):
-            left[row.group_key] += row.target_steps - row.step
-    return sum(
-        steps_left / (steps[group] / seconds[group] if seconds[group] > 0 and steps[group] > 0 else mean)
-        for group, steps_left in left.items()
-    )
+def _ratio(steps: float, seconds: float) -> float | None:
+    # What is left of sums of floating-point numbers after a subtraction is not exactly zero.
+    return steps / seconds if steps > 0 and seconds > 1e-6 else None
 
 
 def format_seconds(seconds: float | None) -> str:

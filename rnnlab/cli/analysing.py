@@ -14,17 +14,21 @@ from rnnlab.cli.options import (
     PlotsOption,
     ResultsOption,
     ScaleOption,
+    counted,
     open_store,
     repeat_flags,
     workspace_of,
+    writable,
 )
 
 if TYPE_CHECKING:
     from rnnlab.planning import Progression
 
+OnlyExperiment = Annotated[str | None, typer.Argument(help="Which experiment.", show_default="the only one")]
+
 
 def analyze(
-    experiment: Annotated[str | None, typer.Argument(help="Which experiment. [default: the only one]")] = None,
+    experiment: OnlyExperiment = None,
     no_enqueue: Annotated[
         bool, typer.Option("--no-enqueue", help="Say what the next round would be; add no job.")
     ] = False,
@@ -34,15 +38,14 @@ def analyze(
 ) -> None:
     """Rank the runs, draw the pictures, write the report; when a round is complete, add the next one."""
     from rnnlab.analyzing import analyze_experiment
-    from rnnlab.files import ensure_writable_dir
     from rnnlab.planning import only_experiment
 
     workspace = workspace_of(results, plots)
     with open_store(db, workspace) as store:
         name = only_experiment(store, experiment)
-        ensure_writable_dir(workspace.experiment_dir(name), "results folder")
-        ensure_writable_dir(workspace.plot_dir(name), "plots folder")
-        analysis = analyze_experiment(store, workspace, name, enqueue=not no_enqueue)
+        folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
+        with writable(*folders):
+            analysis = analyze_experiment(store, workspace, name, enqueue=not no_enqueue)
     for round_name, report in analysis.reports.items():
         print(f"{round_name}: {report.sentence}")
     for report in analysis.reports.values():
@@ -54,7 +57,7 @@ def analyze(
 
 
 def best(
-    experiment: Annotated[str | None, typer.Argument(help="Which experiment. [default: the only one]")] = None,
+    experiment: OnlyExperiment = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -68,7 +71,8 @@ def best(
         metric = stored_plan(store, job.experiment).experiment.analysis.metric
     assert job.result is not None
     title = f"best of {job.experiment}: {metric} {job.result[metric]:.4f}, job {job.id} of round {job.round}"
-    print(experiment_toml(config_of(job), f"{job.experiment}-best", title), end="")
+    # A name has 64 characters at most.
+    print(experiment_toml(config_of(job), f"{job.experiment[:59]}-best", title), end="")
 
 
 def import_results(
@@ -84,20 +88,28 @@ def import_results(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Add results that were computed elsewhere as finished jobs; `rnnlab analyze` treats them like its own."""
-    from rnnlab.importing import import_results as import_file
+    from rnnlab.importing import add_results, read_results
     from rnnlab.planning import make_plan
     from rnnlab.spec.experiment import renamed
     from rnnlab.spec.library import find_experiment
 
     found = find_experiment(experiment, scale)
     plan = make_plan(renamed(found, name) if name else found, corpus, need_text=False)
+    rows = read_results(plan, round_name, file)
     with open_store(db, workspace_of(results), create=True) as store:
-        outcome = import_file(store, plan, round_name, file)
-    print(
-        f"{plan.experiment.name}: added {outcome.added} finished jobs to round {round_name}, {outcome.rows} rows read"
-    )
-    if outcome.repeated:
-        print(f"{outcome.repeated} rows repeat the settings of another: they count as further seeds", file=sys.stderr)
+        outcome = add_results(store, rows)
+    added, read = counted(outcome.added, "finished job"), counted(len(rows.items), "row")
+    print(f"{plan.experiment.name}: added {added} to round {round_name}, {read} read")
+    if rows.repeated:
+        print(f"{counted(rows.repeated, 'row')} repeat the settings of another: further seeds", file=sys.stderr)
+    if outcome.unfinished:
+        print(
+            f"{counted(outcome.unfinished, 'row')} left out: their jobs wait in the table, or were trained without "
+            "success. To have their results imported, import into another database (--db) or under another name "
+            "(--as) before anything adds the jobs of this round",
+            file=sys.stderr,
+        )
+    print(f"next: rnnlab analyze {plan.experiment.name}{repeat_flags(db, results)}", file=sys.stderr)
 
 
 def next_step(progression: "Progression", flags: str) -> str:
@@ -105,6 +117,11 @@ def next_step(progression: "Progression", flags: str) -> str:
     last = progression.rounds[-1]
     if last.complete:
         return "every round is complete"
+    if not last.expected:
+        return (
+            f"round {last.name} has no jobs: no run of the round before has a finite result, or the rules of the round "
+            "leave none of them: change the experiment file, then `rnnlab init` it again"
+        )
     if progression.added is not None:
         verb = "added" if progression.n_added else "would come next"
         if progression.n_added and progression.n_added < last.expected:

@@ -9,9 +9,9 @@ from rnnlab.cli.options import (
     DEFAULT_RESULTS,
     CorpusOption,
     DatabaseOption,
-    DeviceOption,
     ResultsOption,
     ScaleOption,
+    counted,
     open_store,
     repeat_flags,
     workspace_of,
@@ -30,7 +30,10 @@ def init(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print jobs, axes, parameters, estimated time and disk; write no job.")
     ] = False,
-    device: DeviceOption = "auto",
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where --dry-run measures: cpu, cuda or cuda:N.", show_default="the first GPU, else cpu"),
+    ] = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -38,44 +41,59 @@ def init(
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
     """
+    from rnnlab.errors import UsageError
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
 
+    if device is not None and not dry_run:
+        raise UsageError("--device is where --dry-run measures; where jobs are trained is said to `rnnlab worker`")
     plan = make_plan(find_experiment(experiment, scale), corpus)
     if dry_run:
-        _print_dry_run(plan, device)
+        _print_dry_run(plan, device or "auto")
+        print("nothing was added: the same command without --dry-run does it", file=sys.stderr)
         return
     with open_store(db, workspace_of(results), create=True) as store:
         outcome = initialise(store, plan)
     name = plan.experiment.name
-    print(f"{name}: added {outcome.added} jobs, {outcome.total} in the grid")
+    print(f"{name}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
     if outcome.left_over:
-        print(f"{outcome.left_over} jobs of an earlier grid stay in the table", file=sys.stderr)
+        print(f"{counted(outcome.left_over, 'job')} of an earlier grid stay in the table", file=sys.stderr)
     print(f"next: rnnlab worker{repeat_flags(db, results)}", file=sys.stderr)
 
 
 def _print_dry_run(plan: "Plan", device_name: str) -> None:
     from rnnlab.estimate import estimate
+    from rnnlab.spec.spelling import spelled, spelled_list
     from rnnlab.status import format_seconds
     from rnnlab.training.sizing import find_device
 
     experiment = plan.experiment
-    configs = plan.first_round()
-    cost = estimate(configs, find_device(device_name))
-    steps = sum(config.target_steps for config in configs)
-    print(f"{experiment.name}: {experiment.title}".rstrip(": "))
-    print(f"corpus      {plan.corpus.name} ({plan.corpus.sha256[:12]})")
-    print(f"jobs        {len(configs)} in the first round, {steps:,} optimiser steps")
+    device = find_device(device_name)
+    cost = estimate(plan.first_round, device)
+    steps = sum(config.target_steps for config in plan.first_round)
+    worker = "of one core" if device.type == "cpu" else f"on {device}"
+
+    def line(topic: str, text: str) -> None:
+        print(f"{topic:<12}{text}")
+
+    line("experiment", f"{experiment.name}: {experiment.title}" if experiment.title else experiment.name)
+    line("corpus", f"{plan.corpus.name} ({plan.corpus.sha256[:12]})")
     for axis, values in experiment.grid.items():
-        print(f"axis        {axis}: {', '.join(str(value) for value in values)}")
+        line("axis", f"{axis}: {spelled_list(values)}")
     for rule in experiment.skip:
-        condition = ", ".join(f"{name} = {value}" for name, value in rule.when.items())
-        print(f"skip        {condition}" + (f" ({rule.because})" if rule.because else ""))
-    print(f"parameters  {cost.smallest_parameters:,} to {cost.largest_parameters:,}")
-    print(f"time        {format_seconds(cost.seconds)} with one worker here, measured on a few steps of each group")
-    print(f"disk        {cost.disk_bytes / 1e6:,.1f} MB of final checkpoints")
+        condition = ", ".join(
+            f"{name} = {' or '.join(map(spelled, allowed)) if isinstance(allowed, list) else spelled(allowed)}"
+            for name, allowed in rule.when.items()
+        )
+        line("skip", condition + (f" ({rule.because})" if rule.because else ""))
+    line("jobs", f"{len(plan.first_round):,} in the first round, {steps:,} optimiser steps")
+    parameters = {f"{cost.smallest_parameters:,}", f"{cost.largest_parameters:,}"}
+    line("parameters", " to ".join(sorted(parameters, key=lambda text: (len(text), text))))
+    line("time", f"{format_seconds(cost.seconds)} {worker}, measured on a few steps of each group of jobs")
+    line("disk", f"{cost.disk_bytes / 1e6:,.1f} MB of final checkpoints")
     for next_round in experiment.rounds:
         select = next_round.select
-        chosen = f"best {select.best_fraction:.0%}" if select.best_fraction else f"best {select.top}"
-        repeats = f", {next_round.seeds} seeds each" if next_round.seeds else ""
-        print(f"then        {next_round.name}: {chosen} by {select.by}, {len(next_round.vary)} variants{repeats}")
+        chosen = f"the best {select.top}" if select.top else f"the best {select.best_fraction:.0%}"
+        variants = f", {len(next_round.vary)} variants of each" if len(next_round.vary) > 1 else ""
+        repeats = f", {counted(next_round.seeds, 'seed')} each" if next_round.seeds else ""
+        line("then", f"{next_round.name}: {chosen} by {select.by}{variants}{repeats}")

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rnnlab.errors import RnnlabError
 from rnnlab.files import Workspace, ensure_writable_dir
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 DatabaseOption = Annotated[
     str | None,
-    typer.Option("--db", envvar="RNNLAB_DB", help="Job database, a path or URL. [default: RESULTS/rnnlab.db]"),
+    typer.Option(
+        "--db", envvar="RNNLAB_DB", help="Job database, a path or URL.", show_default="rnnlab.db in the results folder"
+    ),
 ]
 ResultsOption = Annotated[
     Path, typer.Option("--results", envvar="RNNLAB_RESULTS", help="Folder of checkpoints, tables and reports.")
@@ -39,16 +43,40 @@ def workspace_of(results: Path, plots: Path = DEFAULT_PLOTS) -> Workspace:
 
 
 @contextlib.contextmanager
+def writable(*folders: tuple[Path, str]) -> Iterator[None]:
+    """Folders, each with its purpose for messages, made and proven writable.
+
+    Where that fails, or what is done with them ends in an error of the user's, those that were made and are still
+    empty are taken back.
+
+    Raises UsageError, in one line, if one of them cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        for path, purpose in folders:
+            made += [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+            ensure_writable_dir(path, purpose)
+        yield
+    except RnnlabError:
+        for folder in sorted(made, key=lambda folder: len(folder.parts), reverse=True):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def open_store(
     database: str | None, workspace: Workspace, *, create: bool = False, read_only: bool = False
 ) -> "Iterator[Store]":
-    """The store, closed at the end. Raises DatabaseError, in one line, if it cannot be opened."""
+    """The store, closed at the end. With `create`, it and the results folder are made where they are missing.
+
+    Raises DatabaseError, in one line, if it cannot be opened, UsageError if the results folder cannot be written.
+    """
     from rnnlab.queue.database import open_database
     from rnnlab.queue.store import Store
 
-    if create:
-        ensure_writable_dir(workspace.results_dir, "results folder")
-    engine = open_database(database or workspace.default_database, create=create, read_only=read_only)
+    with writable((workspace.results_dir, "results folder")) if create else contextlib.nullcontext():
+        engine = open_database(database or workspace.default_database, create=create, read_only=read_only)
     try:
         yield Store(engine)
     finally:
@@ -56,8 +84,15 @@ def open_store(
 
 
 def repeat_flags(database: str | None, results: Path) -> str:
-    """The flags that lead another command to the same database and folder, for messages."""
-    flags = f" --db {database}" if database and "RNNLAB_DB" not in os.environ else ""
-    if results != DEFAULT_RESULTS and "RNNLAB_RESULTS" not in os.environ:
-        flags += f" --results {results}"
+    """The flags that lead another command, typed in the same shell, to the same database and folder."""
+    flags = ""
+    if database is not None and database != os.environ.get("RNNLAB_DB"):
+        flags += f" --db {shlex.quote(database)}"
+    if str(results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
+        flags += f" --results {shlex.quote(str(results))}"
     return flags
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -18,9 +18,11 @@ from rnnlab.cli.options import (
     PlotsOption,
     ResultsOption,
     ScaleOption,
+    counted,
     open_store,
     repeat_flags,
     workspace_of,
+    writable,
 )
 from rnnlab.cli.pool import WorkerPool, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
@@ -48,7 +50,6 @@ def run(
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
     """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
-    from rnnlab.files import ensure_writable_dir
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
 
@@ -56,10 +57,9 @@ def run(
     check_device(device)  # a wrong name is the user's to hear of, not the workers'
     name = plan.experiment.name
     workspace = workspace_of(results, plots)
-    with open_store(db, workspace, create=True) as store:
-        ensure_writable_dir(workspace.plot_dir(name), "plots folder")
+    with writable((workspace.plot_dir(name), "plots folder")), open_store(db, workspace, create=True) as store:
         outcome = initialise(store, plan)
-        _say(f"{name}: {outcome.total} jobs in round explore, {outcome.added} of them new")
+        _say(f"{name}: {counted(outcome.total, 'job')} in round explore, {outcome.added:,} of them new")
         choices = WorkerChoices(name, device, cohort, None, True, 60.0, True, db, results)
         code = _all_rounds(store, workspace, name, processes, choices)
     raise typer.Exit(code)

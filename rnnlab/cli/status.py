@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption, open_store, workspace_of
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    ResultsOption,
+    counted,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from rnnlab.status import ExperimentStatus
@@ -29,34 +37,50 @@ def status(
         json.dump({"experiments": [one.as_json() for one in statuses]}, sys.stdout, indent=2)
         print()
         return
+    flags = repeat_flags(db, results)
     if not statuses:
-        print("no experiment yet: rnnlab init NAME")
+        print(f"no experiment yet; next: rnnlab init NAME{flags}", file=sys.stderr)
+    for number, one in enumerate(statuses):
+        if number:
+            print()
+        for line in _lines(one):
+            print(line)
     for one in statuses:
-        _print(one)
+        if hint := _hint(one):
+            print(f"{hint}{flags}", file=sys.stderr)
 
 
-def _print(one: "ExperimentStatus") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _lines(one: "ExperimentStatus") -> list[str]:
     from rnnlab.status import format_seconds
 
-    console = Console()
-    table = Table(
-        "round", "pending", "running", "done", "failed", "trained", title=one.experiment, title_justify="left"
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    rows = [("round", "pending", "running", "done", "failed", "trained")]
     for part in one.rounds:
         counts = (part.pending, part.running, part.done, part.failed)
-        table.add_row(part.name, *(str(count) for count in counts), f"{part.percent:.1f}%")
-    console.print(table)
-    workers = f"{one.workers_alive} workers alive"
-    if one.workers_dead:
-        workers += f", {one.workers_dead} dead (the next live worker takes their jobs)"
-    print(workers)
+        pending, running, done, failed = (f"{count:,}" for count in counts)
+        rows.append((part.name, pending, running, done, failed, f"{part.percent:.1f}%"))
+    first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
+    lines = [one.experiment]
+    for name, *cells in rows:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
+        lines.append("  ".join([f"  {name:<{first}}", *aligned]))
+    workers = counted(one.workers_alive, "worker")
+    dead = f", {one.workers_dead} dead (the next live one takes their jobs)" if one.workers_dead else ""
+    lines.append(f"  {workers} alive{dead}")
     if one.open_jobs:
-        speed = "" if one.steps_per_second is None else f" at {one.steps_per_second:,.0f} model-steps/s a worker"
-        print(f"time left {format_seconds(one.seconds_left)}{speed}")
+        speed = "" if one.steps_per_second is None else f", {one.steps_per_second:,.0f} model-steps/s each"
+        with_workers = counted(max(1, one.workers_alive), "worker")
+        lines.append(f"  time left {format_seconds(one.seconds_left)} with {with_workers}{speed}")
     if one.best is not None:
-        print(f"best so far: {one.best.metric} {one.best.value:.4f}, job {one.best.job_id} of round {one.best.round}")
+        best = one.best
+        lines.append(f"  best so far {best.metric} {best.value:.4f}: job {best.job_id} of round {best.round}")
+    return lines
+
+
+def _hint(one: "ExperimentStatus") -> str:
+    """What to do next, where nothing goes on by itself; the flags of this command fit behind it."""
+    failed = sum(part.failed for part in one.rounds)
+    if one.open_jobs:
+        return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}"
+    if failed:
+        return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry {one.experiment}"
+    return f"next: rnnlab analyze {one.experiment}"

@@ -1,15 +1,19 @@
 """The experiment file: its tables, and how a TOML text becomes a validated Experiment."""
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.run_config import RunConfig, first_complaint, parse_run_config, place_setting, setting_names
+from rnnlab.spec.complaint import first_complaint
+from rnnlab.spec.legal import Use, check_uses, legal_values
+from rnnlab.spec.run_config import RunConfig, parse_run_config, place_setting, setting_fields, unknown_cell
 from rnnlab.spec.settings import (
     CELL_SETTINGS,
+    DEFAULT_CELL,
     CorpusSettings,
     Count,
     EvaluationSettings,
@@ -18,7 +22,9 @@ from rnnlab.spec.settings import (
     Settings,
     SplitSettings,
     TokenizerSettings,
+    TrainingSettings,
 )
+from rnnlab.spec.spelling import shown, spelled, spelled_list
 
 FIRST_ROUND = "explore"
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -29,7 +35,7 @@ Condition = dict[str, Scalar | list[Scalar]]
 class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
@@ -105,52 +111,80 @@ class Experiment(Settings):
     skip: list[SkipRule] = Field(default_factory=list)
     rounds: list[NextRound] = Field(default_factory=list)
     analysis: AnalysisSettings = AnalysisSettings()
-    scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scaled()
+    scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scale.py
 
     @field_validator("corpus", mode="before")
     @classmethod
     def _corpus_may_be_a_name(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | CorpusChoice):
+            raise ValueError(f"{shown(value)} is no corpus: give a name, a file, or {{ name = ..., sha256 = ... }}")
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> "Experiment":
-        cell = self.model.get("cell", "gated")
+    def _settings_fit(self) -> "Experiment":
+        cell = str(self.cell)
         if cell not in CELL_SETTINGS:
-            raise ValueError(f"model.cell = {cell!r}: known cells are {', '.join(sorted(CELL_SETTINGS))}")
-        known = setting_names(str(cell))
-        named = [(f"grid.{axis}", axis) for axis in self.grid]
-        named += [(f"model.{name}", name) for name in self.model]
-        named += [(f"training.{name}", name) for name in self.training]
-        for next_round in self.rounds:
-            where = f"round {next_round.name}"
-            named += [(f"{where}: set.{name}", name) for name in next_round.set]
-            named += [(f"{where}: keep.{name}", name) for name in next_round.keep]
-            for variant in next_round.vary:
-                named += [(f"{where}: vary.{name}", name) for name in (*variant.set, *variant.when)]
-        named += [(f"analysis.focus.{name}", name) for name in self.analysis.focus]
-        named += [(f"scale.{scale}.{name}", name) for scale, table in self.scale.items() for name in table]
-        for where, name in named:
-            if name not in known:
-                raise ValueError(f"{where}: unknown setting {name!r}; cell {cell!r} knows {', '.join(known)}")
+            raise ValueError(unknown_cell(self.cell))
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
+        check_uses(cell, self._uses())
+        for table, other, own in (("model", "training", CELL_SETTINGS[cell]), ("training", "model", TrainingSettings)):
+            for name in getattr(self, table).keys() - own.model_fields.keys():
+                where = "an axis of [grid], or the key atop the file" if name == "seed" else f"in [{other}]"
+                raise ValueError(f"{table}.{name}: {name} is given {where}, not in [{table}]")
+        given = {**self.model, **self.training, **self.grid}
+        for name, field in setting_fields(cell).items():
+            if field.is_required() and name != "seed" and name not in given:
+                table = "training" if name in TrainingSettings.model_fields else "model"
+                raise ValueError(f"{table}.{name} is missing: give it there, or make it an axis of [grid]")
+        return self
+
+    @model_validator(mode="after")
+    def _axes_fit(self) -> "Experiment":
         for axis, values in self.grid.items():
-            if not values:
-                raise ValueError(f"grid.{axis} is empty: give at least one value")
-            if len({(type(value), value) for value in values}) < len(values):
-                raise ValueError(f"grid.{axis} names a value twice: {values}")
+            if len(set(legal_values(str(self.cell), Use(f"grid.{axis}", axis, values)))) < len(values):
+                raise ValueError(f"grid.{axis} names a value twice: {spelled_list(values)}")
             if axis in self.model or axis in self.training:
                 raise ValueError(f"{axis} is an axis of [grid] and a fixed setting too: leave one of them out")
-        for rule in self.skip:
+        for number, rule in enumerate(self.skip, start=1):
             for axis in rule.when:
                 if axis not in self.grid:
                     raise ValueError(
-                        f"skip rule {rule.when}: {axis!r} is not an axis of [grid]; axes are {', '.join(self.grid)}"
+                        f"skip entry {number}: when.{axis}: no axis of [grid] is called so; axes are "
+                        f"{', '.join(self.grid)}"
                     )
-        names = [FIRST_ROUND, *(next_round.name for next_round in self.rounds)]
-        if len(set(names)) < len(names):
-            raise ValueError(f"rounds have names of their own (the first is {FIRST_ROUND!r}): {names}")
+        if len(set(self.round_names)) < len(self.round_names):
+            raise ValueError(
+                f"rounds are {', '.join(self.round_names)}: each must have a name of its own, and "
+                f"the first, the grid, is {FIRST_ROUND}"
+            )
         return self
+
+    @property
+    def cell(self) -> Scalar:
+        """The cell of the models; CELL_SETTINGS has its settings."""
+        return self.model.get("cell", DEFAULT_CELL)
+
+    def _uses(self) -> Iterator[Use]:
+        """Every place of the file that gives values to settings of a run."""
+        tables: list[tuple[str, Mapping[str, Scalar | list[Scalar]]]] = [
+            ("grid.", self.grid),
+            ("model.", self.model),
+            ("training.", self.training),
+            ("analysis.focus.", self.analysis.focus),
+        ]
+        tables += [(f"skip entry {number}: when.", rule.when) for number, rule in enumerate(self.skip, start=1)]
+        for next_round in self.rounds:
+            where = f"round {next_round.name}: "
+            tables += [(f"{where}set.", next_round.set), (f"{where}keep.", next_round.keep)]
+            for number, variant in enumerate(next_round.vary, start=1):
+                tables += [(f"{where}vary entry {number}: set.", variant.set)]
+                tables += [(f"{where}vary entry {number}: when.", variant.when)]
+        for scale, swaps in self.scale.items():
+            tables += [(f"scale.{scale}.", {name: list(swap.values()) for name, swap in swaps.items()})]
+        for prefix, table in tables:
+            for name, value in table.items():
+                yield Use(f"{prefix}{name}", name, value if isinstance(value, list) else [value])
 
     @property
     def round_names(self) -> list[str]:
@@ -160,7 +194,7 @@ class Experiment(Settings):
     def run_config(self, corpus: CorpusSettings, point: dict[str, Scalar]) -> RunConfig:
         """The run config at one point of the grid, on a corpus that was found.
 
-        Raises SpecError for an illegal value.
+        Raises SpecError for settings that do not go together.
         """
         document: dict[str, Any] = {
             "corpus": corpus.model_dump(),
@@ -171,38 +205,13 @@ class Experiment(Settings):
             "training": dict(self.training),
             "seed": self.seed,
         }
-        for name, value in point.items():
-            place_setting(document, name, value)
-        return parse_run_config(document)
-
-    def scaled(self, scale: str) -> "Experiment":
-        """The same experiment at another size: each table of `[scale.NAME]` maps old values of a setting to new ones.
-
-        The values are replaced wherever the setting stands (grid, rules, rounds), so the shape of the experiment stays.
-        Raises SpecError if the file has no such scale.
-        """
-        if scale not in self.scale:
-            known = ", ".join(sorted(self.scale)) or "none"
-            raise SpecError(f"experiment {self.name} has no scale {scale!r}: known scales are {known}")
-        table = self.scale[scale]
-
-        def swap(name: str, value: Scalar) -> Scalar:
-            return table.get(name, {}).get(str(value), value)
-
-        def walk(node: Any) -> Any:
-            if isinstance(node, dict):
-                return {name: _swap_entry(name, entry) for name, entry in node.items()}
-            return [walk(entry) for entry in node] if isinstance(node, list) else node
-
-        def _swap_entry(name: str, entry: Any) -> Any:
-            if isinstance(entry, dict):
-                return walk(entry)
-            if isinstance(entry, list) and all(isinstance(value, Scalar) for value in entry):
-                return [swap(name, value) for value in entry]
-            return swap(name, entry) if isinstance(entry, Scalar) else walk(entry)
-
-        document = self.model_dump(exclude={"scale"})
-        return parse_experiment({**walk(document), "name": f"{self.name}-{scale}"}, f"scale {scale} of {self.name}")
+        try:
+            for name, value in point.items():
+                place_setting(document, name, value)
+            return parse_run_config(document)
+        except SpecError as error:
+            where = ", ".join(f"{name} = {spelled(value)}" for name, value in point.items())
+            raise SpecError(f"experiment {self.name}, at {where}: {error}") from error
 
 
 def parse_experiment(document: dict[str, Any], source: str) -> Experiment:
@@ -213,7 +222,7 @@ def parse_experiment(document: dict[str, Any], source: str) -> Experiment:
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        raise SpecError(f"{source}: {first_complaint(error)}") from error
+        raise SpecError(f"{source}: {first_complaint(error, Experiment)}") from error
 
 
 def renamed(experiment: Experiment, name: str) -> Experiment:
@@ -232,4 +241,6 @@ def load_experiment(path: Path) -> Experiment:
         raise SpecError(f"experiment file {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise SpecError(f"{path} is not an experiment file: it is nested too deeply") from error
     return parse_experiment(document, str(path))

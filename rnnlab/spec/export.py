@@ -1,27 +1,19 @@
 """A single run config as an experiment file of its own."""
 
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.spec.settings import Scalar
+from rnnlab.spec.spelling import spelled
 
 
 def experiment_toml(config: RunConfig, name: str, title: str) -> str:
     """An experiment file whose grid is this one run: `rnnlab init` of it gives the same config hash."""
     lines = [
-        f"name = {_value(name)}",
-        f"title = {_value(title)}",
-        f"corpus = {{ name = {_value(config.corpus.name)}, sha256 = {_value(config.corpus.sha256)} }}",
+        f"name = {spelled(name)}",
+        f"title = {spelled(title)}",
+        f"corpus = {{ name = {spelled(config.corpus.name)}, sha256 = {spelled(config.corpus.sha256)} }}",
     ]
     for table in ("tokenizer", "split", "evaluation"):
-        entries = ", ".join(f"{key} = {_value(value)}" for key, value in getattr(config, table).model_dump().items())
+        entries = ", ".join(f"{key} = {spelled(value)}" for key, value in getattr(config, table).model_dump().items())
         lines.append(f"{table} = {{ {entries} }}")
     for heading, settings in (("model", config.model), ("training", config.training)):
-        lines += ["", f"[{heading}]", *(f"{key} = {_value(value)}" for key, value in settings.model_dump().items())]
+        lines += ["", f"[{heading}]", *(f"{key} = {spelled(value)}" for key, value in settings.model_dump().items())]
     return "\n".join([*lines, "", "[grid]", f"seed = [{config.seed}]", ""])
-
-
-def _value(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return repr(value)

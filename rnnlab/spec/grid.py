@@ -1,12 +1,15 @@
 """Enumeration of the first round: every combination of the axes, but for the skip rules."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import Condition, Experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings, Scalar
+
+_MOST_POINTS = 1_000_000  # before the skip rules; enumerating them takes minutes
 
 
 def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
@@ -28,8 +31,14 @@ def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
 def enumerate_configs(experiment: Experiment, corpus: CorpusSettings) -> list[RunConfig]:
     """The run configs of the first round, each once.
 
-    Raises SpecError if a value is illegal or if the skip rules leave nothing.
+    Raises SpecError if settings do not go together, if the skip rules leave nothing, and if the grid is far too large.
     """
+    points = math.prod(len(values) for values in experiment.grid.values())
+    if points > _MOST_POINTS:
+        raise SpecError(
+            f"experiment {experiment.name}: the grid has {points:,} points, at most {_MOST_POINTS:,} are allowed: "
+            "give its axes fewer values"
+        )
     configs = {config.hash: config for config in (experiment.run_config(corpus, p) for p in grid_points(experiment))}
     if not configs:
         raise SpecError(f"experiment {experiment.name}: the skip rules leave no run of the grid: remove one of them")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import Experiment, load_experiment
+from rnnlab.spec.scale import scaled
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -33,4 +34,4 @@ def find_experiment(name_or_path: str, scale: str | None = None) -> Experiment:
             )
         path = library_dir() / f"{name_or_path}.toml"
     experiment = load_experiment(path)
-    return experiment.scaled(scale) if scale else experiment
+    return experiment if scale is None else scaled(experiment, scale)

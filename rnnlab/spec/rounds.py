@@ -47,11 +47,10 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
     which jobs finished. Raises SpecError if a change gives an illegal config.
     """
     able = [run for run in finished if math.isfinite(run.value)]
-    ranked = sorted(able, key=lambda run: (run.value, run.config.hash))
     # Seeds of one config compete as one: otherwise a lucky config would fill the selection with its own repeats.
     best: dict[str, FinishedRun] = {}
-    for run in ranked:
-        best.setdefault(run.config.with_settings({"seed": 0}).hash, run)
+    for run in sorted(able, key=lambda run: (run.value, run.config.hash)):
+        best.setdefault(_recipe(run.config), run)
     parents = list(best.values())[: rule.select.count(len(best))]
 
     variants = [
@@ -61,13 +60,19 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
         if matches(variant.when, parent.config.settings)
     ]
     kept = [config for config in variants if matches(rule.keep, config.settings)]
-    distinct = list({config.hash: config for config in kept}.values())
     if rule.seeds is None:
+        distinct = list({config.hash: config for config in kept}.values())
         return RoundPlan(rule.name, parents, len(best), len(kept), distinct, 1)
-    # Fresh seeds only: the parent's own seed was part of why it was selected, and would bias the replicates.
+    # Fresh seeds only: those that took part in the selection are why the config was selected, and would flatter it.
+    used = max((run.config.seed for run in finished), default=0)
     repeated = [
-        config.with_settings({"seed": config.seed + repeat})
-        for config in distinct
+        config.with_settings({"seed": max(used, config.seed) + repeat})
+        for config in {_recipe(config): config for config in kept}.values()
         for repeat in range(1, rule.seeds + 1)
     ]
     return RoundPlan(rule.name, parents, len(best), len(kept), repeated, rule.seeds)
+
+
+def _recipe(config: RunConfig) -> str:
+    """Equal for configs that differ in their seed only."""
+    return config.with_settings({"seed": 0}).hash

@@ -6,11 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
+from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.settings import (
     CELL_SETTINGS,
+    DEFAULT_CELL,
     CorpusSettings,
     EvaluationSettings,
     GatedSettings,
@@ -21,6 +24,7 @@ from rnnlab.spec.settings import (
     TokenizerSettings,
     TrainingSettings,
 )
+from rnnlab.spec.spelling import shown
 
 
 class RunConfig(Settings):
@@ -85,9 +89,26 @@ def _canonical(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def setting_names(cell: str) -> list[str]:
-    """The settings that a grid, a rule or a round may name, for models of this cell."""
-    return [*CELL_SETTINGS[cell].model_fields, *TrainingSettings.model_fields, "seed"]
+def setting_fields(cell: str) -> dict[str, FieldInfo]:
+    """The settings that a grid, a rule or a round may name, for models of this cell, with what they may be."""
+    return {
+        **CELL_SETTINGS[cell].model_fields,
+        **TrainingSettings.model_fields,
+        "seed": RunConfig.model_fields["seed"],
+    }
+
+
+def cell_of(document: Mapping[str, Any]) -> str:
+    """The cell that a run document names. Raises SpecError for one that there is not."""
+    cell = document.get("model", {}).get("cell", DEFAULT_CELL)
+    if cell not in CELL_SETTINGS:
+        raise SpecError(unknown_cell(cell))
+    return str(cell)
+
+
+def unknown_cell(cell: Scalar) -> str:
+    """The message."""
+    return f"model.cell = {shown(cell)}: known cells are {', '.join(CELL_SETTINGS)}"
 
 
 def place_setting(document: dict[str, Any], name: str, value: Scalar) -> None:
@@ -95,16 +116,15 @@ def place_setting(document: dict[str, Any], name: str, value: Scalar) -> None:
 
     Raises SpecError for a name that no table has.
     """
-    cell = document["model"].get("cell", "gated")
+    cell = cell_of(document)
     if name == "seed":
         document["seed"] = value
     elif name in TrainingSettings.model_fields:
         document["training"][name] = value
-    elif cell in CELL_SETTINGS and name in CELL_SETTINGS[cell].model_fields:
+    elif name in CELL_SETTINGS[cell].model_fields:
         document["model"][name] = value
     else:
-        known = ", ".join(setting_names(cell)) if cell in CELL_SETTINGS else "-"
-        raise SpecError(f"unknown setting {name!r}: cell {cell!r} knows {known}")
+        raise SpecError(f"unknown setting {name!r}: cell {cell!r} knows {', '.join(setting_fields(cell))}")
 
 
 def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
@@ -112,32 +132,8 @@ def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
 
     Raises SpecError, in one line, naming the key, the value and what is allowed.
     """
-    cell = document.get("model", {}).get("cell", "gated")
-    if cell not in CELL_SETTINGS:
-        raise SpecError(f"model.cell = {cell!r}: known cells are {', '.join(sorted(CELL_SETTINGS))}")
+    cell_of(document)
     try:
         return RunConfig.model_validate(document)
     except ValidationError as error:
-        raise SpecError(first_complaint(error)) from error
-
-
-_UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
-
-
-def first_complaint(error: ValidationError) -> str:
-    """The first complaint of pydantic as one line: key, value, what is allowed."""
-    details = error.errors(include_url=False)[0]
-    # A union adds the name of the member it tried last: noise to a reader.
-    key = ".".join(str(part) for part in details["loc"] if part not in _UNION_TAGS)
-    given = details["input"]
-    if details["type"] == "extra_forbidden":
-        line = f"unknown key {key!r}"
-    elif details["type"] == "missing":
-        line = f"{key} is missing: it must be given"
-    elif details["type"] == "value_error":
-        line = f"{key}: {details['ctx']['error']}" if key else str(details["ctx"]["error"])
-    else:
-        shown = f" = {given!r}" if isinstance(given, Scalar) else ""
-        line = f"{key}{shown}: {details['msg'][0].lower()}{details['msg'][1:]}"
-    more = error.error_count() - 1
-    return line + (f" (and {more} more)" if more else "")
+        raise SpecError(first_complaint(error, RunConfig)) from error

@@ -22,7 +22,7 @@ class Settings(BaseModel):
 class CorpusSettings(Settings):
     """The text, identified by its contents: `name` is for people, `sha256` is what counts."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -88,6 +88,7 @@ class GatedSettings(Settings):
 
 # One entry a cell: the name written in `cell = "..."` and its table of settings.
 CELL_SETTINGS: dict[str, type[GatedSettings]] = {"gated": GatedSettings}
+DEFAULT_CELL = "gated"
 
 
 class TrainingSettings(Settings):

@@ -1,0 +1,51 @@
+"""An experiment at another size, with the same shape."""
+
+from typing import Any
+
+from rnnlab.errors import SpecError
+from rnnlab.spec.experiment import Experiment, parse_experiment
+from rnnlab.spec.settings import Scalar
+from rnnlab.spec.spelling import spelled
+
+# The parts of an experiment file in which settings of runs have values.
+_PARTS = ("seed", "model", "training", "grid", "skip", "rounds", "analysis")
+
+
+def scaled(experiment: Experiment, scale: str) -> Experiment:
+    """The experiment `NAME-SCALE`: each table of `[scale.SCALE]` maps old values of a setting to new ones.
+
+    The values are replaced wherever the setting stands (grid, rules, rounds), so the shape of the experiment stays.
+    Raises SpecError if the file has no such scale, or if the scale replaces a value that stands nowhere.
+    """
+    if scale not in experiment.scale:
+        known = ", ".join(experiment.scale) or "none"
+        raise SpecError(f"experiment {experiment.name} has no scale {scale!r}: known scales are {known}")
+    swaps = experiment.scale[scale]
+    used: set[tuple[str, str]] = set()
+
+    def swapped(name: str, value: Scalar) -> Scalar:
+        old = value if isinstance(value, str) else spelled(value)
+        if old not in swaps.get(name, {}):
+            return value
+        used.add((name, old))
+        return swaps[name][old]
+
+    def walk(name: str, node: Any) -> Any:
+        """`node` stands under the key `name`, itself or in a list."""
+        if isinstance(node, dict):
+            return {key: walk(key, value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [walk(name, entry) for entry in node]
+        return swapped(name, node) if isinstance(node, Scalar) else node
+
+    document = experiment.model_dump(exclude={"scale"})
+    document |= {part: walk(part, document[part]) for part in _PARTS}
+    for name, table in swaps.items():
+        for old in table:
+            if (name, old) not in used:
+                raise SpecError(
+                    f"experiment {experiment.name}: scale.{scale}.{name} replaces {old}, but {name} has that value "
+                    "nowhere: write it as TOML prints it (0.001 for 1e-3), or leave it out"
+                )
+    name = f"{experiment.name}-{scale}"
+    return parse_experiment({**document, "name": name}, f"scale {scale} of {experiment.name}")
