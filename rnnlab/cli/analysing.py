@@ -123,11 +123,11 @@ def next_step(progression: "Progression", flags: str) -> str:
             "leave none of them: change the experiment file, then `rnnlab init` it again"
         )
     if progression.added is not None:
-        verb = "added" if progression.n_added else "would come next"
-        if progression.n_added and progression.n_added < last.expected:
-            verb = f"{progression.n_added} of them added"
-        command = f"; next: rnnlab worker{flags}" if progression.n_added else ""
-        return f"{progression.added.explain()}: {verb}{command}"
+        if progression.n_added:
+            part = "" if progression.n_added == last.expected else f"{progression.n_added:,} of them "
+            return f"{progression.added.explain()}: {part}added; next: rnnlab worker{flags}"
+        part = "" if last.missing == last.expected else f"{last.missing:,} of them "
+        return f"{progression.added.explain()}: {part}not in the table yet; rnnlab analyze{flags} adds them"
     if last.missing:
         return (
             f"round {last.name}: {last.missing} of {last.expected} jobs are not in the table: "

@@ -1,11 +1,10 @@
 """The first complaint of pydantic as one line for the person who wrote the file: key, value, what is allowed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from rnnlab.spec.spelling import shown
 
@@ -61,7 +60,7 @@ def _number(bound: float) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
-def _key(details: ErrorDetails) -> str:
+def _key(details: Mapping[str, Any]) -> str:
     """`rounds entry 1: select.top`, as nobody counts from zero."""
     key = ""
     for part in details["loc"]:
@@ -72,7 +71,7 @@ def _key(details: ErrorDetails) -> str:
     return key.removesuffix(":")
 
 
-def _allowed(details: ErrorDetails) -> str:
+def _allowed(details: Mapping[str, Any]) -> str:
     if details["loc"] and details["loc"][-1] in _UNION_TAGS:
         infinite = isinstance(details["input"], float) and not math.isfinite(details["input"])
         return "a finite number" if infinite else "a number, a text in quotes, true or false"

@@ -1,0 +1,67 @@
+"""The grid: which points, in which order."""
+
+from collections import Counter
+
+from rnnlab.spec.grid import enumerate_configs, grid_points, matches
+from rnnlab.spec.library import find_experiment
+
+from .examples import CORPUS, configs_of, parse
+
+
+def test_dynamics_is_the_published_grid() -> None:
+    runs = enumerate_configs(find_experiment("dynamics"), CORPUS)
+    assert len(runs) == len({run.hash for run in runs}) == 432
+    # 3 x 2 x 2^4 gates x 3 ways to feed the output: with the residual, at both sizes; without it, at 256 only.
+    shapes = Counter((run.model.n_layers, run.model.state_size, run.model.use_residual) for run in runs)
+    assert shapes == {
+        (layers, size, residual): 48
+        for layers in (1, 2, 3)
+        for size, residual in ((32, True), (256, True), (256, False))
+    }
+    assert all(run.model.use_new_state or run.model.use_old_state for run in runs)
+    assert len({run.group_key for run in runs}) == 6
+
+
+def test_demo_is_large_enough_to_be_a_search() -> None:
+    runs = enumerate_configs(find_experiment("demo"), CORPUS)
+    assert len(runs) == 96
+    assert len({run.group_key for run in runs}) == 2
+
+
+def test_the_last_axis_varies_fastest(small_toml: str) -> None:
+    points = list(grid_points(parse(small_toml)))
+    assert points == [
+        {"n_layers": 1, "use_forget_gate": False},
+        {"n_layers": 1, "use_forget_gate": True},
+        {"n_layers": 2, "use_forget_gate": False},
+        {"n_layers": 2, "use_forget_gate": True},
+    ]
+
+
+def test_skip_rules_leave_out_what_matches_one_of_them(small_toml: str) -> None:
+    rules = """
+[[skip]]
+when = { n_layers = 1, use_forget_gate = [true] }
+[[skip]]
+when = { n_layers = 2, use_forget_gate = false }
+"""
+    settings = [run.settings for run in configs_of(small_toml.replace("[grid]", f"{rules}[grid]"))]
+    assert [(one["n_layers"], one["use_forget_gate"]) for one in settings] == [(1, False), (2, True)]
+
+
+def test_a_point_overrides_nothing_else(small_toml: str) -> None:
+    for run in configs_of(small_toml):
+        assert (run.model.state_size, run.training.windows, run.seed) == (4, 2, 0)
+
+
+def test_seed_as_an_axis(small_toml: str) -> None:
+    runs = configs_of(small_toml.replace("n_layers = [1, 2]", "n_layers = [1]\nseed = [3, 5]"))
+    assert [run.seed for run in runs] == [3, 3, 5, 5]
+
+
+def test_matches() -> None:
+    settings = {"n_layers": 2, "use_residual": True}
+    assert matches({}, settings)
+    assert matches({"n_layers": [1, 2], "use_residual": True}, settings)
+    assert not matches({"n_layers": [1, 2], "use_residual": False}, settings)
+    assert not matches({"n_layers": 1}, settings)
