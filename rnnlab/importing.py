@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.errors import SpecError, UsageError
-from rnnlab.planning import Plan, new_jobs, refuse_changes
-from rnnlab.queue.job import NewJob, Status
+from rnnlab.planning import Plan, continuing, new_jobs
+from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
-from rnnlab.spec.run_config import RunConfig, setting_fields
+from rnnlab.spec.run_config import RunConfig, parse_run_config, setting_fields
 from rnnlab.spec.settings import Scalar
 
 _SECONDS = "seconds"
@@ -26,7 +26,7 @@ class Results:
 
     plan: Plan
     round_name: str
-    items: list[tuple[NewJob, dict[str, Any], float]]  # job, result, seconds in training
+    runs: list[tuple[RunConfig, dict[str, Any], float]]  # config, result, seconds in training
     repeated: int  # rows that repeat the settings of another one: they count as further seeds
 
 
@@ -61,11 +61,11 @@ def read_results(plan: Plan, round_name: str, path: Path) -> Results:
     rows = _read(path)
     _check_columns(path, list(rows[0].fields), plan)
     configs, repeated = _configs(rows, plan, rule)
-    items = [
-        (job, _result(row, plan) | {"imported_from": path.name}, _seconds(row))
-        for job, row in zip(new_jobs(configs), rows, strict=True)
+    runs = [
+        (config, _result(row, plan) | {"imported_from": path.name}, _seconds(row))
+        for config, row in zip(configs, rows, strict=True)
     ]
-    return Results(plan, round_name, items, repeated)
+    return Results(plan, round_name, runs, repeated)
 
 
 def add_results(store: Store, results: Results) -> Imported:
@@ -73,11 +73,13 @@ def add_results(store: Store, results: Results) -> Imported:
 
     Raises SpecError if the table has another experiment of that name.
     """
-    plan = results.plan
-    refuse_changes(store, plan)
+    plan = continuing(store, results.plan)
+    corpus = plan.corpus.model_dump()
+    configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
     before = {job.config_hash: job.status for job in store.jobs(plan.experiment.name, results.round_name)}
-    unfinished = sum(before.get(job.config_hash, Status.DONE) is not Status.DONE for job, _, _ in results.items)
-    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, results.items)
+    unfinished = sum(before.get(config.hash, Status.DONE) is not Status.DONE for config in configs)
+    items = [(job, result, seconds) for job, (_, result, seconds) in zip(new_jobs(configs), results.runs, strict=True)]
+    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items)
     return Imported(added, unfinished)
 
 

@@ -117,7 +117,7 @@ def initialise(store: Store, plan: Plan) -> Initialised:
 
     Raises SpecError if the experiment in the table has another corpus or another protocol.
     """
-    refuse_changes(store, plan)
+    plan = continuing(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs)
@@ -126,14 +126,17 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     return Initialised(added, len(jobs), left_over)
 
 
-def refuse_changes(store: Reader, new: Plan) -> None:
-    """A grid may grow; what its runs have in common must stay, or the runs could not be compared.
+def continuing(store: Reader, new: Plan) -> Plan:
+    """The plan, to be added to what the table has of this experiment.
 
-    Raises SpecError if the table has an experiment of that name with another corpus or another protocol.
+    A grid may grow; what its runs have in common must stay, or the runs could not be compared. The text keeps the name
+    that it has in the table, which is in the runs' hashes: it may have another one on another machine.
+
+    Raises SpecError if the table has an experiment of that name with another text or another protocol.
     """
     name = new.experiment.name
     if store.experiment(name) is None:
-        return
+        return new
     old = stored_plan(store, name)
     advice = f"give the experiment another name, or use another database (--db), or go back to what {name} had"
     if old.corpus.sha256 != new.corpus.sha256:
@@ -149,6 +152,7 @@ def refuse_changes(store: Reader, new: Plan) -> None:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
+    return Plan(new.experiment, old.corpus)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:
@@ -235,7 +239,10 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[Finis
     for job in jobs:
         if job.config_hash in wanted and job.result is not None:
             if by not in job.result:
-                raise UsageError(f"job {job.id} has no result {by!r}: it has {', '.join(job.result)}")
+                raise UsageError(
+                    f"the next round selects by {by!r}, but job {job.id} has only {', '.join(job.result)}: change the "
+                    "experiment file, then `rnnlab init` it again"
+                )
             value = job.result[by]
             diverged = value is None or job.result.get("diverged_at_step") is not None
             runs.append(FinishedRun(config_of(job), math.nan if diverged else float(value)))

@@ -98,7 +98,7 @@ def import_results(
     rows = read_results(plan, round_name, file)
     with open_store(db, workspace_of(results), create=True) as store:
         outcome = add_results(store, rows)
-    added, read = counted(outcome.added, "finished job"), counted(len(rows.items), "row")
+    added, read = counted(outcome.added, "finished job"), counted(len(rows.runs), "row")
     print(f"{plan.experiment.name}: added {added} to round {round_name}, {read} read")
     if rows.repeated:
         print(f"{counted(rows.repeated, 'row')} repeat the settings of another: further seeds", file=sys.stderr)

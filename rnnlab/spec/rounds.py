@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import NextRound
 from rnnlab.spec.grid import matches
 from rnnlab.spec.run_config import RunConfig
@@ -53,12 +54,17 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
         best.setdefault(_recipe(run.config), run)
     parents = list(best.values())[: rule.select.count(len(best))]
 
-    variants = [
-        parent.config.with_settings({**rule.set, **variant.set})
-        for parent in parents
-        for variant in rule.vary
-        if matches(variant.when, parent.config.settings)
-    ]
+    try:
+        variants = [
+            parent.config.with_settings({**rule.set, **variant.set})
+            for parent in parents
+            for variant in rule.vary
+            if matches(variant.when, parent.config.settings)
+        ]
+    except SpecError as error:
+        raise SpecError(
+            f"round {rule.name}: {error}: change the rule, or add `when` to say for which runs it is"
+        ) from error
     kept = [config for config in variants if matches(rule.keep, config.settings)]
     if rule.seeds is None:
         distinct = list({config.hash: config for config in kept}.values())

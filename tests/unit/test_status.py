@@ -1,0 +1,141 @@
+"""How far an experiment is. Looking changes nothing."""
+
+import math
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnlab.errors import UsageError
+from rnnlab.planning import Plan, advance, initialise, new_jobs
+from rnnlab.queue.database import open_database
+from rnnlab.queue.job import Curve, Job, WorkerRecord
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import parse_experiment
+from rnnlab.spec.settings import CorpusSettings
+from rnnlab.status import BestRun, RoundStatus, best_run, experiment_status, format_seconds, summary_line
+
+
+@pytest.fixture
+def plan(small_toml: str) -> Plan:
+    """Four jobs of 20 steps in two groups: two with one layer, two with two."""
+    experiment = parse_experiment(tomllib.loads(small_toml), "x.toml")
+    return Plan(experiment, CorpusSettings(name="text", sha256="a" * 64))
+
+
+def claim_all(store: Store, worker: str = "worker", lease_seconds: float = 3600.0) -> list[Job]:
+    now = store.clock()
+    store.register_worker(WorkerRecord(worker, "elsewhere", "", 1, "cpu", "/x", now, now, now + lease_seconds, None))
+    claimed: list[Job] = []
+    while some := store.claim(worker, 1000):
+        claimed += some
+    return sorted(claimed, key=lambda job: job.id)
+
+
+def test_before_anything_is_trained(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    status = experiment_status(store, "small")
+    assert status.rounds == [RoundStatus("explore", pending=4, running=0, done=0, failed=0, percent=0.0)]
+    assert (status.workers_alive, status.workers_dead, status.open_jobs) == (0, 0, 4)
+    assert (status.steps_per_second, status.seconds_left, status.best) == (None, None, None)
+    assert summary_line(status) == "explore: 0 of 4 jobs done, 0 running, time left unknown"
+
+
+def test_partly_trained_jobs_count(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    one, two, three, four = claim_all(store)
+    store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())  # 20 steps at 2 a second
+    store.commit_progress(two.claim, 10, 10.0, Curve())  # 10 steps at 1 a second
+    store.fail(four.claim, "Traceback")
+    status = experiment_status(store, "small")
+    assert status.rounds == [RoundStatus("explore", pending=0, running=2, done=1, failed=1, percent=37.5)]
+    # The one-layer group made 30 steps in 20 s. The other group has no measurement yet: the mean speed, 1.5 as well.
+    assert status.steps_per_second == 1.5
+    assert status.seconds_left == pytest.approx((10 + 20) / 1.5)
+    assert status.best == BestRun(one.id, "explore", "min_loss", 2.0)
+    assert summary_line(status) == "explore: 1 of 4 jobs done, 2 running, time left 0:00:20, best min_loss 2.0000"
+
+    store.commit_progress(three.claim, 10, 100.0, Curve())
+    status = experiment_status(store, "small")
+    assert status.seconds_left == pytest.approx(10 / 1.5 + 10 / 0.1)
+
+
+def test_workers_share_the_work(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    one, *_ = claim_all(store)
+    store.finish(one.claim, {"min_loss": 2.0}, 20.0, Curve())
+    claim_all(store, "second")
+    claim_all(store, "late", lease_seconds=-1.0)
+    status = experiment_status(store, "small")
+    assert (status.workers_alive, status.workers_dead) == (2, 1)
+    assert status.seconds_left == pytest.approx(60 / 2)
+
+
+def test_imported_jobs_say_nothing_about_the_speed_here(store: Store, plan: Plan) -> None:
+    """They were trained on another machine, and may have no time at all."""
+    jobs = new_jobs(plan.first_round)
+    store.add_finished("small", plan.json, "explore", [(job, {"min_loss": 2.0}, 0.001) for job in jobs[:2]])
+    initialise(store, plan)
+    status = experiment_status(store, "small")
+    assert (status.steps_per_second, status.seconds_left) == (None, None)
+    assert status.rounds[0].percent == 50.0
+    one, _ = claim_all(store)
+    store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())
+    status = experiment_status(store, "small")
+    assert status.steps_per_second == pytest.approx(2.0)
+    assert status.seconds_left == pytest.approx(10.0)
+
+
+def test_the_current_round_is_the_last_with_work(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    for job in claim_all(store):
+        store.finish(job.claim, {"min_loss": 1.0 + job.id}, 1.0, Curve())
+    store.stop_worker("worker")
+    advance(store, "small", enqueue=True)
+    status = experiment_status(store, "small")
+    assert [part.name for part in status.rounds] == ["explore", "refine"]
+    assert summary_line(status).startswith("refine: 0 of 4 jobs done, 0 running, time left 0:00:")
+    assert status.as_json()["rounds"][1]["pending"] == 4
+
+
+def test_best_run_is_finite_and_not_diverged(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    one, two, three, four = claim_all(store)
+    results: list[dict[str, Any]] = [
+        {"min_loss": None},
+        {"min_loss": 0.5, "diverged_at_step": 3},
+        {"min_loss": 2.0},
+        {"final_loss": 0.1},
+    ]
+    done = [replace(job, result=result) for job, result in zip((one, two, three, four), results, strict=True)]
+    assert best_run(done, "min_loss") == BestRun(three.id, "explore", "min_loss", 2.0)
+    assert best_run(done[:2], "min_loss") is None
+    assert best_run([replace(one, result={"min_loss": math.inf})], "min_loss") is None
+    assert best_run([], "min_loss") is None
+
+
+def test_unknown_experiment(store: Store) -> None:
+    with pytest.raises(UsageError, match=r"^no experiment 'small' in this database: it has none; `rnnlab init` adds"):
+        experiment_status(store, "small")
+
+
+def test_a_look_takes_no_lock_and_changes_no_byte(store: Store, plan: Plan, tmp_path: Path) -> None:
+    initialise(store, plan)
+    claim_all(store)
+    store.engine.dispose()
+    path = Path(str(store.engine.url.database))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    engine = open_database(path, create=False, read_only=True)
+    assert experiment_status(Store(engine), "small").rounds[0].running == 4
+    engine.dispose()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "unknown"), (0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (360_000, "100:00:00")],
+)
+def test_format_seconds(seconds: float | None, text: str) -> None:
+    assert format_seconds(seconds) == text
