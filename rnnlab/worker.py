@@ -33,6 +33,8 @@ from rnnlab.training.workbench import Workbench
 _BLOCK_SECONDS = 1.0  # a block ends after this time: how soon a stop, a rescue or a free place is noticed
 _BLOCK_STEPS = 100  # and after this many steps: how many symbols are laid out at once
 _IDLE_SECONDS = 0.5  # between two looks at a table with nothing to claim
+# What no job is to blame for: a text that is not here, a device that is broken. It ends the worker, not the job.
+_NOT_THE_JOBS_FAULT = (RnnlabError, torch.AcceleratorError)
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class Worker:
     def run(self) -> None:
         """Register, train until nothing is left or a stop is requested, release what is not finished.
 
-        Raises RnnlabError when the worker cannot go on (disk full, corpus missing, table gone); its jobs are then
-        released as far as the table can be reached, and rescued by others where it cannot.
+        Raises RnnlabError when the worker cannot go on (disk full, corpus missing, device broken, table gone); its
+        jobs are then released as far as the table can be reached, and rescued by others where it cannot.
         """
         with WorkerLock(self.workspace.workers_dir, self._id) as lock:
             device = str(self.options.device)
@@ -118,6 +120,11 @@ class Worker:
             try:
                 self._loop(heartbeat)
                 self._hand_back()
+            except torch.AcceleratorError as error:
+                raise WorkerStoppedError(
+                    f"device {self.options.device} failed ({str(error).splitlines()[0]}) and is of no use to this "
+                    "process any more: start a new worker; the jobs go on from their checkpoints"
+                ) from error
             finally:
                 heartbeat.stop()
                 with contextlib.suppress(RnnlabError):
@@ -180,16 +187,18 @@ class Worker:
         if not jobs:
             return
         config = _config_of(jobs[0])
-        jobs += self._claim(self._size_for(config) - 1, group_key=config.group_key, started_only=started_only)
+        more = self._size_for(config) - 1
+        jobs += self._claim(more, group_key=config.group_key, started_only=started_only, in_hand=1)
         self._join(jobs)
 
     def _claim_into(self, group_key: str, room: int) -> None:
         if jobs := self._claim(room, group_key=group_key, started_only=False):
             self._join(jobs)
 
-    def _claim(self, limit: int, *, group_key: str | None, started_only: bool) -> list[Job]:
+    def _claim(self, limit: int, *, group_key: str | None, started_only: bool, in_hand: int = 0) -> list[Job]:
+        """Claim at most `limit` jobs, and no more than are allowed besides those `in_hand` that are in no team yet."""
         left = self._max_jobs_left()
-        limit = limit if left is None else min(limit, left)
+        limit = limit if left is None else min(limit, left - in_hand)
         if limit < 1:
             return []
         return self.store.claim(
@@ -209,21 +218,48 @@ class Worker:
         team = next((t for t in self._teams if t.group_key == places[0].config.group_key and not t.alone), None)
         old = team.cohort.members() if team else []
         old_places = team.places if team else []
-        resumed = [(place, self._resume(place)) for place in places]
+        due = team.checkpoint_at if team else None  # or joining again and again would put it off for ever
+        resumed = [(place, member) for place in places if (member := self._try_resume(place))]
         # A job may have been killed between its last checkpoint and the commit: nothing is left but to commit it.
         self._finish([pair for pair in resumed if pair[1].state.is_finished(pair[1].config)])
         newcomers = [pair for pair in resumed if not pair[1].state.is_finished(pair[1].config)]
         if newcomers:
             if team:
                 self._teams.remove(team)
-            self._start([*old_places, *(p for p, _ in newcomers)], [*old, *(m for _, m in newcomers)])
+            self._start([*old_places, *(p for p, _ in newcomers)], [*old, *(m for _, m in newcomers)], due=due)
 
-    def _start(self, places: list[_Place], members: list[Member], *, alone: bool = False) -> None:
-        due = time.monotonic() + self.options.checkpoint_seconds
-        self._teams.append(_Team(places, self._bench.cohort(members), due, alone))
+    def _start(
+        self, places: list[_Place], members: list[Member], *, alone: bool = False, due: float | None = None
+    ) -> None:
+        """Let these jobs train together, with their next checkpoint at `due`, or after the usual time."""
+        try:
+            cohort = self._bench.cohort(members)
+        except _NOT_THE_JOBS_FAULT:
+            raise
+        except Exception:
+            trace = traceback.format_exc()
+            if len(places) == 1:
+                self._fail(places[0], trace)
+                return
+            self._say_alone(places)
+            for place, member in zip(places, members, strict=True):
+                self._start([place], [member], alone=True, due=due)
+            return
+        due = time.monotonic() + self.options.checkpoint_seconds if due is None else due
+        self._teams.append(_Team(places, cohort, due, alone))
 
     def _place(self, job: Job) -> _Place:
         return _Place(job, _config_of(job), self.workspace.run_dir(job.experiment, job.round, job.config_hash))
+
+    def _try_resume(self, place: _Place) -> Member | None:
+        """The job from its newest checkpoint, or None where that raised an exception, which has failed the job."""
+        try:
+            return self._resume(place)
+        except _NOT_THE_JOBS_FAULT:
+            raise
+        except Exception:
+            self._fail(place, traceback.format_exc())
+            return None
 
     def _resume(self, place: _Place) -> Member:
         def complain(text: str) -> None:
@@ -265,12 +301,18 @@ class Worker:
     def _contain(self, team: _Team, trace: str) -> None:
         """An exception stopped a cohort: train each job alone from its checkpoint, so that only the guilty fails."""
         self._teams.remove(team)
-        if len(team.places) > 1:
-            self.view.message(f"a cohort of {len(team.places)} jobs raised an exception; each goes on alone")
-            for place in team.places:
-                self._start([place], [self._resume(place)], alone=True)
+        if len(team.places) == 1:
+            self._fail(team.places[0], trace)
             return
-        (place,) = team.places
+        self._say_alone(team.places)
+        for place in team.places:
+            if member := self._try_resume(place):
+                self._start([place], [member], alone=True)
+
+    def _say_alone(self, places: list[_Place]) -> None:
+        self.view.message(f"a cohort of {len(places)} jobs raised an exception; each goes on alone")
+
+    def _fail(self, place: _Place, trace: str) -> None:
         self._log(place, trace)
         with self._unless_stale(place):
             self.store.fail(place.job.claim, trace)
@@ -284,8 +326,8 @@ class Worker:
         self._teams.remove(team)
         rest = [(place, member) for place, member in pairs if not member.state.is_finished(place.config)]
         if rest:
-            self._start([place for place, _ in rest], [member for _, member in rest], alone=team.alone)
-            self._teams[-1].checkpoint_at = team.checkpoint_at
+            due = team.checkpoint_at
+            self._start([place for place, _ in rest], [member for _, member in rest], alone=team.alone, due=due)
         self._finish([(place, member) for place, member in pairs if member.state.is_finished(place.config)])
 
     def _finish(self, done: list[tuple[_Place, Member]]) -> None:
@@ -293,7 +335,18 @@ class Worker:
         if not done:
             return
         begun = time.perf_counter()
-        results = self._bench.results([member for _, member in done], threads_per_worker(self._live_workers))
+        try:
+            results = self._bench.results([member for _, member in done], threads_per_worker(self._live_workers))
+        except _NOT_THE_JOBS_FAULT:
+            raise
+        except Exception:
+            trace = traceback.format_exc()
+            if len(done) == 1:
+                self._fail(done[0][0], trace)
+            else:
+                for pair in done:
+                    self._finish([pair])
+            return
         seconds = (time.perf_counter() - begun) / len(done)
         for (place, member), result in zip(done, results, strict=True):
             self._commit(place, member.state, result, place.seconds + seconds)
@@ -305,8 +358,8 @@ class Worker:
         result = result | {"checkpoint": str(path.relative_to(self.workspace.results_dir)) if path else None}
         with self._unless_stale(place):
             self.store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
-            if path is not None:
-                checkpoint.keep_only(path)
+            with contextlib.suppress(OSError):  # tidying up is no reason to stop
+                checkpoint.keep_only(place.run_dir, path)
             self.finished += 1
             self._log(place, f"finished: {json.dumps(result)}")
             self.view.job_done(place.job, result)
@@ -321,22 +374,29 @@ class Worker:
                 "work since the last checkpoint"
             ) from error
 
-    def _checkpoint(self, team: _Team) -> None:
-        """Write a checkpoint of every member and commit it. A full disk costs the checkpoint, not the run."""
+    def _checkpoint(self, team: _Team) -> int:
+        """Write a checkpoint of every member and commit it. A full disk costs the checkpoint, not the run.
+
+        Returns how many jobs could not be written.
+        """
         lost: list[_Place] = []
+        unwritten, reason = 0, ""
         for place, member in zip(team.places, team.cohort.members(), strict=True):
             try:
                 checkpoint.write(place.run_dir, place.config, member.state, place.job.epoch)
             except OSError as error:
-                text = f"no checkpoint of job {place.job.id} ({error.strerror or error}); training goes on"
-                self.view.message(text)
+                unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
             with self._unless_stale(place, lost.append):
                 self.store.commit_progress(place.job.claim, member.state.step, place.seconds, _curve_of(member.state))
                 place.seconds = 0.0
+        if unwritten:
+            results = self.workspace.results_dir
+            self.view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
         team.checkpoint_at = time.monotonic() + self.options.checkpoint_seconds
         if lost:
             self._drop(team, lost)
+        return unwritten
 
     def _drop(self, team: _Team, lost: list[_Place]) -> None:
         """Leave jobs that were taken over to their new owners; their neighbours go on."""
@@ -348,12 +408,12 @@ class Worker:
 
     def _hand_back(self) -> None:
         """Graceful end: checkpoint and release whatever is in training."""
-        for team in list(self._teams):
-            self._checkpoint(team)
+        unwritten = sum(self._checkpoint(team) for team in list(self._teams))
         claims = [place.job.claim for team in self._teams for place in team.places]
         self.store.release(claims)
         if claims:
-            self.view.message(f"{len(claims)} jobs are checkpointed and released")
+            unless = f", but for {unwritten} that have only the one before" if unwritten else ""
+            self.view.message(f"{len(claims)} jobs are released, with a checkpoint of where they stand{unless}")
 
     @contextlib.contextmanager
     def _unless_stale(self, place: _Place, then: Callable[[_Place], object] = lambda place: None) -> Iterator[None]:

@@ -13,28 +13,34 @@ _MOST_RESTARTS = 3  # of each place: a worker that dies again and again is not g
 
 
 class WorkerPool:
-    """N `rnnlab worker` processes. One that is killed is started again; the others take its jobs meanwhile."""
+    """N `rnnlab worker` processes. One that is killed is started again; the others take its jobs meanwhile.
+
+    Should the parent be killed, its workers notice by the end of their stdin, and stop gracefully.
+    """
 
     def __init__(self, processes: int, flags: Sequence[str], say: Callable[[str], None]) -> None:
-        self._command = [sys.executable, "-m", "rnnlab", "worker", *flags]
+        self._command = [sys.executable, "-m", "rnnlab", "worker", "--pooled", *flags]
         self._say = say
+        self._life_reader, self._life_writer = os.pipe()  # nothing is ever written: it ends with this process
+        self._lock = threading.Lock()  # no worker is started while the others are told to stop
+        self._stopping = False
         self._restarts = [0] * processes
         self._children = [self._spawn(place) for place in range(processes)]
-        self._stopping = False
 
     def poll(self) -> list[int]:
         """Exit codes of the places that have ended for good; killed workers are started again."""
         codes = []
-        for place, child in enumerate(self._children):
-            code = child.poll()
-            if code is None:
-                continue
-            if code < 0 and not self._stopping and self._restarts[place] < _MOST_RESTARTS:
-                self._restarts[place] += 1
-                self._say(f"worker {place + 1} was killed ({signal.Signals(-code).name}): starting it again")
-                self._children[place] = self._spawn(place)
-            else:
-                codes.append(code)
+        with self._lock:
+            for place, child in enumerate(self._children):
+                code = child.poll()
+                if code is None:
+                    continue
+                if code < 0 and not self._stopping and self._restarts[place] < _MOST_RESTARTS:
+                    self._restarts[place] += 1
+                    self._say(f"worker {place + 1} was killed ({_signal_name(-code)}): starting it again")
+                    self._children[place] = self._spawn(place)
+                else:
+                    codes.append(code)
         return codes
 
     @property
@@ -42,13 +48,17 @@ class WorkerPool:
         """Whether no worker is left."""
         return len(self.poll()) == len(self._children)
 
-    def forward(self, signum: int) -> None:
-        """Pass a signal on to every worker, once."""
-        self._stopping = True
-        for child in self._children:
-            if child.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.send_signal(signum)
+    def forward(self, _signum: int) -> None:
+        """Ask every worker to stop, as a signal has asked us; a second time, to abort.
+
+        Always by SIGTERM: a worker that has only just been started ends by it without a word.
+        """
+        with self._lock:
+            self._stopping = True
+            for child in self._children:
+                if child.poll() is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        child.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
         """Until every worker has ended."""
@@ -65,7 +75,7 @@ class WorkerPool:
         # A session of its own: Ctrl-C on the terminal reaches the parent alone, which passes it on exactly once.
         child = subprocess.Popen(
             self._command,
-            stdin=subprocess.DEVNULL,
+            stdin=self._life_reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -82,21 +92,45 @@ class WorkerPool:
                 self._say(f"[{place + 1}] {line.rstrip()}")
 
 
+def _signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:  # a real-time signal
+        return f"signal {signum}"
+
+
 @contextlib.contextmanager
 def two_stage_stop(graceful: Callable[[int], None], at_once: Callable[[int], None]) -> Iterator[threading.Event]:
-    """SIGINT, SIGTERM and SIGHUP: the first calls `graceful`, each later one `at_once`. Yields an event that is set."""
+    """SIGINT, SIGTERM and SIGHUP: the first calls `graceful`, each later one `at_once`. Yields an event that is set.
+
+    Both are called in a thread of their own. Python runs signal handlers between two of its own instructions only,
+    which can be long in coming while a database is locked or a large product is computed.
+    """
+    stop_signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     asked = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
 
-    def handle(signum: int, _frame: object) -> None:
-        if asked.is_set():
-            at_once(signum)
-        else:
-            asked.set()
-            graceful(signum)
+    def listen() -> None:
+        while received := os.read(reader, 1):
+            if received[0] not in stop_signals:
+                continue
+            if asked.is_set():
+                at_once(received[0])
+            else:
+                asked.set()
+                graceful(received[0])
 
-    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    listener = threading.Thread(target=listen, name="stop-signals", daemon=True)
+    listener.start()
+    former_writer = signal.set_wakeup_fd(writer)
+    former = {signum: signal.signal(signum, lambda *_: None) for signum in stop_signals}
     try:
         yield asked
     finally:
-        for signum, handler in before.items():
+        for signum, handler in former.items():
             signal.signal(signum, handler)
+        signal.set_wakeup_fd(former_writer)
+        os.close(writer)
+        listener.join()
+        os.close(reader)

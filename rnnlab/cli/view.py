@@ -1,5 +1,6 @@
 """What a worker shows: one line that changes on a terminal, plain lines every ten seconds off one."""
 
+import contextlib
 import sys
 import time
 from typing import Any
@@ -11,7 +12,10 @@ _TERMINAL_SECONDS = 0.25
 
 
 class ConsoleView:
-    """Messages and progress of one worker on stderr; stdout is left to data."""
+    """Messages and progress of one worker on stderr; stdout is left to data.
+
+    A terminal that is gone, or a reader that has closed the pipe, does not stop the training.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -25,7 +29,7 @@ class ConsoleView:
     def message(self, text: str) -> None:
         """A line for the user; shown even when quiet, because something unusual happened."""
         self._clear()
-        print(text, file=sys.stderr, flush=True)
+        _print(text)
 
     def block_done(self, training: int, steps: int, seconds: float) -> None:
         """Count the work and show a line now and then."""
@@ -37,10 +41,10 @@ class ConsoleView:
         rate = training * steps / seconds if seconds > 0 else 0.0
         text = f"training {training} jobs, {rate:,.0f} model-steps/s, {self._finished} finished here"
         if self._terminal:
-            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            _print(f"\r\x1b[2K{text}", end="")
             self._line_open = True
         else:
-            print(text, file=sys.stderr, flush=True)
+            _print(text)
 
     def job_done(self, job: Job, result: dict[str, Any]) -> None:
         """Count it; one line a job would drown the rest."""
@@ -53,13 +57,14 @@ class ConsoleView:
         self._clear()
         if not self._quiet:
             seconds = time.monotonic() - self._started
-            print(
-                f"{self._finished} jobs finished here, {self._model_steps:,} model-steps in {seconds:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            _print(f"{self._finished} jobs finished here, {self._model_steps:,} model-steps in {seconds:.0f} s")
 
     def _clear(self) -> None:
         if self._line_open:
-            print("\r\x1b[2K", end="", file=sys.stderr)
+            _print("\r\x1b[2K", end="")
             self._line_open = False
+
+
+def _print(text: str, end: str = "\n") -> None:
+    with contextlib.suppress(OSError):
+        print(text, end=end, file=sys.stderr, flush=True)

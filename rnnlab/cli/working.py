@@ -1,8 +1,11 @@
 """`rnnlab worker` and `rnnlab retry`."""
 
 import os
+import shlex
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +18,12 @@ from rnnlab.cli.options import (
     DeviceOption,
     ResultsOption,
     open_store,
-    repeat_flags,
     workspace_of,
 )
 from rnnlab.cli.pool import WorkerPool, two_stage_stop
 
 _INTERRUPTED = 130
+_CHECKPOINT_SECONDS = 60.0
 
 
 def worker(
@@ -30,8 +33,11 @@ def worker(
     processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="End after this many jobs.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and wait for new jobs when all are done.")] = False,
-    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints of a job.")] = 60.0,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds between two checkpoints of a job.")
+    ] = _CHECKPOINT_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only what is unusual.")] = False,
+    pooled: Annotated[bool, typer.Option("--pooled", hidden=True, help="Stop gracefully when stdin ends.")] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -40,7 +46,10 @@ def worker(
     Ctrl-C checkpoints and releases the jobs; a second one aborts at once. Either way nothing is lost.
     """
     choices = WorkerChoices(experiment, device, cohort, max_jobs, watch, checkpoint_seconds, quiet, db, results)
-    raise typer.Exit(_run_pool(processes, choices) if processes > 1 else _run_worker(choices))
+    code = _run_worker(choices, stop_with_stdin=pooled) if processes == 1 else _run_pool(processes, choices)
+    if code == _INTERRUPTED and not pooled:  # of a pool the parent says it
+        print(f"to go on: {choices.command(processes)}", file=sys.stderr, flush=True)
+    raise typer.Exit(code)
 
 
 def retry(
@@ -72,19 +81,27 @@ class WorkerChoices:
     results: Path
 
     def flags(self) -> list[str]:
-        """The same choices as the command line of a worker process."""
+        """The same choices as the command line of a worker process; what goes without saying is left out."""
         flags = [self.experiment] if self.experiment else []
-        flags += ["--device", self.device, "--checkpoint-seconds", str(self.checkpoint_seconds)]
-        flags += ["--results", str(self.results)]
+        flags += ["--device", self.device] if self.device != "auto" else []
         flags += ["--cohort", str(self.cohort)] if self.cohort else []
         flags += ["--max-jobs", str(self.max_jobs)] if self.max_jobs else []
-        flags += ["--db", self.db] if self.db else []
         flags += ["--watch"] if self.watch else []
+        if self.checkpoint_seconds != _CHECKPOINT_SECONDS:
+            flags += ["--checkpoint-seconds", str(self.checkpoint_seconds)]
         flags += ["--quiet"] if self.quiet else []
+        flags += ["--db", self.db] if self.db and self.db != os.environ.get("RNNLAB_DB") else []
+        if str(self.results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
+            flags += ["--results", str(self.results)]
         return flags
 
+    def command(self, processes: int) -> str:
+        """What to type to the shell to start the same worker, or as many, again."""
+        flags = ["--processes", str(processes)] if processes > 1 else []
+        return shlex.join(["rnnlab", "worker", *self.flags(), *flags])
 
-def _run_worker(choices: WorkerChoices) -> int:
+
+def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
     from rnnlab.cli.view import ConsoleView
     from rnnlab.planning import only_experiment
     from rnnlab.training.sizing import find_device
@@ -109,22 +126,30 @@ def _run_worker(choices: WorkerChoices) -> int:
             one.stop_requested.set()
             view.message("stopping: finishing the block, then writing checkpoints (once more to abort at once)")
 
+        if stop_with_stdin:
+            threading.Thread(target=_wait_for_end_of_stdin, args=(one.stop_requested.set,), daemon=True).start()
         # Aborting must not run any cleanup: the kernel frees the worker's lock, and the others take its jobs.
         with two_stage_stop(stop, lambda signum: os._exit(_INTERRUPTED)) as stopped:
             try:
                 one.run()
             finally:
                 view.close()
-    if stopped.is_set():
-        named = f" {choices.experiment}" if choices.experiment else ""
-        print(f"to go on: rnnlab worker{named}{repeat_flags(choices.db, choices.results)}", file=sys.stderr)
-        return _INTERRUPTED
-    return 1 if one.failed else 0
+    return _INTERRUPTED if stopped.is_set() else 1 if one.failed else 0
+
+
+def _wait_for_end_of_stdin(then: Callable[[], None]) -> None:
+    # Not sys.stdin, whose lock would be held when Python ends.
+    while os.read(0, 1):
+        pass
+    then()
 
 
 def _run_pool(processes: int, choices: WorkerChoices) -> int:
     pool = WorkerPool(processes, choices.flags(), lambda line: print(line, file=sys.stderr, flush=True))
-    with two_stage_stop(pool.forward, pool.forward) as stopped:
-        while not pool.all_ended:
-            time.sleep(0.1)
+    try:
+        with two_stage_stop(pool.forward, pool.forward) as stopped:
+            while not pool.all_ended:
+                time.sleep(0.1)
+    finally:
+        pool.stop()
     return _INTERRUPTED if stopped.is_set() else max(1 if code < 0 else code for code in pool.poll())

@@ -24,6 +24,7 @@ from rnnlab.training.run_state import RunState
 
 _MAGIC = "rnnlab-checkpoint"
 _VERSION = 1
+_KEPT_OF_EARLIER_CLAIMS = 3
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,24 @@ def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int) -> Path
     """
     path = run_dir / checkpoint_name(epoch, state.step)
     atomic_write(path, encode(config, state))
-    for older in _newest_first(run_dir)[2:]:
+    mine: list[Path] = []
+    others: list[Path] = []
+    for other in _newest_first(run_dir):
+        parsed = parse_checkpoint_name(other.name)
         # A checkpoint of a later epoch belongs to whoever took the job over.
-        if (parsed := parse_checkpoint_name(older.name)) and parsed[0] <= epoch:
-            older.unlink(missing_ok=True)
+        if parsed and parsed[0] <= epoch:
+            (mine if parsed[0] == epoch else others).append(other)
+    # Those of this claim are whole. One of an earlier claim may be damaged, however advanced its name says it is, so
+    # until there are two of this claim some more are kept.
+    kept = mine[:2] if len(mine) > 1 else others[:_KEPT_OF_EARLIER_CLAIMS]
+    for other in {*mine, *others} - {path, *kept}:
+        other.unlink(missing_ok=True)
     return path
 
 
-def keep_only(path: Path) -> None:
-    """Drop every checkpoint beside `path`: for a run that is finished and committed."""
-    for other in _newest_first(path.parent):
+def keep_only(run_dir: Path, path: Path | None) -> None:
+    """Drop every checkpoint but `path`, and what kills left of unfinished ones: for a run that is committed."""
+    for other in [*_newest_first(run_dir), *run_dir.glob(".checkpoint-*.tmp")]:
         if other != path:
             other.unlink(missing_ok=True)
 
@@ -133,7 +142,7 @@ def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) ->
             complain(f"{error}; falling back to the one before")
             continue
         if checkpoint.config_json != config.canonical_json:
-            complain(f"checkpoint {path} belongs to another run config; it is left alone")
+            complain(f"checkpoint {path} belongs to another run config: it is not used")
             continue
         return checkpoint.state
     return None

@@ -1,0 +1,72 @@
+"""References: what the jobs come to when nobody disturbs them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from .harness import BLOCK_STEPS, LONG, SHORT, Outcome, Site, assert_done_once
+
+
+@pytest.fixture(scope="package", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Corpora in a folder of our own, nothing of the user's settings.
+
+    And one thread a process: jobs as small as these gain nothing from two, least of all beside other processes.
+    """
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNLAB_DATA", str(tmp_path_factory.mktemp("data")))
+        for name in ("RNNLAB_DB", "RNNLAB_RESULTS", "RNNLAB_PLOTS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("OMP_THREAD_LIMIT", "1")  # for processes; this one has read it long ago
+        patch.setattr("rnnlab.worker.threads_per_worker", lambda live_workers: 1)
+        patch.setattr("rnnlab.worker._BLOCK_STEPS", BLOCK_STEPS)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes results folders; whatever works on them is ended with the test."""
+    sites: list[Site] = []
+
+    def make(**places: Path) -> Site:
+        sites.append(Site(tmp_path / f"site {len(sites)}", **places))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.close()
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site]) -> Site:
+    """An empty results folder."""
+    return new_site()
+
+
+@pytest.fixture(scope="package")
+def long_reference(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The long jobs, trained by one worker process that nobody disturbed."""
+    site = Site(tmp_path_factory.mktemp("long")).init(LONG)
+    try:
+        site.finish()
+        assert_done_once(site)
+        assert {job.epoch for job in site.jobs()} == {1}
+        return site.outcome()
+    finally:
+        site.close()
+
+
+@pytest.fixture(scope="package")
+def short_reference(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The short jobs, each trained alone."""
+    site = Site(tmp_path_factory.mktemp("short")).init(SHORT)
+    try:
+        site.train(cohort_size=1)
+        assert_done_once(site)
+        return site.outcome()
+    finally:
+        site.close()

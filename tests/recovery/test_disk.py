@@ -1,0 +1,131 @@
+"""A full disk costs a checkpoint, then the worker, but no job."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rnnlab.errors import WorkerStoppedError
+from rnnlab.files import atomic_write, parse_checkpoint_name
+from rnnlab.queue.job import Status
+
+from .harness import LONG_PART, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits, wait_for
+
+
+def _full_disk(patch: pytest.MonkeyPatch, *, final: bool) -> None:
+    """No space for final checkpoints, or for all others."""
+
+    def write(path: Path, data: bytes) -> None:
+        parsed = parse_checkpoint_name(path.name)
+        assert parsed is not None
+        if (parsed[1] == 150) == final:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        atomic_write(path, data)
+
+    patch.setattr("rnnlab.training.checkpoint.atomic_write", write)
+
+
+def test_no_space_for_a_checkpoint(site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    _full_disk(monkeypatch, final=False)
+    view = site.init(SHORT_PART).train(checkpoint_seconds=0)
+    complaint = f"no checkpoint of 4 jobs in {site.workspace.results_dir} (No space left on device)"
+    assert view.messages
+    assert all(text.startswith(complaint) for text in view.messages)
+    assert {job.epoch for job in site.jobs()} == {1}
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_no_space_for_the_last_checkpoint_of_a_graceful_stop(
+    site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        _full_disk(patch, final=False)
+        view = site.init(SHORT_PART).train(blocks=2)
+    assert "4 jobs are released" in view.messages[-1]
+    assert "but for 4" in view.messages[-1]
+    assert {(job.status, job.step) for job in site.jobs()} == {(Status.PENDING, 0)}
+
+    assert site.train().messages == []  # there was no checkpoint, so none is missing
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_no_space_for_a_final_checkpoint(site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _full_disk(patch, final=True)
+        with pytest.raises(WorkerStoppedError, match=r"No space left on device.*free some space") as caught:
+            site.init(SHORT_PART).train(checkpoint_seconds=0)
+    assert caught.value.exit_code == 1
+    assert {job.status for job in site.jobs()} == {Status.PENDING}
+    assert {job.deaths for job in site.jobs()} == {0}
+    assert not site.reader.workers(alive_only=True)
+    for job in site.jobs():
+        assert [path.name[-13:] for path in site.checkpoints(job)] == ["000000140.rnn", "000000120.rnn"]
+
+    site.train()
+    assert {job.epoch for job in site.jobs()} == {2}
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+@pytest.mark.parametrize("table_too", [False, True], ids=["run folders", "run folders and job table"])
+def test_a_disk_that_fills_up_in_mid_run(tmp_path: Path, long_reference: Outcome, table_too: bool) -> None:
+    with _small_disk(tmp_path / "disk", megabytes=16) as disk:
+        results = disk / "results"
+        site = Site(tmp_path / "site", results=results, database=None if table_too else tmp_path / "table.db")
+        try:
+            _fill_up_and_go_on(site.init(LONG_PART), disk, long_reference)
+        finally:
+            site.close()
+
+
+def _fill_up_and_go_on(site: Site, disk: Path, reference: Outcome) -> None:
+    worker = site.start("--checkpoint-seconds", "0.2")
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    ballast = disk / "ballast"
+    _fill(ballast)
+    assert worker.wait() in (1, 2), worker.messages
+    assert "Traceback" not in worker.messages
+    last = worker.messages.splitlines()[-1]
+    assert last.startswith("rnnlab: ")
+    assert "No space left on device" in last or "the disk is full" in last, last
+    assert len(site.jobs(Status.DONE)) < 8
+    assert not list(disk.rglob("*.tmp"))
+
+    ballast.unlink()
+    site.finish()
+    assert_done_once(site)
+    assert_same_bits(site, reference)
+
+
+@contextmanager
+def _small_disk(at: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of its own, in memory. Mounting takes rights that not everybody has."""
+    at.mkdir()
+    try:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(at)], capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the mount command, to make a small file system")
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.strip()}")
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+def _fill(path: Path) -> None:
+    """Write until there is no space left."""
+    with path.open("wb", buffering=0) as stream:
+        try:
+            while stream.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC

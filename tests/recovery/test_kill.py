@@ -1,0 +1,49 @@
+"""Acceptance: workers are killed and stopped in mid-run, and every job ends once, with the bits of a quiet run."""
+
+import signal
+import time
+
+from rnnlab.queue.job import Event, Status
+
+from .harness import LONG, Outcome, Site, assert_done_once, assert_same_bits, resume_command, wait_for
+
+RESCUE_SECONDS = 5.0  # the promise: from a worker's death until others train its jobs
+
+
+def test_no_job_is_lost_or_done_twice(site: Site, long_reference: Outcome) -> None:
+    site.init(LONG)
+    flags = ("--cohort", "4", "--checkpoint-seconds", "0.2")
+    killed, stopped, survivor = [site.start(*flags) for _ in range(3)]
+    wait_for("three workers in mid-run", lambda: site.midway(3))
+    victim, leaver = site.worker_of(killed), site.worker_of(stopped)
+
+    killed.send(signal.SIGKILL)
+    killed_at = time.time()
+    resumed = wait_for("others have the jobs of the killed worker", lambda: _resumptions(site, victim))
+    rescue_seconds = max(event.at for event in resumed) - killed_at
+    print(f"{len(resumed)} jobs went on elsewhere {rescue_seconds:.2f} s after the kill")
+    assert rescue_seconds < RESCUE_SECONDS
+
+    stopped.send(signal.SIGTERM)
+    assert stopped.wait() == 130
+    assert resume_command(stopped)[0] == "worker"
+    released = [event for event in site.events("released") if event.worker_id == leaver]
+    assert released, "SIGTERM came too late to hit anything"
+
+    assert survivor.wait() == 0, survivor.messages
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+    assert len(site.jobs()) == len(long_reference.checkpoints) == 16
+    assert any(event.detail.startswith("step ") for event in resumed), "no job was hit after its first checkpoint"
+
+
+def _resumptions(site: Site, victim: str | None) -> list[Event] | None:
+    """The claims by which the jobs of the victim went on, once all of them have: by others, one epoch later."""
+    rescued = {event.job_id: event.epoch for event in site.events("rescued") if event.worker_id == victim}
+    resumed = [
+        event
+        for event in site.events("resumed")
+        if event.job_id in rescued and event.epoch == rescued[event.job_id] + 1 and event.worker_id != victim
+    ]
+    left = [job for job in site.jobs(Status.RUNNING) if job.worker_id == victim]
+    return resumed if rescued and not left and len(resumed) == len(rescued) else None

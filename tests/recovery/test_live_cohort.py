@@ -1,0 +1,64 @@
+"""Jobs of different progress share a cohort, leave it and join it; each gets the bits that it has alone."""
+
+from rnnlab.queue.job import Status
+
+from .harness import BLOCK_STEPS, SHORT, SHORT_PART, Outcome, Site, View, assert_done_once, assert_same_bits
+
+
+def test_resumed_and_fresh_jobs_share_a_cohort(site: Site, short_reference: Outcome) -> None:
+    site.init(SHORT_PART)
+    site.train(blocks=1, max_jobs=1)  # one job is a block ahead of two others, and the last is not begun
+    site.train(blocks=2, max_jobs=3)
+    assert [job.step for job in site.jobs()] == [3 * BLOCK_STEPS, 2 * BLOCK_STEPS, 2 * BLOCK_STEPS, 0]
+    site.init(SHORT)
+
+    steps = _train_and_watch(site)
+    assert sorted(steps[0]) == [0] * 13 + [2 * BLOCK_STEPS, 2 * BLOCK_STEPS, 3 * BLOCK_STEPS]
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_jobs_leave_and_join_at_a_block_boundary(site: Site, short_reference: Outcome) -> None:
+    steps = _train_and_watch(site.init(SHORT), cohort_size=12)
+    assert steps[0] == [0] * 12
+    # Eight jobs were finished after 100 steps: four go on, and the last four have joined them.
+    assert sorted(steps[100 // BLOCK_STEPS]) == [0] * 4 + [100] * 4
+    assert {job.epoch for job in site.jobs()} == {1}
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_begun_jobs_grow_the_cohort_beyond_its_size(site: Site, short_reference: Outcome) -> None:
+    site.init(SHORT)
+    site.train(blocks=2, cohort_size=10)
+    steps = _train_and_watch(site, cohort_size=4)
+    assert max(map(len, steps)) == 10
+    assert len(steps[-1]) <= 4
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_joining_does_not_put_off_the_next_checkpoint(site: Site) -> None:
+    dues: list[float] = []
+    view = View()
+    with site.init(SHORT).worker(view, cohort_size=12, checkpoint_seconds=1000.0) as worker:
+        view.on_block = lambda: dues.extend(team.checkpoint_at for team in worker._teams)
+        worker.run()
+    assert len(site.jobs(Status.DONE)) == 16
+    assert len(view.blocks) > 2
+    assert len(set(dues)) == 1
+
+
+def _train_and_watch(site: Site, cohort_size: int = 16) -> list[list[int]]:
+    """For each block, the steps that the members of the cohort had made before it."""
+    before: list[list[int]] = []
+    view = View()
+    with site.worker(view, cohort_size=cohort_size) as worker:
+
+        def on_block() -> None:
+            (team,) = worker._teams
+            before.append([step - view.steps[-1] for step in team.cohort.steps])
+
+        view.on_block = on_block
+        worker.run()
+    return before

@@ -1,0 +1,100 @@
+"""Stopping: by one signal, by two, of a pool. Nothing is lost, and the last line says how to go on."""
+
+import os
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from rnnlab.queue.job import Status
+
+from .harness import LONG_PART, Outcome, Process, Site, assert_done_once, assert_same_bits, resume_command, wait_for
+
+FLAGS = ("--cohort", "4", "--checkpoint-seconds", "0.2")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_checkpoints_and_releases(site: Site, long_reference: Outcome, signum: signal.Signals) -> None:
+    worker = site.init(LONG_PART).start(*FLAGS)
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    worker.send(signum)
+    assert worker.wait() == 130
+
+    assert not site.jobs(Status.RUNNING)
+    halfway = [job for job in site.jobs(Status.PENDING) if job.epoch > 0]
+    assert any(job.step for job in halfway), worker.messages
+    for job in halfway:
+        assert site.checkpoints(job)[0].name == f"checkpoint-e000001-s{job.step:09d}.rnn"
+        assert job.step < job.target_steps
+        assert (job.deaths, job.error) == (0, None)
+    assert f"{len(halfway)} jobs are released" in worker.messages
+
+    again = site.start_command(*resume_command(worker))
+    assert again.wait() == 0, again.messages
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+    assert {job.epoch for job in site.jobs()} == {1, 2}  # nothing was begun a third time
+
+
+def test_a_second_signal_aborts_at_once(site: Site, long_reference: Outcome) -> None:
+    worker = site.init(LONG_PART).start(*FLAGS)
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    with closing(sqlite3.connect(site.database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # so that the graceful stop cannot get ahead, for half a minute
+        worker.send(signal.SIGTERM)
+        wait_for("the first signal is noticed", lambda: "stopping" in worker.messages)
+        worker.send(signal.SIGTERM)
+        assert worker.wait(seconds=10) == 130
+    left = site.jobs(Status.RUNNING)
+    assert left, "nobody could write to the table, and yet the jobs are released"
+
+    site.finish()
+    assert sorted(event.job_id for event in site.events("rescued")) == [job.id for job in left]
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+
+
+def test_a_signal_to_a_pool_stops_all_its_workers(site: Site, long_reference: Outcome) -> None:
+    pool = _start_pool(site)
+    pool.send(signal.SIGINT)
+    assert pool.wait() == 130
+    assert not site.reader.workers(alive_only=True)
+    assert not site.jobs(Status.RUNNING)
+    assert site.events("released")
+    assert not site.events("rescued")
+
+    command = resume_command(pool)
+    assert command[command.index("--processes") + 1] == "2"
+    again = site.start_command(*command)
+    assert again.wait() == 0, again.messages
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+
+
+def test_a_killed_worker_of_a_pool_is_started_again(site: Site, long_reference: Outcome) -> None:
+    pool = _start_pool(site)
+    victim = site.reader.workers(alive_only=True)[0]
+    os.kill(victim.pid, signal.SIGKILL)
+    wait_for("the pool says so", lambda: "was killed (SIGKILL): starting it again" in pool.messages)
+    assert pool.wait() == 0, pool.messages
+    assert len(site.reader.workers()) == 3
+    assert {event.worker_id for event in site.events("rescued")} == {victim.id}
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+
+
+def test_the_workers_of_a_killed_pool_stop_gracefully(site: Site) -> None:
+    pool = _start_pool(site)
+    pool.send(signal.SIGKILL)
+    wait_for("the workers have stopped", lambda: not site.reader.workers(alive_only=True))
+    assert not site.events("rescued")
+    halfway = [job for job in site.jobs(Status.PENDING) if job.epoch > 0]
+    assert halfway
+    assert all(site.checkpoints(job)[0].name.endswith(f"s{job.step:09d}.rnn") for job in halfway)
+
+
+def _start_pool(site: Site) -> Process:
+    pool = site.init(LONG_PART).start("--processes", "2", "--cohort", "2", "--checkpoint-seconds", "0.2")
+    wait_for("two workers in mid-run", lambda: site.midway(2))
+    return pool
