@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Sweep small recurrent networks: hundreds at once, nothing lost, answers instead of logs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # the default takes [words in brackets] for its own markup, and prints nothing
 )
 app.command("init")(init)
 app.command("worker")(worker)
