@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from rnnlab.queue.database import conflict_insert, write_transaction
+from rnnlab.queue.database import conflict_insert
 from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.rows import add_events, event_row
 from rnnlab.queue.tables import experiments, jobs
+from rnnlab.queue.transactions import write_transaction
 
 _CHUNK = 10_000  # rows handed to the database at a time
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, func, or_, select
 
-from rnnlab.queue.database import read_transaction
 from rnnlab.queue.job import Claim, Curve, Event, Job, Status, WorkerRecord
 from rnnlab.queue.rows import IN_CHUNK, curve_from_json, event_from_row, job_from_row, worker_from_row
 from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, curves, events, experiments, jobs, workers
+from rnnlab.queue.transactions import read_transaction
 
 
 @dataclass(frozen=True)

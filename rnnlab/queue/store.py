@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Insert, Integer, Update, and_, bindparam, cas
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from rnnlab.errors import StaleClaimError
-from rnnlab.queue.database import conflict_insert, write_transaction
+from rnnlab.queue.database import conflict_insert
 from rnnlab.queue.job import Claim, Curve, Job, Status
 from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row
 from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, IS_RUNNING, STARTED_ORDER, WAS_STARTED, curves, jobs, workers
+from rnnlab.queue.transactions import write_transaction
 from rnnlab.queue.workers import WorkerTable, stopped_error
 
 _IS_CLAIMED = and_(
@@ -82,15 +83,17 @@ _ALIVE = (
 
 @cache
 def _claim_statement(one_group: bool, one_experiment: bool, started_only: bool) -> ReturningUpdate[Any]:
-    # pending -> running. The rows are picked, and locked where the database locks rows, in a CTE of their own: without
-    # this fence a planner may update more rows than the limit allows.
+    # pending -> running. The rows are picked, and locked where the database locks rows, in CTEs of their own: without
+    # this fence a planner may update more rows than the limit allows. A first job that somebody else is just claiming
+    # does not decide the group, or nothing would be left to claim in it.
     eligible = [IS_PENDING]
     if one_experiment:
         eligible.append(jobs.c.experiment == bindparam("the_experiment"))
     if started_only:
         eligible.append(WAS_STARTED)
     order = STARTED_ORDER if started_only else CLAIM_ORDER
-    first_group = select(jobs.c.group_key).where(*eligible).order_by(*order).limit(1).scalar_subquery()
+    first = select(jobs.c.group_key).where(*eligible).order_by(*order).limit(1).with_for_update(skip_locked=True)
+    first_group = select(first.cte("first_job").c.group_key).scalar_subquery()
     of_group = jobs.c.group_key == (bindparam("the_group") if one_group else first_group)
     picked = (
         select(jobs.c.id)

@@ -32,6 +32,7 @@ from sqlalchemy import (
     and_,
     literal_column,
 )
+from sqlalchemy.sql.elements import Grouping
 
 SCHEMA_VERSION = 1
 APPLICATION = "rnnlab"  # in `meta`, tells our database from somebody else's
@@ -122,7 +123,7 @@ IS_RUNNING = jobs.c.status == literal_column("'running'")
 WAS_STARTED = jobs.c.epoch > literal_column("0")
 
 # Who is first: high priority, then jobs that somebody has begun, then age.
-CLAIM_ORDER = (jobs.c.priority.desc(), WAS_STARTED.desc(), jobs.c.id)
+CLAIM_ORDER = (jobs.c.priority.desc(), Grouping(WAS_STARTED).desc(), jobs.c.id)
 # The same order among the begun ones alone, in the form that their own small index has.
 STARTED_ORDER = (jobs.c.priority.desc(), jobs.c.id)
 

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from sqlalchemy import Engine, bindparam, case, insert, select, update
 
 from rnnlab.errors import WorkerStoppedError
-from rnnlab.queue.database import write_transaction
 from rnnlab.queue.enqueue import Enqueuer
 from rnnlab.queue.job import Status, WorkerRecord
 from rnnlab.queue.rows import add_events, event_row
 from rnnlab.queue.tables import IS_RUNNING, jobs, workers
+from rnnlab.queue.transactions import write_transaction
 
 LEASE_SECONDS = 60.0
 MAX_DEATHS = 2  # so many deaths of its worker without progress make a job failed

@@ -4,11 +4,15 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from rnnlab.queue.job import Curve, NewJob, WorkerRecord
 from rnnlab.queue.store import Store
+from rnnlab.queue.transactions import write_transaction
 
 CURVE = Curve([0, 100], {"ema_loss": [2.5, 2.25]})
 
@@ -58,6 +62,15 @@ def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: 
 def kinds(store: Store, job_id: int) -> list[str]:
     """The history of one job."""
     return [event.kind for event in store.events(job_id, limit=None)]
+
+
+@contextmanager
+def everything_locked(engine: Engine) -> Iterator[None]:
+    """While somebody is in the midst of a long change."""
+    with write_transaction(engine) as connection:
+        if connection.dialect.name != "sqlite":  # SQLite has one lock for all, taken at the start
+            connection.exec_driver_sql("LOCK TABLE workers, jobs IN EXCLUSIVE MODE")
+        yield
 
 
 def start_child(*arguments: str) -> "subprocess.Popen[str]":

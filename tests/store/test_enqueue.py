@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from rnnlab.queue.database import read_transaction
 from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import experiments
+from rnnlab.queue.transactions import read_transaction
 
 from .helpers import ManualClock, add, kinds, new_job, register, run_together
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.queue.database import write_transaction
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.job import Status
 from rnnlab.queue.liveness import WorkerLock, this_host
 from rnnlab.queue.store import Store
 
-from .helpers import ManualClock, add, new_job, register, start_child
+from .helpers import ManualClock, add, everything_locked, new_job, register, start_child
 
 DEADLINE_SECONDS = 60.0
 Start = Callable[..., Heartbeat]
@@ -59,7 +58,7 @@ def test_it_survives_a_locked_database(store: Store, clock: ManualClock, start: 
     store = Store(store.engine, lease_seconds=1.2, clock=clock)  # a short lease: it waits 0.1 s for a lock
     errors: list[Exception] = []
     heartbeat = start(store, register(store, "me"), on_error=errors.append)
-    with write_transaction(store.engine):
+    with everything_locked(store.engine):
         eventually(lambda: len(errors) >= 3)
         assert "locked" in str(errors[0])
         assert not heartbeat.lost.is_set()
@@ -71,7 +70,7 @@ def test_it_survives_a_locked_database(store: Store, clock: ManualClock, start: 
 def test_it_says_so_when_the_lease_runs_out_meanwhile(store: Store, clock: ManualClock, start: Start) -> None:
     store = Store(store.engine, lease_seconds=1.2, clock=clock)
     heartbeat = start(store, register(store, "me"))
-    with write_transaction(store.engine):
+    with everything_locked(store.engine):
         clock.now += 2
         assert heartbeat.lost.wait(DEADLINE_SECONDS)
     eventually(lambda: lease_of(store, "me") == clock.now + 1.2)

@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from rnnlab.errors import DatabaseError
-from rnnlab.queue.database import open_database, write_transaction
+from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Status
 from rnnlab.queue.reading import Progress, Reader
 from rnnlab.queue.store import Store
+from rnnlab.queue.tables import metadata
+from rnnlab.queue.transactions import read_transaction, write_transaction
 
 from .helpers import CURVE, ManualClock, add, new_job, register, run_together
 
@@ -109,32 +111,42 @@ def test_events_are_the_whole_history_in_order(store: Store, clock: ManualClock)
     assert (events[-1].worker_id, events[-1].epoch) == ("w", 1)
 
 
-def files_beside(url: str) -> dict[str, bytes]:
-    path = Path(str(make_url(url).database))
-    return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+def stored(url: str) -> dict[str, object]:
+    """Every byte that the database keeps; of a server, every row, with the transaction that wrote it."""
+    if make_url(url).get_backend_name() == "sqlite":
+        path = Path(str(make_url(url).database))
+        return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+    looking = open_database(url, create=False, read_only=True)
+    with read_transaction(looking) as connection:
+        rows = {
+            table.name: connection.exec_driver_sql(f"SELECT xmin::text, ctid::text, * FROM {table.name}").all()
+            for table in metadata.sorted_tables
+        }
+    looking.dispose()
+    return dict(rows)
 
 
 def test_looking_leaves_a_closed_database_as_it_is(database_url: str) -> None:
     engine = open_database(database_url, create=True)
     fill(Store(engine))
     engine.dispose()
-    before = files_beside(database_url)
+    before = stored(database_url)
     looking = open_database(database_url, create=False, read_only=True)
     assert len(Reader(looking).jobs()) == 8
     look_at_everything(Reader(looking))
     looking.dispose()
-    assert files_beside(database_url) == before
+    assert stored(database_url) == before
 
 
 def test_looking_leaves_what_a_killed_worker_left(database_url: str) -> None:
     run_together([["add", database_url, "5"]])
     run_together([["vanish", database_url, "w"]])
-    before = files_beside(database_url)
+    before = stored(database_url)
     looking = open_database(database_url, create=False, read_only=True)
     assert Reader(looking).counts()["demo", "first", Status.RUNNING] == 2
     look_at_everything(Reader(looking))
     looking.dispose()
-    assert files_beside(database_url) == before
+    assert stored(database_url) == before
 
 
 def test_looking_waits_for_nobody_and_sees_what_is_committed(store: Store, reader: Reader) -> None:

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from rnnlab.errors import DatabaseError
-from rnnlab.queue.database import open_database, read_transaction, sibling_engine, write_transaction
+from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.store import Store
+from rnnlab.queue.transactions import read_transaction, write_transaction
 
 NOBODY = 65534
 
@@ -94,10 +95,10 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (garbage, "is not a SQLite database"),
     (short_text, "is not a SQLite database"),
     (torn, "is damaged"),
-    (of_somebody_else, "is a SQLite database, but not one of rnnlab's"),
-    (with_a_meta_table, "is a SQLite database, but not one of rnnlab's"),
-    (with_another_meta_table, "is a SQLite database, but not one of rnnlab's"),
-    (in_wal_mode, "is a SQLite database, but not one of rnnlab's"),
+    (of_somebody_else, "holds other things, but none of rnnlab's"),
+    (with_a_meta_table, "holds other things, but none of rnnlab's"),
+    (with_another_meta_table, "holds other things, but none of rnnlab's"),
+    (in_wal_mode, "holds other things, but none of rnnlab's"),
     (newer, r"was written by a newer rnnlab \(schema 7, this one knows 1\): upgrade rnnlab"),
 ]
 MODES = [{"create": True}, {"create": False}, {"create": False, "read_only": True}]
@@ -154,18 +155,21 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://me:secret@host/lab", r"postgresql://me:\*\*\*@host/lab: only SQLite is supported so far"),
+        ("mysql://me:secret@host/lab", "only SQLite and PostgreSQL"),
+        ("postgresql+psycopg2://me:secret@host/lab", r"postgresql\+psycopg2://...: only SQLite and PostgreSQL"),
+        ("postgresql://me:secret@host", "postgresql://me@host: names no database"),
+        ("postgresql://me:sec/ret@host:port/lab", "is no database URL"),
         ("sqlite://", "a job database is a file of its own"),
         ("sqlite:///:memory:", "a job database is a file of its own"),
         ("sqlite:///x.db?mode=ro", "a job database is a file of its own"),
         ("://", "is no database URL"),
-        ("nosuch://x/y", "only SQLite is supported so far"),
+        ("nosuch://x/y", "only SQLite and PostgreSQL"),
     ],
 )
 def test_other_addresses_are_refused(url: str, message: str) -> None:
     with pytest.raises(DatabaseError, match=message) as caught:
         open_database(url, create=True)
-    assert "secret" not in str(caught.value)
+    assert "sec" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

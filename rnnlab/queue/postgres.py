@@ -1,0 +1,127 @@
+"""The job database in PostgreSQL: how it is opened, how its transactions begin, what its errors mean.
+
+Writing transactions are READ COMMITTED: every statement that changes a state is guarded, and PostgreSQL looks at the
+guard again when it has waited for somebody else's change. Reading ones see one snapshot and cannot write.
+
+A server may be restarted at any time. A call that notices raises one DatabaseError; the next one connects again.
+"""
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from rnnlab.errors import DatabaseError
+from rnnlab.queue import schema
+from rnnlab.queue.transactions import WRITES, CollisionError, read_transaction, write_transaction
+
+_SCHEMA_LOCK = 0x726E6E6C6162  # "rnnlab": the key of the advisory lock of whoever makes or changes the schema
+_COLLISIONS = ("40001", "40P01")  # serialization failure, deadlock
+
+
+def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float) -> Engine:
+    """An engine on the database; see `open_database`. Raises DatabaseError, in one line and with nothing changed."""
+    engine = _engine(url, read_only=read_only, busy_seconds=busy_seconds)
+    try:
+        with read_transaction(engine) as connection:
+            found = schema.version_of(connection, shown(url))
+        if found is None and not create:
+            raise schema.missing(shown(url))
+        if found != schema.SCHEMA_VERSION:
+            with write_transaction(engine) as connection:
+                # Of several processes the first does it, the others find it done.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+                schema.bring_up_to_date(connection, shown(url))
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def engine_again(url: URL, *, busy_seconds: float) -> Engine:
+    """An engine for writing to a database that `open_engine` has checked already."""
+    return _engine(url, read_only=False, busy_seconds=busy_seconds)
+
+
+def shown(url: URL) -> str:
+    """The address for messages: without password and options."""
+    host = url.host or url.query.get("host")
+    host = host if isinstance(host, str) else None
+    return URL.create("postgresql", url.username, None, host, url.port, url.database).render_as_string()
+
+
+def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
+    # A server that is gone without a word (a cut cable, a crashed machine) must be noticed in time: see tcp(7).
+    network = {
+        "connect_timeout": max(2, min(10, int(busy_seconds))),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": round(busy_seconds * 1000),
+        "application_name": "rnnlab",
+    }
+    try:
+        engine = create_engine(
+            url,
+            connect_args={name: value for name, value in network.items() if name not in url.query},
+            isolation_level="READ COMMITTED",
+            pool_size=2,
+            pool_pre_ping=True,  # a connection that the server has closed is replaced before it is used
+        )
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"{shown(url)}: PostgreSQL needs the package psycopg: pip install 'rnnlab[postgres]', or use SQLite"
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def connect(driver: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        settings = f"SET lock_timeout = {round(busy_seconds * 1000)}; "
+        settings += f"SET default_transaction_read_only = {'on' if read_only else 'off'}"
+        driver.autocommit = True  # a setting made in a transaction is lost with it
+        cursor = driver.cursor()
+        cursor.execute(settings)
+        cursor.close()
+        driver.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    @event.listens_for(engine, "handle_error", retval=True)
+    def explain(context: ExceptionContext) -> BaseException | None:
+        # A failed ping is what pings are for: the pool takes another connection.
+        return None if context.is_pre_ping else _explain(context.sqlalchemy_exception, url)
+
+    return engine
+
+
+def _explain(error: exc.StatementError | None, url: URL) -> DatabaseError | None:
+    """What to tell the user; None for a mistake of ours, which is no business of his."""
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    state = getattr(error.orig, "sqlstate", None) or ""  # empty where the server had no part in the error
+    if state in _COLLISIONS:
+        return CollisionError(f"job database {shown(url)} is too busy, changes collide: run the same command again")
+    told = {
+        "25006": "is read-only: use one that can be written, or name another with --db",
+        "3F000": "has no schema in the search path: give its user the right to one, or name another with --db",
+        "42501": f"does not allow that ({_line(error.orig)}): ask its owner for the right, or name another with --db",
+        "53100": "cannot grow, the disk is full: free some space on the server, then run the same command again",
+        "53300": "takes no more connections: end some workers, or raise max_connections on the server",
+        "55P03": "is locked by another program: close that, then run the same command again",
+    }.get(state)
+    if told is None:
+        if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.DataError):
+            return None
+        if not state or state[:2] in ("08", "57") or error.connection_invalidated:
+            told = f"cannot be reached ({_line(error.orig)}): see to the server and the address, then run the same "
+            told += "command again"
+        else:
+            told = f"cannot be used ({_line(error.orig)}): see to the server, or name another with --db"
+    return DatabaseError(f"job database {shown(url)} {told}")
+
+
+def _line(error: BaseException | None) -> str:
+    """The first line of what the server or its client library says; neither ever repeats a password."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
