@@ -101,12 +101,11 @@ def import_results(
     added, read = counted(outcome.added, "finished job"), counted(len(rows.runs), "row")
     print(f"{plan.experiment.name}: added {added} to round {round_name}, {read} read")
     if rows.repeated:
-        print(f"{counted(rows.repeated, 'row')} repeat the settings of another: further seeds", file=sys.stderr)
+        print(f"{counted(rows.repeated, 'row')} with the settings of another one: further seeds", file=sys.stderr)
     if outcome.unfinished:
         print(
-            f"{counted(outcome.unfinished, 'row')} left out: their jobs wait in the table, or were trained without "
-            "success. To have their results imported, import into another database (--db) or under another name "
-            "(--as) before anything adds the jobs of this round",
+            f"{counted(outcome.unfinished, 'row')} left out: the table has such a job, which is not done. To import "
+            "its result, use another database (--db) or another name (--as)",
             file=sys.stderr,
         )
     print(f"next: rnnlab analyze {plan.experiment.name}{repeat_flags(db, results)}", file=sys.stderr)

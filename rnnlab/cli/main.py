@@ -64,7 +64,7 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
+        app(prog_name="rnnlab")
     except RnnlabError as error:
         print(f"rnnlab: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -1,0 +1,293 @@
+"""What commands print: data on stdout, messages on stderr, and what to do next."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rnnlab.queue.database import open_database
+from rnnlab.queue.job import Job
+from rnnlab.queue.store import Store
+
+from .conftest import Cli
+
+ENWIK8_HEAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "enwik8.first1MB.gz"
+
+
+def jobs(database: Path) -> list[Job]:
+    engine = open_database(database, create=False, read_only=True)
+    try:
+        return Store(engine).jobs()
+    finally:
+        engine.dispose()
+
+
+# init
+
+
+def test_init_adds_once(cli: Cli) -> None:
+    first = cli("init", "small.toml")
+    assert (first.code, first.out, first.err) == (0, "small: added 4 jobs, 4 in the grid\n", "next: rnnlab worker\n")
+    assert cli("init", "small.toml").out == "small: added 0 jobs, 4 in the grid\n"
+    assert cli.tree().keys() >= {"results", "results/rnnlab.db"}
+
+
+def test_init_after_the_grid_has_changed(with_jobs: Cli, small_toml: str) -> None:
+    with_jobs.file("small.toml", small_toml.replace("n_layers = [1, 2]", "n_layers = [2, 3]"))
+    outcome = with_jobs("init", "small.toml")
+    assert outcome.out == "small: added 2 jobs, 4 in the grid\n"
+    assert outcome.err == "2 jobs of an earlier grid stay in the table\nnext: rnnlab worker\n"
+
+
+def test_hints_carry_the_flags_of_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = cli("init", "small.toml", "--db", "my jobs.db", "--results", "there")
+    assert outcome.err == "next: rnnlab worker --db 'my jobs.db' --results there\n"
+    assert cli("status", "--db", "my jobs.db").err == "next: rnnlab worker small --db 'my jobs.db'\n"
+    monkeypatch.setenv("RNNLAB_DB", "my jobs.db")
+    assert cli("status").err == "next: rnnlab worker small\n"
+
+
+def test_dry_run_agrees_with_init_and_writes_nothing(cli: Cli) -> None:
+    cli("init", "demo", "--results", "other")
+    before = cli.tree()
+    outcome = cli("init", "small.toml", "--dry-run", "--device", "cpu")
+    assert outcome.code == 0
+    assert cli.tree() == before
+    lines = outcome.out.splitlines()
+    assert {line[:12].strip() for line in lines} == {
+        "experiment",
+        "corpus",
+        "axis",
+        "jobs",
+        "parameters",
+        "time",
+        "disk",
+        "then",
+    }
+    assert "axis        use_forget_gate: false, true" in lines
+    assert "jobs        4 in the first round, 80 optimiser steps" in lines
+    assert "then        refine: the best 50% by min_loss, 2 variants of each" in lines
+    assert "then        replicate: the best 2 by min_loss, 3 seeds each" in lines
+    assert outcome.err == "nothing was added: the same command without --dry-run does it\n"
+    assert cli("init", "small.toml").out == "small: added 4 jobs, 4 in the grid\n"
+
+
+def test_dry_run_shows_rules_as_the_file_writes_them(cli: Cli, small_toml: str) -> None:
+    rule = "[[skip]]\nwhen = { n_layers = [1, 2], use_forget_gate = true }\nbecause = 'so'\n\n[grid]"
+    cli.file("rules.toml", small_toml.replace("[grid]", rule))
+    out = cli("init", "rules.toml", "--dry-run", "--device", "cpu").out
+    assert "skip        n_layers = 1 or 2, use_forget_gate = true (so)\n" in out
+    assert "jobs        2 in the first round, 40 optimiser steps\n" in out
+
+
+def test_init_dynamics_on_the_beginning_of_enwik8(cli: Cli) -> None:
+    if not ENWIK8_HEAD.is_file():
+        pytest.skip("needs ../shared/data/enwik8.first1MB.gz beside the checkout")
+    assert cli("init", "dynamics", "--corpus", str(ENWIK8_HEAD)).out == "dynamics: added 432 jobs, 432 in the grid\n"
+    assert cli("init", "dynamics", "--corpus", str(ENWIK8_HEAD)).out == "dynamics: added 0 jobs, 432 in the grid\n"
+    assert {job.target_steps for job in jobs(cli.folder / "results" / "rnnlab.db")} == {10_989}
+
+
+# status
+
+
+def test_status(with_jobs: Cli) -> None:
+    outcome = with_jobs("status")
+    assert outcome.out.splitlines() == [
+        "small",
+        "  round    pending  running  done  failed  trained",
+        "  explore        4        0     0       0     0.0%",
+        "  0 workers alive",
+        "  time left unknown with 1 worker",
+    ]
+    assert outcome.err == "next: rnnlab worker small\n"
+
+
+def test_status_of_finished_jobs(with_results: Cli) -> None:
+    outcome = with_results("status")
+    assert outcome.out.splitlines()[2:] == [
+        "  explore        0        0     4       0   100.0%",
+        "  0 workers alive",
+        "  best so far min_loss 2.1000: job 4 of round explore",
+    ]
+    assert outcome.err == "next: rnnlab analyze small\n"
+
+
+def test_status_of_several_experiments(with_results: Cli) -> None:
+    assert with_results("init", "demo").code == 0
+    both = with_results("status").out
+    assert [line for line in both.splitlines() if line[:1].strip()] == ["demo", "small"]
+    only = with_results("status", "small").out
+    assert both.endswith(f"\n\n{only}")
+
+
+def test_status_as_json(with_results: Cli) -> None:
+    before = with_results.tree()
+    outcome = with_results("status", "--json")
+    assert with_results.tree() == before
+    assert outcome.err == ""
+    (one,) = json.loads(outcome.out)["experiments"]
+    assert one["experiment"] == "small"
+    assert one["rounds"] == [{"name": "explore", "pending": 0, "running": 0, "done": 4, "failed": 0, "percent": 100.0}]
+    assert one["best"] == {"job_id": 4, "round": "explore", "metric": "min_loss", "value": 2.1}
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["best"], ["analyze", "--no-enqueue"]])
+def test_looking_changes_no_byte_of_the_database(with_results: Cli, command: list[str]) -> None:
+    def database() -> dict[str, str]:
+        return {name: found for name, found in with_results.tree().items() if name.startswith("results/rnnlab.db")}
+
+    before = database()
+    assert with_results(*command).code == 0
+    assert database() == before
+
+
+# best
+
+
+def test_best_is_an_experiment_file_of_that_very_run(with_results: Cli) -> None:
+    outcome = with_results("best")
+    assert outcome.err == ""
+    document = tomllib.loads(outcome.out)
+    assert (document["name"], document["model"]["n_layers"]) == ("small-best", 2)
+    assert document["title"] == "best of small: min_loss 2.1000, job 4 of round explore"
+    with_results.file("best.toml", outcome.out)
+    assert with_results("init", "best.toml", "--db", "best.db").out == "small-best: added 1 job, 1 in the grid\n"
+    (again,) = jobs(with_results.folder / "best.db")
+    assert again.config_hash == jobs(with_results.folder / "results" / "rnnlab.db")[3].config_hash
+
+
+def test_best_of_an_experiment_with_a_long_name(cli: Cli, small_toml: str) -> None:
+    cli.file("runs.csv", "n_layers,use_forget_gate,min_loss\n1,0,2.4\n")
+    assert cli("import", "runs.csv", "--experiment", "small.toml", "--as", "x" * 64).code == 0
+    cli.file("best.toml", cli("best").out)
+    assert cli("init", "best.toml").out == f"{'x' * 59}-best: added 1 job, 1 in the grid\n"
+
+
+# import and analyze
+
+
+def test_import(cli: Cli) -> None:
+    cli.file("runs.csv", "n_layers,use_forget_gate,min_loss\n1,0,2.4\n1,0,2.5\n")
+    outcome = cli("import", "runs.csv", "--experiment", "small.toml", "--as", "hers", "--results", "there")
+    assert (outcome.code, outcome.out) == (0, "hers: added 2 finished jobs to round explore, 2 rows read\n")
+    assert outcome.err == (
+        "1 row with the settings of another one: further seeds\nnext: rnnlab analyze hers --results there\n"
+    )
+    again = cli("import", "runs.csv", "--experiment", "small.toml", "--as", "hers", "--results", "there")
+    assert again.out == "hers: added 0 finished jobs to round explore, 2 rows read\n"
+
+
+def test_import_after_init_says_what_it_left_out(with_jobs: Cli) -> None:
+    with_jobs.file("runs.csv", "n_layers,use_forget_gate,min_loss\n1,0,2.4\n")
+    outcome = with_jobs("import", "runs.csv", "--experiment", "small.toml")
+    assert outcome.out == "small: added 0 finished jobs to round explore, 1 row read\n"
+    assert outcome.err.startswith("1 row left out: the table has such a job, which is not done. To import its result, ")
+
+
+def test_analyze_adds_the_next_round_once(with_results: Cli) -> None:
+    asked = with_results("analyze", "--no-enqueue")
+    plan = "round refine: 4 jobs (best 2 of 4 runs; 4 configs)"
+    assert asked.err == f"{plan}: not in the table yet; rnnlab analyze adds them\n"
+    assert len(jobs(with_results.folder / "results" / "rnnlab.db")) == 4
+
+    told = with_results("analyze")
+    assert told.err == f"{plan}: added; next: rnnlab worker\n"
+    assert len(jobs(with_results.folder / "results" / "rnnlab.db")) == 8
+    sentence, *paths = told.out.splitlines()
+    assert sentence.startswith("explore: Best: 2.1")
+    assert paths
+    assert all((with_results.folder / path).is_file() for path in paths)
+    assert paths[-1] == "results/small/report.md"
+
+    assert with_results("analyze").err == "round refine: 0 of 4 jobs are done; next: rnnlab worker\n"
+
+
+def test_analyze_before_anything_is_done(with_jobs: Cli) -> None:
+    outcome = with_jobs("analyze")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "round explore: 0 of 4 jobs are done; next: rnnlab worker\n"
+
+
+# Escape codes
+
+
+def test_no_escape_codes_off_a_terminal(with_results: Cli) -> None:
+    for command in (["--help"], ["init", "--help"], ["init", "small.toml"], ["status"], ["best"], ["data", "list"]):
+        outcome = with_results(*command)
+        assert outcome.code == 0
+        assert "\x1b" not in outcome.out + outcome.err
+    outcome = with_results("init", "--bogus")
+    assert outcome.code == 2
+    assert "\x1b" not in outcome.out + outcome.err
+
+
+def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
+    """What the command writes where stdout and stderr are a terminal."""
+    controller, terminal = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm-256color", **settings},
+    )
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(controller, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(controller)
+    assert child.wait(timeout=60) == 0
+    return written.decode()
+
+
+def test_no_color_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
+    assert colour.search(_on_a_terminal(["--help"], cli.folder))
+    assert not colour.search(_on_a_terminal(["--help"], cli.folder, NO_COLOR="1"))
+
+
+# A whole experiment
+
+
+def test_run_to_the_end_then_look_and_sample(cli: Cli) -> None:
+    outcome = cli("run", "small.toml", "--device", "cpu")
+    assert outcome.code == 0, outcome.err
+    assert "small: 4 jobs in round explore, 4 of them new\n" in outcome.err
+    assert "round refine: 4 jobs (best 2 of 4 runs; 4 configs): added" in outcome.err
+    assert "round replicate: 6 jobs (best 2 of 4 runs; 2 configs; 3 seeds each): added" in outcome.err
+    assert "every round is complete\n" in outcome.err
+    assert outcome.out.splitlines()[-1] == "report: results/small/report.md"
+    assert cli("status", "--json").out.count('"done"') == 3
+    table = jobs(cli.folder / "results" / "rnnlab.db")
+    assert {job.status.value for job in table} == {"done"}
+    assert len(table) == 14
+
+    assert cli("analyze").err == "every round is complete\n"
+    assert cli("run", "small.toml", "--device", "cpu").code == 0
+    assert len(jobs(cli.folder / "results" / "rnnlab.db")) == 14
+
+    asked = ["--length", "20", "--prime", "Once", "--temperature", "0"]
+    best = cli("sample", *asked)
+    assert (best.code, best.err) == (0, "")
+    assert best.out.startswith("Once")
+    assert best.out.endswith("\n")
+    chosen = json.loads(cli("status", "--json").out)["experiments"][0]["best"]["job_id"]
+    job = table[chosen - 1]
+    assert cli("sample", str(job.id), *asked) == best
+    assert cli("sample", job.config_hash[:16], *asked) == best
+    assert cli("sample", "--length", "0", "--prime", "Once").out == "Once\n"
