@@ -41,7 +41,8 @@ class ExperimentStatus:
     """One experiment."""
 
     experiment: str
-    rounds: list[RoundStatus]
+    rounds: list[RoundStatus]  # those that have jobs
+    rounds_to_come: list[str]  # those that `rnnlab analyze` will add
     workers_alive: int
     workers_dead: int  # found dead but not yet rescued: the next live worker takes their jobs
     steps_per_second: float | None  # model-steps a second of one worker; None before anything was trained here
@@ -68,9 +69,11 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
     dead = len(dead_workers(alive, this_host(), store.clock()))
     live = len(alive) - dead
     work_seconds = speed.seconds_left(progress)
+    begun = {row.round for row in progress}
     return ExperimentStatus(
         experiment=name,
         rounds=_rounds(progress, plan.experiment.round_names),
+        rounds_to_come=[round_name for round_name in plan.experiment.round_names if round_name not in begun],
         workers_alive=live,
         workers_dead=dead,
         steps_per_second=speed.mean,

@@ -111,8 +111,9 @@ def import_results(
     print(f"next: rnnlab analyze {plan.experiment.name}{repeat_flags(db, results)}", file=sys.stderr)
 
 
-def next_step(progression: "Progression", flags: str) -> str:
-    """What to do next, in one sentence."""
+def next_step(progression: "Progression", flags: str, *, working: bool = False) -> str:
+    """How far the rounds are and, unless workers are at it already, what to do next, in one sentence."""
+    worker = "" if working else f"; next: rnnlab worker{flags}"
     last = progression.rounds[-1]
     if last.complete:
         return "every round is complete"
@@ -124,7 +125,7 @@ def next_step(progression: "Progression", flags: str) -> str:
     if progression.added is not None:
         if progression.n_added:
             part = "" if progression.n_added == last.expected else f"{progression.n_added:,} of them "
-            return f"{progression.added.explain()}: {part}added; next: rnnlab worker{flags}"
+            return f"{progression.added.explain()}: {part}added{worker}"
         part = "" if last.missing == last.expected else f"{last.missing:,} of them "
         return f"{progression.added.explain()}: {part}not in the table yet; rnnlab analyze{flags} adds them"
     if last.missing:
@@ -137,7 +138,7 @@ def next_step(progression: "Progression", flags: str) -> str:
             f"round {last.name}: {last.failed} of {last.expected} jobs failed: "
             f"`rnnlab retry{flags}` lets them run again; the next round needs them all"
         )
-    return f"round {last.name}: {last.done} of {last.expected} jobs are done; next: rnnlab worker{flags}"
+    return f"round {last.name}: {last.done} of {last.expected} jobs are done{worker}"
 
 
 def shown(path: Path) -> Path:

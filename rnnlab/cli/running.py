@@ -91,7 +91,7 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                     _say("all workers have ended before their work was done: see the lines above")
                     return 1
                 progression = advance(store, name, enqueue=True)
-                _say(next_step(progression, flags))
+                _say(next_step(progression, flags, working=True))
                 if not progression.n_added:
                     break
     finally:

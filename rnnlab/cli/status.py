@@ -64,12 +64,15 @@ def _lines(one: "ExperimentStatus") -> list[str]:
         aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
         lines.append("  ".join([f"  {name:<{first}}", *aligned]))
     workers = counted(one.workers_alive, "worker")
-    dead = f", {one.workers_dead} dead (the next live one takes their jobs)" if one.workers_dead else ""
-    lines.append(f"  {workers} alive{dead}")
-    if one.open_jobs:
-        speed = "" if one.steps_per_second is None else f", {one.steps_per_second:,.0f} model-steps/s each"
+    if one.open_jobs or one.workers_alive or one.workers_dead:
+        dead = f", {one.workers_dead} dead (the next live one takes their jobs)" if one.workers_dead else ""
+        lines.append(f"  {workers} alive{dead}")
+    if one.open_jobs and one.steps_per_second is None:
+        lines.append("  time left unknown: nothing was trained here yet")
+    elif one.open_jobs:
         with_workers = counted(max(1, one.workers_alive), "worker")
-        lines.append(f"  time left {format_seconds(one.seconds_left)} with {with_workers}{speed}")
+        speed = f"{one.steps_per_second:,.0f} model-steps/s each"
+        lines.append(f"  time left {format_seconds(one.seconds_left)} with {with_workers}, {speed}")
     if one.best is not None:
         best = one.best
         lines.append(f"  best so far {best.metric} {best.value:.4f}: job {best.job_id} of round {best.round}")
@@ -83,4 +86,4 @@ def _hint(one: "ExperimentStatus") -> str:
         return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}"
     if failed:
         return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry {one.experiment}"
-    return f"next: rnnlab analyze {one.experiment}"
+    return f"next: rnnlab analyze {one.experiment}" if one.rounds_to_come else ""

@@ -96,6 +96,7 @@ def test_the_current_round_is_the_last_with_work(store: Store, plan: Plan) -> No
     advance(store, "small", enqueue=True)
     status = experiment_status(store, "small")
     assert [part.name for part in status.rounds] == ["explore", "refine"]
+    assert status.rounds_to_come == ["replicate"]
     assert summary_line(status).startswith("refine: 0 of 4 jobs done, 0 running, time left 0:00:")
     assert status.as_json()["rounds"][1]["pending"] == 4
 

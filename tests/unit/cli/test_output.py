@@ -6,13 +6,14 @@ import pty
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from rnnlab.queue.database import open_database
-from rnnlab.queue.job import Job
+from rnnlab.queue.job import Curve, Job, WorkerRecord
 from rnnlab.queue.store import Store
 
 from .conftest import Cli
@@ -104,7 +105,7 @@ def test_status(with_jobs: Cli) -> None:
         "  round    pending  running  done  failed  trained",
         "  explore        4        0     0       0     0.0%",
         "  0 workers alive",
-        "  time left unknown with 1 worker",
+        "  time left unknown: nothing was trained here yet",
     ]
     assert outcome.err == "next: rnnlab worker small\n"
 
@@ -113,10 +114,44 @@ def test_status_of_finished_jobs(with_results: Cli) -> None:
     outcome = with_results("status")
     assert outcome.out.splitlines()[2:] == [
         "  explore        0        0     4       0   100.0%",
-        "  0 workers alive",
         "  best so far min_loss 2.1000: job 4 of round explore",
     ]
     assert outcome.err == "next: rnnlab analyze small\n"
+
+
+def test_status_of_jobs_that_were_trained_here(with_jobs: Cli) -> None:
+    engine = open_database(with_jobs.folder / "results" / "rnnlab.db", create=False)
+    store, now = Store(engine), time.time()
+    store.register_worker(WorkerRecord("w", "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
+    one, two = store.claim("w", 4)
+    store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())
+    store.fail(two.claim, "Traceback")
+    engine.dispose()
+    outcome = with_jobs("status")
+    assert outcome.out.splitlines()[2:] == [
+        "  explore        2        0     1       1    25.0%",
+        "  1 worker alive",
+        "  time left 0:00:20 with 1 worker, 2 model-steps/s each",
+        "  best so far min_loss 2.0000: job 1 of round explore",
+    ]
+    # The worker goes on: nothing is to be done.
+    assert outcome.err == ""
+
+
+def test_status_of_failed_jobs(with_results: Cli) -> None:
+    with_results.file("more.toml", (with_results.folder / "small.toml").read_text().replace("[1, 2]", "[1, 2, 3]"))
+    assert with_results("init", "more.toml").out == "small: added 2 jobs, 6 in the grid\n"
+    engine = open_database(with_results.folder / "results" / "rnnlab.db", create=False)
+    store, now = Store(engine), time.time()
+    store.register_worker(WorkerRecord("w", "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
+    for job in store.claim("w", 4):
+        store.fail(job.claim, "Traceback")
+    store.stop_worker("w")
+    engine.dispose()
+    assert with_results("status").err == "2 jobs failed; to let them run again: rnnlab retry small\n"
+    assert with_results("analyze").err.startswith("round explore: 2 of 6 jobs failed: `rnnlab retry` lets them run")
+    assert with_results("retry", "small").out == "2 failed jobs are pending again\n"
+    assert with_results("status").err == "next: rnnlab worker small\n"
 
 
 def test_status_of_several_experiments(with_results: Cli) -> None:
@@ -268,8 +303,8 @@ def test_run_to_the_end_then_look_and_sample(cli: Cli) -> None:
     outcome = cli("run", "small.toml", "--device", "cpu")
     assert outcome.code == 0, outcome.err
     assert "small: 4 jobs in round explore, 4 of them new\n" in outcome.err
-    assert "round refine: 4 jobs (best 2 of 4 runs; 4 configs): added" in outcome.err
-    assert "round replicate: 6 jobs (best 2 of 4 runs; 2 configs; 3 seeds each): added" in outcome.err
+    assert "round refine: 4 jobs (best 2 of 4 runs; 4 configs): added\n" in outcome.err
+    assert "round replicate: 6 jobs (best 2 of 4 runs; 2 configs; 3 seeds each): added\n" in outcome.err
     assert "every round is complete\n" in outcome.err
     assert outcome.out.splitlines()[-1] == "report: results/small/report.md"
     assert cli("status", "--json").out.count('"done"') == 3
@@ -278,6 +313,7 @@ def test_run_to_the_end_then_look_and_sample(cli: Cli) -> None:
     assert len(table) == 14
 
     assert cli("analyze").err == "every round is complete\n"
+    assert cli("status").err == ""
     assert cli("run", "small.toml", "--device", "cpu").code == 0
     assert len(jobs(cli.folder / "results" / "rnnlab.db")) == 14
 
