@@ -6,12 +6,15 @@ from rnnlab.queue.job import Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.status import best_run
 
+_MOST_DIGITS = 18  # of a job's number: the database knows no larger integers
+
 
 def chosen_job(store: Store, job: str | None, experiment: str | None) -> Job:
     """The job that the user means. Raises UsageError, in one line, if there is none or more than one."""
     if job is None:
         return best_job(store, experiment)
-    if job.isdecimal() and (found := store.job(int(job))) is not None:
+    # Digits may be a number, or begin a hash.
+    if job.isdecimal() and len(job) <= _MOST_DIGITS and (found := store.job(int(job))) is not None:
         return found
     matching = store.find_jobs(job, experiment)
     if len(matching) == 1:

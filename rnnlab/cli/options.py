@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.errors import RnnlabError
+from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.files import Workspace, ensure_writable_dir
 
 if TYPE_CHECKING:
@@ -64,13 +64,21 @@ def writable(*folders: tuple[Path, str]) -> Iterator[None]:
         raise
 
 
+def _check_folder(path: Path, purpose: str) -> None:
+    """Raises UsageError if the folder `path` could surely not be made or written; makes nothing."""
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{purpose} {path} cannot be written: make it writable or choose another folder")
+
+
 @contextlib.contextmanager
 def open_store(
     database: str | None, workspace: Workspace, *, create: bool = False, read_only: bool = False
 ) -> "Iterator[Store]":
     """The store, closed at the end. With `create`, it and the results folder are made where they are missing.
 
-    Raises DatabaseError, in one line, if it cannot be opened, UsageError if the results folder cannot be written.
+    Raises DatabaseError, in one line, if it cannot be opened; UsageError if the results folder cannot be written, be
+    it now or, without `create`, when something is first put there.
     """
     from rnnlab.queue.database import open_database
     from rnnlab.queue.store import Store
@@ -78,6 +86,8 @@ def open_store(
     with writable((workspace.results_dir, "results folder")) if create else contextlib.nullcontext():
         engine = open_database(database or workspace.default_database, create=create, read_only=read_only)
     try:
+        if not (create or read_only):
+            _check_folder(workspace.results_dir, "results folder")
         yield Store(engine)
     finally:
         engine.dispose()

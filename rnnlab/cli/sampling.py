@@ -19,7 +19,7 @@ def sample(
     length: Annotated[int, typer.Option(help="Symbols to draw, at least 0.")] = 500,
     temperature: Annotated[float, typer.Option(help="Below 1: safer; above 1: wilder; 0: the likeliest.")] = 0.8,
     prime: Annotated[str, typer.Option(help="Text that the model reads first.")] = "The ",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same text.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same text.")] = 0,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -27,6 +27,8 @@ def sample(
     # Said here, before anything is looked up or printed.
     if length < 0:
         raise UsageError(f"--length {length}: give a number of at least 0")
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: give a number of at least 0")
     if not temperature >= 0:
         raise UsageError(f"--temperature {temperature:g}: give a number of at least 0; 0 always takes the likeliest")
     if not prime:

@@ -201,6 +201,10 @@ def test_results_folder_that_cannot_be_written(cli: Cli) -> None:
         check(cli, [*command, "--results", "small.toml/x"], complaint)
         # The database lies elsewhere, and is not made either.
         check(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
+    assert cli("init", "small.toml", "--db", "jobs.db").code == 0
+    complaint = r"results folder .*small\.toml/x.* cannot be written.*: make it writable or choose another folder"
+    for command in (["worker"], ["analyze"], ["retry"]):
+        check(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
     check(cli, ["status", "--results", "small.toml/x"], r"job database .*small\.toml/x/rnnlab\.db")
 
 
@@ -244,6 +248,7 @@ def test_job(with_results: Cli) -> None:
     check(with_results, ["sample", "99"], "no job '99': give a number or the first digits of a hash")
     check(with_results, ["sample", "best"], "no job 'best': give a number or the first digits of a hash")
     check(with_results, ["sample", ""], "no job ''")
+    check(with_results, ["sample", "9" * 30], "no job '9{30}'")
     check(
         with_results, ["sample", "1"], r"job 1 has no whole checkpoint in .*: it was not trained here; `rnnlab worker`"
     )
@@ -260,6 +265,7 @@ def test_ambiguous_hash(cli: Cli, small_toml: str) -> None:
 def test_sampling_options(with_jobs: Cli) -> None:
     check(with_jobs, ["sample", "1", "--temperature", "-0.5"], "--temperature -0.5: give a number of at least 0")
     check(with_jobs, ["sample", "1", "--temperature", "nan"], "--temperature nan: give a number of at least 0")
+    check(with_jobs, ["sample", "1", "--seed", "-1"], "--seed -1: give a number of at least 0")
     check(with_jobs, ["sample", "1", "--length", "-1"], "--length -1: give a number of at least 0")
     check(with_jobs, ["sample", "1", "--prime", ""], "--prime is empty: give at least one character to start from")
 
