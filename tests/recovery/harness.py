@@ -42,7 +42,7 @@ state_size = 16
 [training]
 regime = "online"
 batch_size = 8
-window_length = 51
+window_length = 47
 record_every = 25
 [grid]
 n_layers = {layers}
@@ -63,16 +63,18 @@ def experiment_file(
     old_states: Sequence[bool] = (False, True),
     corpus: str = "generated",
 ) -> str:
-    """An experiment of mixed gates; a job makes 50 steps on each window. A group for each number of layers."""
+    """An experiment of mixed gates, with a group for each number of layers."""
     axes = {"layers": layers, "windows": windows, "learning_rates": learning_rates}
     axes |= {"output_gates": output_gates, "old_states": old_states}
     return _EXPERIMENT_FILE.format(corpus=corpus, **{name: str(list(a)).lower() for name, a in axes.items()})
 
 
+# Steps that a job makes on each window. No window ends with a block of training: the carried state is in use there.
+WINDOW_STEPS = 46
 # Long jobs, so that a signal hits the middle of a run: 16 in two groups, and half of them.
-LONG = experiment_file(layers=(1, 2), windows=(24,))
-LONG_PART = experiment_file(windows=(24,))
-# For workers in this process, which can be stopped after any block: 8 jobs of 100 steps, 8 of 150, all in one group.
+LONG = experiment_file(layers=(1, 2), windows=(26,))
+LONG_PART = experiment_file(windows=(26,))
+# For workers in this process, which can be stopped after any block: 8 jobs of 92 steps, 8 of 138, all in one group.
 SHORT = experiment_file(windows=(2, 3))
 SHORT_PART = experiment_file(windows=(3,), old_states=(False,))
 BLOCK_STEPS = 20  # of workers in this process

@@ -13,7 +13,7 @@ from rnnlab.errors import WorkerStoppedError
 from rnnlab.files import atomic_write, parse_checkpoint_name
 from rnnlab.queue.job import Status
 
-from .harness import LONG_PART, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits, wait_for
+from .harness import LONG_PART, SHORT_PART, WINDOW_STEPS, Outcome, Site, assert_done_once, assert_same_bits, wait_for
 
 
 def _full_disk(patch: pytest.MonkeyPatch, *, final: bool) -> None:
@@ -22,7 +22,7 @@ def _full_disk(patch: pytest.MonkeyPatch, *, final: bool) -> None:
     def write(path: Path, data: bytes) -> None:
         parsed = parse_checkpoint_name(path.name)
         assert parsed is not None
-        if (parsed[1] == 150) == final:
+        if (parsed[1] == 3 * WINDOW_STEPS) == final:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         atomic_write(path, data)
 
@@ -65,7 +65,7 @@ def test_no_space_for_a_final_checkpoint(site: Site, short_reference: Outcome, m
     assert {job.deaths for job in site.jobs()} == {0}
     assert not site.reader.workers(alive_only=True)
     for job in site.jobs():
-        assert [path.name[-13:] for path in site.checkpoints(job)] == ["000000140.rnn", "000000120.rnn"]
+        assert [path.name[-13:] for path in site.checkpoints(job)] == ["000000120.rnn", "000000100.rnn"]
 
     site.train()
     assert {job.epoch for job in site.jobs()} == {2}

@@ -163,7 +163,7 @@ def test_divergence_is_a_result(
     def begin(config: RunConfig, vocabulary_size: int) -> RunState:
         state = fresh_state(config, vocabulary_size)
         if _guilty(config):
-            state.parameters["embed.weight"][ord("B")] = float("nan")  # comes into play when the text has a B
+            state.parameters["embed.weight"][ord("S")] = float("nan")  # comes into play with the first S
         return state
 
     monkeypatch.setattr("rnnlab.training.workbench.fresh_state", begin)
@@ -175,7 +175,7 @@ def test_divergence_is_a_result(
         assert_done_once(site)
         diverged = site.job(**GUILTY)
         assert diverged.result is not None
-        assert diverged.result["diverged_at_step"] == diverged.step == 69  # the first B is the 69th symbol
+        assert diverged.result["diverged_at_step"] == diverged.step == 52  # the first S is the 52nd symbol
         assert (diverged.result["checkpoint"], diverged.result["validation_loss"]) == (None, None)
         assert [path.name for path in site.run_dir(diverged).iterdir()] == ["log.txt"]
         curve = site.reader.curve(diverged.id)

@@ -2,7 +2,17 @@
 
 from rnnlab.queue.job import Status
 
-from .harness import BLOCK_STEPS, SHORT, SHORT_PART, Outcome, Site, View, assert_done_once, assert_same_bits
+from .harness import (
+    BLOCK_STEPS,
+    SHORT,
+    SHORT_PART,
+    WINDOW_STEPS,
+    Outcome,
+    Site,
+    View,
+    assert_done_once,
+    assert_same_bits,
+)
 
 
 def test_resumed_and_fresh_jobs_share_a_cohort(site: Site, short_reference: Outcome) -> None:
@@ -21,8 +31,8 @@ def test_resumed_and_fresh_jobs_share_a_cohort(site: Site, short_reference: Outc
 def test_jobs_leave_and_join_at_a_block_boundary(site: Site, short_reference: Outcome) -> None:
     steps = _train_and_watch(site.init(SHORT), cohort_size=12)
     assert steps[0] == [0] * 12
-    # Eight jobs were finished after 100 steps: four go on, and the last four have joined them.
-    assert sorted(steps[100 // BLOCK_STEPS]) == [0] * 4 + [100] * 4
+    # Eight jobs were finished after two windows, in the fifth block: four go on, and the last four have joined them.
+    assert sorted(steps[5]) == [0] * 4 + [2 * WINDOW_STEPS] * 4
     assert {job.epoch for job in site.jobs()} == {1}
     assert_done_once(site)
     assert_same_bits(site, short_reference)
