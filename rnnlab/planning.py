@@ -18,7 +18,7 @@ from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_experiment
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
-from rnnlab.spec.run_config import RunConfig, parse_run_config
+from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.spec.spelling import shown
 
@@ -251,4 +251,4 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[Finis
 
 def config_of(job: Job) -> RunConfig:
     """The run config of a job. Raises SpecError if a newer rnnlab wrote a setting that this one does not know."""
-    return parse_run_config(json.loads(job.payload))
+    return run_config_from_json(job.payload)

@@ -127,8 +127,13 @@ def place_setting(document: dict[str, Any], name: str, value: Scalar) -> None:
         raise SpecError(f"unknown setting {name!r}: cell {cell!r} knows {', '.join(setting_fields(cell))}")
 
 
+def run_config_from_json(text: str) -> RunConfig:
+    """A run config from its JSON, such as a job's payload. Raises SpecError if this rnnlab does not know a setting."""
+    return parse_run_config(json.loads(text))
+
+
 def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
-    """A run config from a document such as `json.loads(job.payload)`.
+    """A run config from a document of its tables.
 
     Raises SpecError, in one line, naming the key, the value and what is allowed.
     """

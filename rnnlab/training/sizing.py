@@ -45,3 +45,9 @@ def find_device(name: str) -> torch.device:
             f"--device {name}: torch sees {torch.cuda.device_count()} GPUs here; --device cpu always works"
         )
     return device
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller cohort might not have raised this."""
+    # torch has no exception of its own for the memory of the CPU.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -181,7 +181,8 @@ def test_seeds_can_begin_where_the_round_says() -> None:
 
 def test_a_change_that_is_illegal_for_a_parent() -> None:
     rule = _rule(set={"use_new_state": False, "use_residual": False})
-    with pytest.raises(SpecError, match=r"^round next: model: one of use_new_state, use_old_state, use_residual must be true"):
+    expected = r"^round next: model: one of use_new_state, use_old_state, use_residual must be true"
+    with pytest.raises(SpecError, match=expected):
         plan_round(rule, _runs([1.0]))
 
 

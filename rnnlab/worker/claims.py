@@ -1,0 +1,72 @@
+"""Which jobs a worker claims, and how many."""
+
+from rnnlab.queue.job import Job
+from rnnlab.queue.store import Store
+from rnnlab.spec.run_config import RunConfig, run_config_from_json
+from rnnlab.training.sizing import cohort_size
+from rnnlab.worker.options import WorkerOptions
+from rnnlab.worker.team import Team
+
+
+class Claims:
+    """The claims of one worker. Every claim is one transaction; jobs of one call have one group key."""
+
+    def __init__(self, store: Store, worker_id: str, options: WorkerOptions) -> None:
+        self.worker_id = worker_id
+        self._store = store
+        self._options = options
+        self._largest: dict[str, int] = {}  # by group key, where the memory was not enough for more
+
+    def begun_by_others(self, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+        """Jobs that were released, or whose worker died: they have the right of way, above the cohort's size."""
+        if teams and self._largest:
+            return []  # memory is short here: one cohort at a time
+        return self._cohort(teams, ended, live_workers, started_only=True)
+
+    def next_cohort(self, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+        """The first job there is, and others of its group up to a cohort."""
+        return self._cohort(teams, ended, live_workers, started_only=False)
+
+    def refill(self, team: Team, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+        """Jobs for the free places of a team."""
+        room = self._size_for(team.places[0].config, teams, live_workers) - len(team.places)
+        return self._claim(self._allowed(room, teams, ended), team.group_key, started_only=False)
+
+    def jobs_allowed(self, teams: list[Team], ended: int) -> bool:
+        """Whether --max-jobs lets this worker claim another job. `ended`: jobs that it has ended."""
+        return self._allowed(1, teams, ended) > 0
+
+    def at_most(self, group_key: str, size: int) -> None:
+        """From now on claim no larger cohorts of this group: the memory was not enough."""
+        self._largest[group_key] = max(1, size)
+
+    def _cohort(self, teams: list[Team], ended: int, live_workers: int, *, started_only: bool) -> list[Job]:
+        first = self._claim(self._allowed(1, teams, ended), None, started_only=started_only)
+        if not first:
+            return []
+        config = run_config_from_json(first[0].payload)
+        more = min(self._size_for(config, teams, live_workers), self._allowed(1_000_000, teams, ended)) - 1
+        return first + self._claim(more, config.group_key, started_only=started_only)
+
+    def _allowed(self, limit: int, teams: list[Team], ended: int) -> int:
+        if self._options.max_jobs is None:
+            return limit
+        return min(limit, self._options.max_jobs - ended - sum(len(team.places) for team in teams))
+
+    def _claim(self, limit: int, group_key: str | None, *, started_only: bool) -> list[Job]:
+        if limit < 1:
+            return []
+        return self._store.claim(
+            self.worker_id,
+            limit,
+            group_key=group_key,
+            started_only=started_only,
+            experiment=self._options.experiment,
+        )
+
+    def _size_for(self, config: RunConfig, teams: list[Team], live_workers: int) -> int:
+        """What suits the device and its memory, but not more than this worker's share of what is left."""
+        wanted = self._options.cohort_size or cohort_size(config, self._options.device)
+        resident = sum(len(team.places) for team in teams)
+        share = -(-(self._store.pending_count(self._options.experiment) + resident + 1) // live_workers)
+        return max(1, min(wanted, share, self._largest.get(config.group_key, wanted)))
