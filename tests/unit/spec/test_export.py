@@ -2,7 +2,7 @@
 
 import tomllib
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnnlab.spec.export import experiment_toml
@@ -58,6 +58,7 @@ def test_an_exported_run_is_the_same_run(original: RunConfig, title: str) -> Non
 
 
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.booleans(), st.integers(), st.floats()))
+@example('"\\\x00\x1f\x7f\n')
 def test_toml_reads_back_what_was_spelled(value: str | bool | int | float) -> None:
     again = tomllib.loads(f"value = {spelled(value)}")["value"]
     assert type(again) is type(value)
