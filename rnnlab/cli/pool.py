@@ -24,6 +24,7 @@ class WorkerPool:
         self._life_reader, self._life_writer = os.pipe()  # nothing is ever written: it ends with this process
         self._lock = threading.Lock()  # no worker is started while the others are told to stop
         self._stopping = False
+        self._silent = False
         self._restarts = [0] * processes
         self._children = [self._spawn(place) for place in range(processes)]
 
@@ -66,8 +67,9 @@ class WorkerPool:
             child.wait()
 
     def stop(self) -> None:
-        """End all workers gracefully, unless they are ending already."""
+        """End all workers gracefully, unless they are ending already. What idle ones say to that is of no interest."""
         if not self._stopping:
+            self._silent = True
             self.forward(signal.SIGTERM)
         self.wait()
 
@@ -89,6 +91,8 @@ class WorkerPool:
     def _relay(self, place: int, stream: IO[str]) -> None:
         with stream:
             for line in stream:
+                if self._silent:
+                    continue
                 self._say(f"[{place + 1}] {line.rstrip()}")
 
 

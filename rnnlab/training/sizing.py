@@ -1,6 +1,7 @@
 """How many runs to train at once, and with how many threads."""
 
 import os
+import re
 
 import torch
 
@@ -30,21 +31,19 @@ def threads_per_worker(live_workers: int) -> int:
 def find_device(name: str) -> torch.device:
     """The device called `name`; `auto` is the first GPU where there is one, else the CPU.
 
-    Raises UsageError for a name that torch does not know or a GPU that is not there.
+    Raises UsageError for a name that is none of these or a GPU that is not there.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"--device {name}: give auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
+    # Not left to torch: it wraps large numbers, so that cuda:256 would be cuda:0.
+    match = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", name)
+    if match is None:
         raise UsageError(f"--device {name}: give auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if name != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"--device {name}: torch sees {torch.cuda.device_count()} GPUs here; --device cpu always works"
         )
-    return device
+    return torch.device(name)
 
 
 def is_out_of_memory(error: Exception) -> bool:
