@@ -9,6 +9,7 @@ import typer
 import rnnlab
 from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.data import data_app
+from rnnlab.cli.doctor import doctor
 from rnnlab.cli.initialising import init
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
@@ -33,6 +34,7 @@ app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)
 app.command("retry")(retry)
+app.command("doctor")(doctor)
 app.command("import")(import_results)
 app.add_typer(data_app, name="data")
 

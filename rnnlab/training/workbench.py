@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import rnnlab
 from rnnlab.data.batches import load_splits
 from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions, Splits
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
+from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
@@ -68,11 +68,7 @@ class Workbench:
             if whole
             else []
         )
-        provenance = {
-            "rnnlab_version": rnnlab.__version__,
-            "torch_version": torch.__version__,
-            "device": str(self.device),
-        }
+        provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
         return [
             result_of(
                 member.config,

@@ -1,0 +1,28 @@
+"""`rnnlab doctor`: what is wrong here, and what to do."""
+
+import typer
+
+from rnnlab.cli.options import (
+    DEFAULT_PLOTS,
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    PlotsOption,
+    ResultsOption,
+    workspace_of,
+)
+
+
+def doctor(
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """Check python, torch, device, folders, disk, database and corpora: what is wrong, what to do. Changes nothing."""
+    from rnnlab.doctor import Verdict, examine
+
+    workspace = workspace_of(results, plots)
+    verdicts = []
+    for finding in examine(workspace, db or workspace.default_database):
+        verdicts.append(finding.verdict)
+        print(f"{finding.verdict.value:<8} {finding.topic:<15} {finding.text}")
+    raise typer.Exit(1 if Verdict.BAD in verdicts else 0)
