@@ -37,7 +37,7 @@ def test_a_foreign_database_is_wrong_and_untouched(workspace: Workspace, tmp_pat
     before = foreign.read_bytes()
     finding = _findings(workspace, foreign)["database"]
     assert finding.verdict is Verdict.BAD
-    assert "not one of rnnlab's" in finding.text
+    assert "none of rnnlab's" in finding.text
     assert foreign.read_bytes() == before
 
 
