@@ -20,7 +20,9 @@ class WorkerPool:
 
     def __init__(self, processes: int, flags: Sequence[str], say: Callable[[str], None]) -> None:
         self._command = [sys.executable, "-m", "rnnlab", "worker", "--pooled", *flags]
-        self._say = say
+        self._say_unguarded = say
+        self._saying = threading.Lock()  # a line of one worker is not broken by another's
+        self._relays: list[threading.Thread] = []
         self._life_reader, self._life_writer = os.pipe()  # nothing is ever written: it ends with this process
         self._lock = threading.Lock()  # no worker is started while the others are told to stop
         self._stopping = False
@@ -62,13 +64,15 @@ class WorkerPool:
                         child.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """Until every worker has ended."""
+        """Until every worker has ended, and its last words are said."""
         for child in self._children:
             child.wait()
+        for relay in self._relays:
+            relay.join()
 
     def stop(self) -> None:
         """End all workers gracefully, unless they are ending already. What idle ones say to that is of no interest."""
-        if not self._stopping:
+        if not self._stopping and not self.all_ended:
             self._silent = True
             self.forward(signal.SIGTERM)
         self.wait()
@@ -85,8 +89,13 @@ class WorkerPool:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert child.stderr is not None
-        threading.Thread(target=self._relay, args=(place, child.stderr), daemon=True).start()
+        self._relays.append(threading.Thread(target=self._relay, args=(place, child.stderr), daemon=True))
+        self._relays[-1].start()
         return child
+
+    def _say(self, line: str) -> None:
+        with self._saying:
+            self._say_unguarded(line)
 
     def _relay(self, place: int, stream: IO[str]) -> None:
         with stream:

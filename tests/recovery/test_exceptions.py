@@ -258,16 +258,23 @@ def test_watch_waits_for_more(site: Site, short_reference: Outcome) -> None:
     assert_same_bits(site, short_reference)
 
 
-def test_without_the_text_nothing_is_begun(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_the_text_nothing_is_begun(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
     text = tmp_path / "letters.txt"
     text.write_text("abcdefghijklmnopqrstuvwxyz\n" * 1000, encoding="utf-8")
     monkeypatch.setenv("RNNLAB_DATA", str(tmp_path / "here"))
     site.init(experiment_file(corpus=str(text)))
     monkeypatch.setenv("RNNLAB_DATA", str(tmp_path / "another machine"))
-    worker = site.start()
+    worker = site.start("--processes", str(processes))
     assert worker.wait() == 2
-    (line,) = [line for line in worker.messages.splitlines() if "0 jobs finished here" not in line]
-    assert line.startswith(f"rnnlab: the text of corpus 'letters' (sha256 {sha256_hex(text.read_bytes())[:12]}) is not")
+    lines = [line for line in worker.messages.splitlines() if "0 jobs finished here" not in line]
+    assert len(lines) == processes  # each worker says it once
+    digest = sha256_hex(text.read_bytes())[:12]
+    assert all(
+        f"rnnlab: the text of corpus 'letters' (sha256 {digest}) is not on this machine" in line for line in lines
+    )
     assert {job.status for job in site.jobs()} == {Status.PENDING}
     assert {job.deaths for job in site.jobs()} == {0}
     assert not site.reader.workers(alive_only=True)
