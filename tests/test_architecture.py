@@ -23,7 +23,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     # L1
     "spec": ({"errors", "files"}, {"pydantic"}),
     # L2
-    "queue": ({"errors", "files"}, {"sqlalchemy", "filelock"}),
+    "queue": ({"errors", "files"}, {"sqlalchemy", "alembic", "filelock"}),
     "data": ({"errors", "files"}, {"numpy", "torch", "filelock", "platformdirs"}),
     "models": ({"errors", "files", "spec"}, {"torch"}),
     "training": ({"rnnlab", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),

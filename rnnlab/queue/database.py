@@ -27,8 +27,11 @@ def open_database(
     read_only: for commands that only look. Works while workers write, and leaves the file's bytes alone.
     busy_seconds: how long a transaction waits for another one.
 
+    A database of an older rnnlab is brought up to date; of a SQLite file, a copy is put beside it first.
+
     Raises DatabaseError, in one line and with the database untouched, when there is none (create=False), when it is not
-    one of rnnlab's or comes from a newer rnnlab, and when it cannot be reached, read or written.
+    one of rnnlab's or comes from a newer rnnlab, when it comes from an older one and read_only or its live workers
+    forbid a change, and when it cannot be reached, read or written.
     """
     assert not (create and read_only), "looking does not create"
     address = _address(url_or_path)

@@ -105,4 +105,6 @@ def _row(experiment: str, round_name: str, job: NewJob, now: float) -> dict[str,
         "deaths": 0,
         "seconds": 0.0,
         "created_at": now,
+        "failures": 0,
+        "preemptions": 0,
     }

@@ -12,17 +12,32 @@ from typing import Any
 class Status(StrEnum):
     """Where a job stands. The arrows are all the transitions there are, each one a guarded statement of the store.
 
-    pending -> running    claim
-    running -> pending    release (graceful stop) or rescue (its worker died)
-    running -> done       finish
-    running -> failed     fail (an exception), or rescue for the second time without progress
-    failed  -> pending    retry
+    pending   -> running      claim
+    running   -> pending      release (graceful stop); rescue (its worker died), fail (an exception), within the budget
+    running   -> done         finish, whatever is wished
+    running   -> failed       fail or rescue, when the budget is used up and nothing is wished
+    running   -> paused       grant, release, rescue or fail, when a pause is wished
+    running   -> cancelled    the same, when a cancellation is wished
+    pending   -> paused       pause
+    paused    -> pending      resume
+    pending, paused, failed -> cancelled    cancel
+    failed    -> pending      retry
+    cancelled -> pending      retry, of jobs that are named
     """
 
     PENDING = "pending"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Wish(StrEnum):
+    """What an operator wants of the worker of a running job. The worker grants it after its next checkpoint."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True)
@@ -64,10 +79,13 @@ class Job:
     deaths: int  # deaths of its worker since the last progress
     seconds: float  # time in training, summed over claims, shared out among the members of a cohort
     result: Mapping[str, Any] | None  # what finish() was given
-    error: str | None  # reason and traceback of a failed job
+    error: str | None  # traceback of its last exception, or why it was quarantined; retry clears it
     created_at: float  # seconds since 1970, like all times here
     started_at: float | None  # first claim
-    finished_at: float | None
+    finished_at: float | None  # when it became done, failed or cancelled
+    failures: int = 0  # exceptions since the last retry
+    preemptions: int = 0  # releases so far; they cost nothing
+    wish: Wish | None = None  # what an operator wants of its worker; None unless running
 
     @property
     def claim(self) -> Claim:
@@ -91,7 +109,7 @@ class Event:
     id: int
     job_id: int
     at: float
-    kind: str  # added, imported, claimed, resumed, released, rescued, finished, failed, retried
+    kind: str  # see the list atop tables.py
     worker_id: str | None
     epoch: int
     detail: str
@@ -111,3 +129,4 @@ class WorkerRecord:
     heartbeat_at: float
     lease_until: float  # past this time another host may rescue its jobs
     stopped_at: float | None  # set on an orderly end, or by whoever found it dead
+    lock_folder: str = ""  # device and inode of the folder of the lock file, as on this boot; empty: unknown

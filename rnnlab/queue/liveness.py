@@ -99,6 +99,7 @@ class WorkerLock:
             heartbeat_at=now,
             lease_until=now + lease_seconds,
             stopped_at=None,
+            lock_folder=_folder_of(self.path),
         )
 
     def close(self) -> None:
@@ -119,18 +120,30 @@ class WorkerLock:
 def is_dead(record: WorkerRecord, here: Host, now: float) -> str | None:
     """Why the worker is certainly gone (same host) or has to be taken for gone (another host); None while it lives.
 
-    On one host the lock decides alone: a worker that holds it lives, however old its lease is. Changes nothing. `now`
-    in seconds since 1970.
+    On one host the lock decides alone: a worker that holds it lives, however old its lease is. Everywhere else the
+    lease decides. A host is known by its name and its boot id. The same name with another boot id may be the same
+    machine after a restart, or another machine of that name that is very much alive (copies of one disk image have
+    names and machine ids in common): to take its jobs at once would save a minute in the one case, and let the two
+    rob each other for ever in the other.
+
+    Changes nothing. `now` in seconds since 1970.
     """
-    if record.host == here.name and record.boot_id and here.boot_id:
-        if record.boot_id != here.boot_id:
-            return f"host {record.host} was restarted"
-        is_free = _is_free(Path(record.lock_path))
+    if record.host == here.name and record.boot_id and record.boot_id == here.boot_id:
+        is_free = _is_free(Path(record.lock_path), record.lock_folder)
         if is_free is not None:
             return f"process {record.pid} on {record.host} is gone" if is_free else None
     if record.lease_until < now:
         return f"no sign of life from {record.host} for {now - record.heartbeat_at:.0f} s"
     return None
+
+
+def _folder_of(path: Path) -> str:
+    """What tells the folder of a file from every other folder, as long as the host is not restarted; empty: unknown."""
+    try:
+        status = path.parent.stat()
+    except OSError:
+        return ""
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def remove_lock(record: WorkerRecord) -> None:
@@ -141,13 +154,16 @@ def remove_lock(record: WorkerRecord) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_free(path: Path) -> bool | None:
-    """Whether nobody holds the lock; None when that cannot be found out from here."""
+def _is_free(path: Path, folder: str) -> bool | None:
+    """Whether nobody holds the lock; None when that cannot be found out from here.
+
+    A path may mean another folder here than for the worker: containers share boot id and perhaps name with their host,
+    but not its files. A file that is there is the worker's, its name is random; one that is missing tells something
+    only in the very folder in which the worker made it.
+    """
     try:
-        if not path.parent.is_dir():
-            return None  # another container, or a folder that was moved: the lease has to do
         if not path.exists():
-            return True  # whoever removed it held it
+            return True if folder and folder == _folder_of(path) else None  # whoever removed it held it
         with FileLock(path, timeout=0):
             return True
     except Timeout:

@@ -27,7 +27,9 @@ def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float)
             found = schema.version_of(connection, shown(url))
         if found is None and not create:
             raise schema.missing(shown(url))
-        if found != schema.SCHEMA_VERSION:
+        if read_only:
+            schema.refuse_older(found, shown(url))
+        if not schema.is_current(found):
             with write_transaction(engine) as connection:
                 # Of several processes the first does it, the others find it done.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, func, or_, select
 
-from rnnlab.queue.job import Claim, Curve, Event, Job, Status, WorkerRecord
-from rnnlab.queue.rows import IN_CHUNK, curve_from_json, event_from_row, job_from_row, worker_from_row
+from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
+from rnnlab.queue.rows import IN_CHUNK, MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
 from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, curves, events, experiments, jobs, workers
 from rnnlab.queue.transactions import read_transaction
 
@@ -56,7 +56,10 @@ class Reader:
             return connection.scalar(query) or 0
 
     def open_count(self, experiment: str | None = None) -> int:
-        """Number of jobs that are not ended: they wait for a worker, or one has them."""
+        """Number of jobs that come to an end by themselves: they wait for a worker, or one has them.
+
+        Paused jobs wait for an operator and do not count.
+        """
         query = _of_experiment(select(func.count()).select_from(jobs).where(or_(IS_PENDING, IS_RUNNING)), experiment)
         with read_transaction(self.engine) as connection:
             return connection.scalar(query) or 0
@@ -74,6 +77,8 @@ class Reader:
 
     def job(self, job_id: int) -> Job | None:
         """One job, or None."""
+        if not 0 < job_id <= MAX_ID:
+            return None
         found = self._jobs(select(jobs).where(jobs.c.id == job_id))
         return found[0] if found else None
 
@@ -137,6 +142,20 @@ class Reader:
                 query = select(jobs.c.id, jobs.c.worker_id, jobs.c.epoch).where(IS_RUNNING, jobs.c.id.in_(ids))
                 valid.update(Claim(*row) for row in connection.execute(query))
         return valid.intersection(asked)
+
+    def held_by(self, worker_id: str) -> list[Claim]:
+        """The valid claims of a worker, which may be more than it knows: it may have lost its connection in `claim`."""
+        query = select(jobs.c.id, jobs.c.worker_id, jobs.c.epoch).where(jobs.c.worker_id == worker_id, IS_RUNNING)
+        with read_transaction(self.engine) as connection:
+            return [Claim(*row) for row in connection.execute(query.order_by(jobs.c.id))]
+
+    def wishes(self, worker_id: str) -> dict[int, Wish]:
+        """What operators want of the running jobs of a worker, by job id; cheap enough to be asked each second."""
+        query = select(jobs.c.id, jobs.c.wish).where(
+            jobs.c.worker_id == worker_id, IS_RUNNING, jobs.c.wish.is_not(None)
+        )
+        with read_transaction(self.engine) as connection:
+            return {job_id: Wish(wish) for job_id, wish in connection.execute(query)}
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with read_transaction(self.engine) as connection:

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert
 
-from rnnlab.queue.job import Curve, Event, Job, Status, WorkerRecord
+from rnnlab.queue.job import Curve, Event, Job, Status, Wish, WorkerRecord
 from rnnlab.queue.tables import events
 
+MAX_ID = 2**31 - 1  # ids of jobs are 1, 2, ...; PostgreSQL does not even compare them with larger numbers
 IN_CHUNK = 500  # values in one IN (...) list; SQLite and drivers allow far more, plans stay cheap below
 
 _INSERT_EVENT = insert(events)
@@ -17,6 +18,7 @@ def job_from_row(row: RowMapping) -> Job:
     """A row with all columns of `jobs`."""
     fields: dict[str, Any] = dict(row)
     fields["status"] = Status(fields["status"])
+    fields["wish"] = None if fields["wish"] is None else Wish(fields["wish"])
     fields["result"] = None if fields["result"] is None else json.loads(fields["result"])
     return Job(**fields)
 
@@ -46,7 +48,22 @@ def event_row(
     job_id: int, kind: str, *, at: float, epoch: int, worker_id: str | None = None, detail: str = ""
 ) -> dict[str, Any]:
     """A new row of `events`; for `add_events`."""
-    return {"job_id": job_id, "at": at, "kind": kind, "worker_id": worker_id, "epoch": epoch, "detail": detail}
+    return {
+        "job_id": job_id,
+        "at": at,
+        "kind": kind,
+        "worker_id": worker_id,
+        "epoch": epoch,
+        "detail": storable(detail),
+    }
+
+
+def storable(text: str) -> str:
+    """The text with escapes for what a database cannot keep: halves of surrogate pairs, and the character zero.
+
+    Tracebacks have them: file names that are not UTF-8, bytes of a broken file.
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def add_events(connection: Connection, rows: list[dict[str, Any]]) -> None:

@@ -1,12 +1,28 @@
 """Which schema a database has, and giving it the present one: the same on every database."""
 
-from sqlalchemy import Connection, inspect, select
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, select, text
 
 from rnnlab.errors import DatabaseError
-from rnnlab.queue import tables
-from rnnlab.queue.tables import APPLICATION, meta, metadata
+from rnnlab.queue.job import WorkerRecord
+from rnnlab.queue.liveness import is_dead, this_host
+from rnnlab.queue.tables import APPLICATION, SCHEMA_VERSION, meta, metadata
 
-SCHEMA_VERSION = tables.SCHEMA_VERSION
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_MIGRATIONS = "rnnlab.queue:migrations"  # package and folder of the revisions, as alembic wants it
+_one_at_a_time = Lock()  # alembic keeps what it works on in global variables
+
+
+def is_current(version: int | None) -> bool:
+    """Whether `version_of` found the schema of this rnnlab."""
+    return version == SCHEMA_VERSION
 
 
 def version_of(connection: Connection, where: str) -> int | None:
@@ -40,9 +56,71 @@ def missing(where: str) -> DatabaseError:
     return DatabaseError(f"no job database at {where}: run `rnnlab init NAME` first, or name another with --db")
 
 
-def bring_up_to_date(connection: Connection, where: str) -> None:
-    """Make the schema where it is missing, in the caller's transaction, while nobody else does."""
-    if version_of(connection, where) is None:
+def refuse_older(version: int | None, where: str) -> None:
+    """For those who only look. Raises DatabaseError when the schema is an older one."""
+    if not is_current(version):
+        raise DatabaseError(
+            f"job database {where} is of an older rnnlab (schema {version}, this one needs {SCHEMA_VERSION}): "
+            "`rnnlab worker`, or any other command that may write, brings it up to date first"
+        )
+
+
+def bring_up_to_date(connection: Connection, where: str, before: Callable[[int], object] | None = None) -> None:
+    """Make the schema where it is missing, migrate it where it is older; in the caller's transaction, alone.
+
+    before: called with the old version before anything is changed.
+
+    Raises DatabaseError when workers of the older rnnlab are alive.
+    """
+    version = version_of(connection, where)
+    if version is None:
         metadata.create_all(connection, checkfirst=False)
         rows = {"application": APPLICATION, "schema_version": str(SCHEMA_VERSION)}
         connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in rows.items()])
+        _stamp(connection, SCHEMA_VERSION)
+    elif not is_current(version):
+        _refuse_live_workers(connection, where, version)
+        if before is not None:
+            before(version)
+        _stamp(connection, version)  # version 1 did not know of alembic; `meta` is what counts
+        migrate(connection, SCHEMA_VERSION)
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Apply the revisions up to one, in the caller's transaction."""
+    from alembic import command
+
+    with _one_at_a_time:
+        command.upgrade(_config(connection), _revision(version))
+
+
+def _stamp(connection: Connection, version: int) -> None:
+    from alembic import command
+
+    with _one_at_a_time:
+        command.stamp(_config(connection), _revision(version), purge=True)
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", _MIGRATIONS)
+    return config
+
+
+def _revision(version: int) -> str:
+    return f"{version:04d}"
+
+
+def _refuse_live_workers(connection: Connection, where: str, version: int) -> None:
+    """A running worker knows nothing of the new schema: it must end before, and can, at no cost."""
+    known = {field.name for field in fields(WorkerRecord)}
+    rows = connection.execute(text("SELECT * FROM workers WHERE stopped_at IS NULL")).mappings()
+    records = [WorkerRecord(**{name: row[name] for name in row if name in known}) for row in rows]
+    alive = sum(is_dead(record, this_host(), time.time()) is None for record in records)
+    if alive:
+        raise DatabaseError(
+            f"job database {where} is of an older rnnlab (schema {version}), and {alive} of its workers are alive: "
+            "stop them, then run the same command again to bring it up to date"
+        )

@@ -10,10 +10,12 @@ look goes through SQLite too: closing a file that this process has open elsewher
 
 import os
 import random
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,8 +39,9 @@ def open_engine(path: Path, *, create: bool, read_only: bool, busy_seconds: floa
     if found is None and not create:
         raise schema.missing(str(path))
     if read_only:
+        schema.refuse_older(found, str(path))
         return _engine(path, _read_only_flags(path), read_only=True, busy_seconds=busy_seconds)
-    is_current = found == schema.SCHEMA_VERSION
+    is_current = schema.is_current(found)
     _patiently(lambda: _prepare(path, is_current=is_current, busy_seconds=busy_seconds), busy_seconds)
     return engine_again(path, busy_seconds=busy_seconds)
 
@@ -181,7 +184,7 @@ def _prepare(path: Path, *, is_current: bool, busy_seconds: float) -> None:
     if not is_current:
         with _transaction(path, "mode=rwc", read_only=False, busy_seconds=busy_seconds) as connection:
             # Nobody else can write now, but a copy can be read: it is of the state before.
-            schema.bring_up_to_date(connection, str(path))
+            schema.bring_up_to_date(connection, str(path), lambda version: _back_up(path, version))
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             assert broken is None, f"row without its parent: {broken}"
     try:
@@ -190,6 +193,30 @@ def _prepare(path: Path, *, is_current: bool, busy_seconds: float) -> None:
                 raw.execute("PRAGMA journal_mode = WAL")
     except sqlite3.Error as error:
         raise _told(error, path) from error
+
+
+def _back_up(path: Path, version: int) -> None:
+    """A whole copy beside the file, of the last committed state; never written over an earlier copy."""
+    names = (f"{path.name}.schema-{version}{suffix}" for suffix in chain([""], (f".{n}" for n in count(2))))
+    copy = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    unfinished = copy.with_name(f"{copy.name}.part")
+    try:
+        unfinished.unlink(missing_ok=True)
+        with (
+            closing(_connect(path, "mode=ro", read_only=True, busy_seconds=_LOOK_SECONDS)) as source,
+            closing(sqlite3.connect(unfinished)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
+        shutil.copymode(path, unfinished)
+        unfinished.replace(copy)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise DatabaseError(
+            f"job database {path} is of an older rnnlab, and no copy of it could be written to {copy} ({error}): free "
+            "some space or make the folder writable, then run the same command again to bring it up to date"
+        ) from error
 
 
 # Errors

@@ -10,16 +10,20 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, Update, and_, bindparam, case, func, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import Connection, Insert, Integer, and_, bindparam, case, func, null, select, update
 
 from rnnlab.errors import StaleClaimError
+from rnnlab.queue.claiming import claim_statement
 from rnnlab.queue.database import conflict_insert
+from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.job import Claim, Curve, Job, Status
-from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row
-from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, IS_RUNNING, STARTED_ORDER, WAS_STARTED, curves, jobs, workers
-from rnnlab.queue.transactions import write_transaction
-from rnnlab.queue.workers import WorkerTable, stopped_error
+from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row, storable
+from rnnlab.queue.tables import IS_RUNNING, curves, jobs, workers
+from rnnlab.queue.transactions import write
+from rnnlab.queue.verbs import Verbs
+from rnnlab.queue.workers import stopped_error
+
+MAX_FAILURES = 2  # so many exceptions make a job failed
 
 _IS_CLAIMED = and_(
     jobs.c.id == bindparam("the_job"),
@@ -41,7 +45,7 @@ _PROGRESS = (
     )
 )
 
-# running -> done
+# running -> done, whatever is wished
 _FINISH = (
     update(jobs)
     .where(_IS_CLAIMED)
@@ -52,26 +56,27 @@ _FINISH = (
         seconds=_MORE_SECONDS,
         result=bindparam("the_result"),
         finished_at=bindparam("now"),
+        wish=null(),
     )
 )
 
-# running -> failed
+# running -> pending, or failed when the budget is used up, or what is wished
 _FAIL = (
     update(jobs)
     .where(_IS_CLAIMED)
-    .values(status=Status.FAILED.value, error=bindparam("the_error"), finished_at=bindparam("now"))
+    .values(
+        failures=jobs.c.failures + 1, error=bindparam("the_error"), **departing(jobs.c.failures + 1 >= MAX_FAILURES)
+    )
+    .returning(*RETURNED)
 )
 
-# running -> pending
-_RELEASE = update(jobs).where(_IS_CLAIMED).values(status=Status.PENDING.value)
-
-# failed -> pending
-_RETRY = (
-    update(jobs)
-    .where(jobs.c.status == Status.FAILED.value)
-    .values(status=Status.PENDING.value, deaths=0, error=None, finished_at=None)
-    .returning(jobs.c.id, jobs.c.epoch, jobs.c.worker_id)
+# running -> pending, or what is wished
+_RELEASE = (
+    update(jobs).where(_IS_CLAIMED).values(preemptions=jobs.c.preemptions + 1, **departing()).returning(*RETURNED)
 )
+
+# running -> paused, cancelled
+_GRANT = update(jobs).where(_IS_CLAIMED, jobs.c.wish.is_not(None)).values(**departing()).returning(jobs.c.status)
 
 # Locked where the database locks rows, so that a worker cannot be found dead in the midst of its claim.
 _ALIVE = (
@@ -82,53 +87,19 @@ _ALIVE = (
 
 
 @cache
-def _claim_statement(one_group: bool, one_experiment: bool, started_only: bool) -> ReturningUpdate[Any]:
-    # pending -> running. The rows are picked, and locked where the database locks rows, in CTEs of their own: without
-    # this fence a planner may update more rows than the limit allows. A first job that somebody else is just claiming
-    # does not decide the group, or nothing would be left to claim in it.
-    eligible = [IS_PENDING]
-    if one_experiment:
-        eligible.append(jobs.c.experiment == bindparam("the_experiment"))
-    if started_only:
-        eligible.append(WAS_STARTED)
-    order = STARTED_ORDER if started_only else CLAIM_ORDER
-    first = select(jobs.c.group_key).where(*eligible).order_by(*order).limit(1).with_for_update(skip_locked=True)
-    first_group = select(first.cte("first_job").c.group_key).scalar_subquery()
-    of_group = jobs.c.group_key == (bindparam("the_group") if one_group else first_group)
-    picked = (
-        select(jobs.c.id)
-        .where(*eligible, of_group)
-        .order_by(*order)
-        .limit(bindparam("the_limit"))
-        .with_for_update(skip_locked=True)
-        .cte("picked")
-    )
-    return (
-        update(jobs)
-        .where(jobs.c.id.in_(select(picked.c.id)), IS_PENDING)
-        .values(
-            status=Status.RUNNING.value,
-            epoch=jobs.c.epoch + 1,
-            worker_id=bindparam("the_worker"),
-            started_at=func.coalesce(jobs.c.started_at, bindparam("now")),
-        )
-        .returning(*jobs.c)
-    )
-
-
-@cache
 def _curve_statement(dialect: str) -> Insert:
     statement = conflict_insert(dialect, curves)
     return statement.on_conflict_do_update(index_elements=[curves.c.job_id], set_={"points": statement.excluded.points})
 
 
-class Store(WorkerTable):
+class Store(Verbs):
     """The job table. One instance may be used by several threads; each call is one transaction of its own.
 
     lease_seconds: how long a worker counts as alive, on other hosts, after its last heartbeat.
     clock: seconds since 1970; replaced in tests.
 
-    Every method raises DatabaseError when the database is locked for too long, full or damaged.
+    Every method raises DatabaseError when the database is locked for too long, full, damaged or out of reach. Out of
+    reach, a change may have been carried out all the same: `held_by` and `job` tell.
     """
 
     def claim(
@@ -148,30 +119,24 @@ class Store(WorkerTable):
         Returns no jobs when none is to be had. Raises WorkerStoppedError when the worker was stopped or found dead.
         """
         now = self.clock()
-        statement = _claim_statement(group_key is not None, experiment is not None, started_only)
+        statement = claim_statement(group_key is not None, experiment is not None, started_only)
         values = {"the_worker": worker_id, "the_limit": limit, "now": now}
         values |= {} if group_key is None else {"the_group": group_key}
         values |= {} if experiment is None else {"the_experiment": experiment}
-        with write_transaction(self.engine) as connection:
+
+        def body(connection: Connection) -> list[Job]:
             if connection.scalar(_ALIVE, {"the_worker": worker_id}) is None:
                 raise stopped_error(worker_id)
             claimed = [job_from_row(row) for row in connection.execute(statement, values).mappings()]
             claimed.sort(key=lambda job: (-job.priority, job.epoch == 1, job.id))
-            add_events(
-                connection,
-                [
-                    event_row(
-                        job.id,
-                        "claimed" if job.epoch == 1 else "resumed",
-                        at=now,
-                        epoch=job.epoch,
-                        worker_id=worker_id,
-                        detail=f"step {job.step}" if job.step else "",
-                    )
-                    for job in claimed
-                ],
-            )
-        return claimed
+            rows = []
+            for job in claimed:
+                kind, detail = "claimed" if job.epoch == 1 else "resumed", f"step {job.step}" if job.step else ""
+                rows.append(event_row(job.id, kind, at=now, epoch=job.epoch, worker_id=worker_id, detail=detail))
+            add_events(connection, rows)
+            return claimed
+
+        return write(self.engine, body)
 
     def commit_progress(self, claim: Claim, step: int, seconds: float, curve: Curve) -> None:
         """Record that a checkpoint after `step` optimiser steps lies on the disk; the job stays running.
@@ -180,10 +145,29 @@ class Store(WorkerTable):
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
-        points = curve_to_json(curve)
-        with write_transaction(self.engine) as connection:
-            _guarded(connection, _PROGRESS, claim, new_step=step, more_seconds=seconds)
-            _put_curve(connection, claim.job_id, points)
+        if self.commit_progress_many([(claim, step, seconds, curve)]):
+            raise _stale(claim)
+
+    def commit_progress_many(self, items: Iterable[tuple[Claim, int, float, Curve]]) -> list[Claim]:
+        """`commit_progress` of a whole cohort, in one transaction: (claim, step, seconds, curve) of each job.
+
+        Returns the claims that are not valid any more; their jobs stay as they are, the others' progress is recorded.
+        """
+        # Always in the same order, so that no two transactions wait for each other.
+        ordered = sorted(items, key=lambda item: item[0].job_id)
+        points = [curve_to_json(curve) for _, _, _, curve in ordered]
+
+        def body(connection: Connection) -> list[Claim]:
+            stale = []
+            for (claim, step, seconds, _), curve_points in zip(ordered, points, strict=True):
+                values = _token(claim) | {"new_step": step, "more_seconds": seconds}
+                if connection.execute(_PROGRESS, values).rowcount == 1:
+                    _put_curve(connection, claim.job_id, curve_points)
+                else:
+                    stale.append(claim)
+            return stale
+
+        return write(self.engine, body)
 
     def finish(
         self, claim: Claim, result: Mapping[str, Any], seconds: float, curve: Curve, *, step: int | None = None
@@ -194,43 +178,74 @@ class Store(WorkerTable):
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
-        result_json = json.dumps(dict(result))
-        points = curve_to_json(curve)
         now = self.clock()
-        with write_transaction(self.engine) as connection:
-            _guarded(connection, _FINISH, claim, new_step=step, more_seconds=seconds, the_result=result_json, now=now)
+        values = {"new_step": step, "more_seconds": seconds, "the_result": json.dumps(dict(result)), "now": now}
+        points = curve_to_json(curve)
+
+        def body(connection: Connection) -> None:
+            if connection.execute(_FINISH, _token(claim) | values).rowcount != 1:
+                raise _stale(claim)
             _put_curve(connection, claim.job_id, points)
             add_events(connection, [_event(claim, "finished", now)])
 
-    def fail(self, claim: Claim, error: str) -> None:
-        """End a job as failed, with the reason and traceback of the exception.
+        write(self.engine, body)
+
+    def fail(self, claim: Claim, error: str) -> Status:
+        """Record an exception, with its reason and traceback: the job is pending again, or failed at MAX_FAILURES.
+
+        Returns where the job stands now; PAUSED or CANCELLED when an operator wished so.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
         now = self.clock()
-        with write_transaction(self.engine) as connection:
-            _guarded(connection, _FAIL, claim, the_error=error, now=now)
-            add_events(connection, [_event(claim, "failed", now, error)])
+        values = _token(claim) | {"the_error": storable(error), "now": now}
+
+        def body(connection: Connection) -> Status:
+            left = connection.execute(_FAIL, values).all()
+            if not left:
+                raise _stale(claim)
+            add_events(connection, departure_events(left, "excepted", at=now, detail=error, failed=error))
+            return Status(left[0].status)
+
+        return write(self.engine, body)
 
     def release(self, claims: Iterable[Claim]) -> list[Claim]:
-        """Give jobs back, at no cost to them: a graceful stop.
+        """Give jobs back, at no cost to them: a graceful stop. They are pending, or what an operator wished.
 
         Returns the claims that were still valid. The others were taken over by somebody else and stay as they are.
         """
         now = self.clock()
-        with write_transaction(self.engine) as connection:
-            released = [claim for claim in claims if connection.execute(_RELEASE, _token(claim)).rowcount == 1]
-            add_events(connection, [_event(claim, "released", now) for claim in released])
-        return released
+        given = list(claims)
 
-    def retry_failed(self, experiment: str | None = None) -> int:
-        """Let failed jobs (of one experiment) be claimed again, from their last checkpoint. Returns how many."""
+        def body(connection: Connection) -> list[Claim]:
+            released = set()
+            for claim in sorted(given, key=lambda claim: claim.job_id):
+                left = connection.execute(_RELEASE, _token(claim) | {"now": now}).all()
+                add_events(connection, departure_events(left, "released", at=now))
+                released.update([claim] if left else [])
+            return [claim for claim in given if claim in released]
+
+        return write(self.engine, body)
+
+    def grant(self, claim: Claim) -> Status | None:
+        """Pause or cancel a running job as its operator wishes, after its checkpoint was written and committed.
+
+        Returns PAUSED or CANCELLED; None when the wish was taken back meanwhile, and the job goes on.
+
+        Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
+        """
         now = self.clock()
-        statement = _RETRY if experiment is None else _RETRY.where(jobs.c.experiment == experiment)
-        with write_transaction(self.engine) as connection:
-            retried = sorted((row.id, row.epoch) for row in connection.execute(statement))
-            add_events(connection, [event_row(job_id, "retried", at=now, epoch=epoch) for job_id, epoch in retried])
-        return len(retried)
+
+        def body(connection: Connection) -> Status | None:
+            status = connection.scalar(_GRANT, _token(claim) | {"now": now})
+            if status is not None:
+                add_events(connection, [_event(claim, status, now, AS_WISHED)])
+                return Status(status)
+            if connection.scalar(select(jobs.c.id).where(_IS_CLAIMED), _token(claim)) is None:
+                raise _stale(claim)
+            return None
+
+        return write(self.engine, body)
 
 
 def _token(claim: Claim) -> dict[str, Any]:
@@ -241,12 +256,11 @@ def _event(claim: Claim, kind: str, at: float, detail: str = "") -> dict[str, An
     return event_row(claim.job_id, kind, at=at, epoch=claim.epoch, worker_id=claim.worker_id, detail=detail)
 
 
-def _guarded(connection: Connection, statement: Update, claim: Claim, **values: object) -> None:
-    if connection.execute(statement, _token(claim) | values).rowcount != 1:
-        raise StaleClaimError(
-            f"job {claim.job_id} was taken over by another worker: claim {claim.epoch} of worker {claim.worker_id} "
-            "is no longer valid"
-        )
+def _stale(claim: Claim) -> StaleClaimError:
+    return StaleClaimError(
+        f"job {claim.job_id} was taken over by another worker: claim {claim.epoch} of worker {claim.worker_id} "
+        "is no longer valid"
+    )
 
 
 def _put_curve(connection: Connection, job_id: int, points: str) -> None:

@@ -1,18 +1,28 @@
-"""The schema of the job database, version 1.
+"""The schema of the job database, version 2. Older ones are brought up to date by the revisions in `migrations`.
 
 A job's lease is its worker's: the `workers` row says until when, so that one small statement renews a whole cohort.
 History is the `events` table; rows are only ever added to it. Each kind is written in the same transaction as the
 transition it records:
 
-    added      (nothing) -> pending
-    imported   (nothing) -> done       a result that was computed elsewhere
-    claimed    pending -> running      first claim of the job
-    resumed    pending -> running      every later claim
-    released   running -> pending      graceful stop, costs nothing
-    rescued    running -> pending      its worker died, for the first time since the last progress
-    finished   running -> done
-    failed     running -> failed       an exception, or its worker died again without progress
-    retried    failed -> pending
+    added          (nothing) -> pending
+    imported       (nothing) -> done             a result that was computed elsewhere
+    claimed        pending -> running            first claim of the job
+    resumed        pending -> running            every later claim
+    released       running -> pending            graceful stop, costs nothing
+    rescued        running -> pending            its worker died, less often than the budget allows without progress
+    excepted       running -> pending            an exception, fewer than the budget allows
+    finished       running -> done
+    failed         running -> failed             an exception or a death of its worker, and the budget is used up
+    asked          running -> running            an operator wishes it paused or cancelled
+    unasked        running -> running            the wish is taken back
+    paused         pending, running -> paused    at once, or granted by its worker
+    unpaused       paused -> pending
+    cancelled      any but done -> cancelled     at once, or granted by its worker
+    retried        failed, cancelled -> pending
+    reprioritised  (no change)                   from which priority to which
+
+A job with a wish that is released, rescued or excepted has two events: it becomes pending, and is paused or cancelled
+in the same moment.
 """
 
 from typing import Any
@@ -34,7 +44,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Grouping
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION = "rnnlab"  # in `meta`, tells our database from somebody else's
 
 metadata = MetaData()
@@ -68,6 +78,7 @@ workers = Table(
     Column("heartbeat_at", Double, nullable=False, comment="last renewal of the lease"),
     Column("lease_until", Double, nullable=False, comment="past this time another host may rescue its jobs"),
     Column("stopped_at", Double, comment="orderly end, or found dead; such a worker can claim nothing any more"),
+    Column("lock_folder", Text, nullable=False, comment="device and inode of the folder of lock_path; empty: unknown"),
 )
 
 # Columns stand in the order of the fields of `Job`; a test compares the two.
@@ -82,19 +93,23 @@ jobs = Table(
     Column("group_key", Text, nullable=False, comment="jobs with equal keys can be trained in one cohort"),
     Column("target_steps", Integer, nullable=False, comment="optimiser steps until done, >= 1"),
     Column("priority", Integer, nullable=False, comment="higher is claimed first"),
-    Column("status", Text, nullable=False, comment="pending, running, done, failed"),
+    Column("status", Text, nullable=False, comment="see Status"),
     Column("epoch", Integer, nullable=False, comment="number of claims so far; only ever incremented"),
     Column("worker_id", Text, ForeignKey("workers.id"), comment="owner while running, last owner afterwards"),
     Column("step", Integer, nullable=False, comment="optimiser steps committed so far; never goes back"),
     Column("deaths", Integer, nullable=False, comment="deaths of its worker since the last progress"),
     Column("seconds", Double, nullable=False, comment="time in training, summed over claims"),
     Column("result", Text, comment="JSON object given to finish()"),
-    Column("error", Text, comment="reason and traceback, while failed"),
+    Column("error", Text, comment="the last traceback, or why it was quarantined"),
     Column("created_at", Double, nullable=False, comment="when it was added"),
     Column("started_at", Double, comment="first claim"),
-    Column("finished_at", Double, comment="when it became done or failed"),
+    Column("finished_at", Double, comment="when it became done, failed or cancelled"),
+    Column("failures", Integer, nullable=False, comment="exceptions since the last retry"),
+    Column("preemptions", Integer, nullable=False, comment="releases so far"),
+    Column("wish", Text, comment="pause or cancel: what an operator wants of its worker; only while running"),
     UniqueConstraint("experiment", "round", "config_hash", name="uq_jobs_identity"),
-    CheckConstraint("status IN ('pending', 'running', 'done', 'failed')", name="ck_jobs_status"),
+    CheckConstraint("status IN ('pending', 'running', 'paused', 'done', 'failed', 'cancelled')", name="ck_jobs_status"),
+    CheckConstraint("wish IS NULL OR (status = 'running' AND wish IN ('pause', 'cancel'))", name="ck_jobs_wish"),
 )
 
 curves = Table(

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from sqlalchemy import Engine, bindparam, case, insert, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, case, insert, select, update
 
 from rnnlab.errors import WorkerStoppedError
+from rnnlab.queue.departure import RETURNED, departing, departure_events
 from rnnlab.queue.enqueue import Enqueuer
-from rnnlab.queue.job import Status, WorkerRecord
-from rnnlab.queue.rows import add_events, event_row
+from rnnlab.queue.job import WorkerRecord
+from rnnlab.queue.rows import add_events, storable
 from rnnlab.queue.tables import IS_RUNNING, jobs, workers
-from rnnlab.queue.transactions import write_transaction
+from rnnlab.queue.transactions import write
 
 LEASE_SECONDS = 60.0
 MAX_DEATHS = 2  # so many deaths of its worker without progress make a job failed
@@ -26,26 +27,25 @@ _RENEW = (
 
 _STOP = update(workers).where(workers.c.id == bindparam("the_worker"), _IS_ALIVE).values(stopped_at=bindparam("now"))
 
-# running -> pending
+# running -> pending, or what is wished
 _RELEASE_ALL = (
     update(jobs)
     .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
-    .values(status=Status.PENDING.value)
-    .returning(jobs.c.id, jobs.c.epoch)
+    .values(preemptions=jobs.c.preemptions + 1, **departing())
+    .returning(*RETURNED)
 )
 
-# running -> pending, or running -> failed when there was no progress since the last death
+# running -> pending, or failed when there was no progress since the last deaths, or what is wished
 _IS_POISON = jobs.c.deaths + 1 >= MAX_DEATHS
 _RESCUE = (
     update(jobs)
     .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
     .values(
         deaths=jobs.c.deaths + 1,
-        status=case((_IS_POISON, Status.FAILED.value), else_=Status.PENDING.value),
-        error=case((_IS_POISON, bindparam("poison")), else_=None),
-        finished_at=case((_IS_POISON, bindparam("now")), else_=None),
+        error=case((and_(jobs.c.wish.is_(None), _IS_POISON), bindparam("poison")), else_=jobs.c.error),
+        **departing(_IS_POISON),
     )
-    .returning(jobs.c.id, jobs.c.status, jobs.c.epoch)
+    .returning(*RETURNED)
 )
 
 
@@ -60,57 +60,50 @@ class WorkerTable(Enqueuer):
 
     def register_worker(self, record: WorkerRecord) -> None:
         """Enter a new worker, which holds its lock file already; from now on it may claim and can be found dead."""
-        with write_transaction(self.engine) as connection:
-            connection.execute(insert(workers), asdict(record))
+        write(self.engine, lambda connection: connection.execute(insert(workers), asdict(record)))
 
     def heartbeat(self, worker_id: str) -> bool:
         """Renew the worker's lease. False: it was found dead, or stopped, and its jobs are not its own any more."""
         now = self.clock()
-        with write_transaction(self.engine) as connection:
-            values = {"the_worker": worker_id, "now": now, "until": now + self.lease_seconds}
-            return connection.execute(_RENEW, values).rowcount == 1
+        values = {"the_worker": worker_id, "now": now, "until": now + self.lease_seconds}
+        return write(self.engine, lambda connection: connection.execute(_RENEW, values).rowcount == 1)
 
     def stop_worker(self, worker_id: str) -> None:
         """The orderly end of a worker. Jobs that it still holds are released, at no cost to them."""
         now = self.clock()
-        with write_transaction(self.engine) as connection:
+
+        def body(connection: Connection) -> None:
             connection.execute(_STOP, {"the_worker": worker_id, "now": now})
-            released = connection.execute(_RELEASE_ALL, {"the_worker": worker_id}).all()
-            add_events(
-                connection,
-                [
-                    event_row(job_id, "released", at=now, epoch=epoch, worker_id=worker_id, detail="worker stopped")
-                    for job_id, epoch in sorted((row.id, row.epoch) for row in released)
-                ],
-            )
+            left = connection.execute(_RELEASE_ALL, {"the_worker": worker_id, "now": now}).all()
+            add_events(connection, departure_events(left, "released", at=now, detail="worker stopped"))
+
+        write(self.engine, body)
 
     def rescue(self, worker_id: str, reason: str, *, if_lease_until: float | None = None) -> list[int]:
         """Take all running jobs from a dead worker, and mark it stopped. Returns the ids of these jobs.
 
         They become pending again with one more death on their account, or failed when that makes MAX_DEATHS without
-        progress. Of several rescuers one gets the jobs, the others get nothing; a death counts once.
+        progress, or what an operator wished. Of several rescuers one gets the jobs, the others get nothing; a death
+        counts once.
 
         if_lease_until: do nothing when the lease is another one by now, because the worker lives after all.
         """
         now = self.clock()
-        poison = (
+        poison = storable(
             f"quarantined: its worker died {MAX_DEATHS} times without progress, the last time because {reason}; "
             "see the log in its run folder, then `rnnlab retry`"
         )
-        with write_transaction(self.engine) as connection:
+
+        def body(connection: Connection) -> list[int]:
             lease = connection.scalar(select(workers.c.lease_until).where(workers.c.id == worker_id).with_for_update())
             if if_lease_until is not None and lease != if_lease_until:
                 return []
             connection.execute(_STOP, {"the_worker": worker_id, "now": now})
-            values = {"the_worker": worker_id, "now": now, "poison": poison}
-            rescued = sorted(tuple(row) for row in connection.execute(_RESCUE, values))
-            rows = []
-            for job_id, status, epoch in rescued:
-                failed = status == Status.FAILED
-                kind, detail = ("failed", poison) if failed else ("rescued", reason)
-                rows.append(event_row(job_id, kind, at=now, epoch=epoch, worker_id=worker_id, detail=detail))
-            add_events(connection, rows)
-        return [job_id for job_id, _, _ in rescued]
+            left = connection.execute(_RESCUE, {"the_worker": worker_id, "now": now, "poison": poison}).all()
+            add_events(connection, departure_events(left, "rescued", at=now, detail=reason, failed=poison))
+            return sorted(row.id for row in left)
+
+        return write(self.engine, body)
 
 
 def stopped_error(worker_id: str) -> WorkerStoppedError:

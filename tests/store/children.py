@@ -27,6 +27,16 @@ def add_jobs(url: str, count: str) -> str:
         engine.dispose()
 
 
+def open_only(url: str) -> str:
+    """Open the database, which may be an older one; how many jobs it has."""
+    wait()
+    engine = open_database(url, create=False)
+    try:
+        return str(len(Store(engine).jobs()))
+    finally:
+        engine.dispose()
+
+
 def claim_all(url: str, worker_id: str) -> str:
     """Claim jobs three at a time, finish each, until there are none; the ids in the order of claiming."""
     engine = open_database(url, create=False)
@@ -74,6 +84,7 @@ def wait() -> None:
 
 COMMANDS: dict[str, Callable[..., str]] = {
     "add": add_jobs,
+    "open": open_only,
     "claim": claim_all,
     "vanish": claim_and_vanish,
     "hold": claim_and_hold,

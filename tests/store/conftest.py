@@ -1,11 +1,11 @@
 """The store under test. A further database is one more value of `database_url`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from rnnlab.queue.database import open_database
 from rnnlab.queue.store import Store
@@ -31,12 +31,16 @@ def skip_or_fail() -> None:
         pytest.skip(f"no PostgreSQL: {reason}")
 
 
+@pytest.fixture(scope="session")
+def _database(postgres_server: PostgresServer) -> str:
+    return postgres_server.create_database()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, _database: str) -> str:
     """The address of an empty PostgreSQL database."""
-    name = postgres_server.create_database()
-    yield postgres_server.url(name)
-    postgres_server.drop_database(name)
+    postgres_server.empty_database(_database)
+    return postgres_server.url(_database)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -45,6 +49,26 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'rnnlab.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+New = Callable[[str], str]
+
+
+@pytest.fixture
+def new(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New]:
+    """Gives the address of a further empty database, of the kind of the one that it is given."""
+    made: list[str] = []
+
+    def another(url: str) -> str:
+        if make_url(url).get_backend_name() == "sqlite":
+            return f"sqlite:///{tmp_path / 'another' / 'rnnlab.db'}"
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        made.append(server.create_database())
+        return server.url(made[-1])
+
+    yield another
+    for name in made:
+        request.getfixturevalue("postgres_server").drop_database(name)
 
 
 @pytest.fixture

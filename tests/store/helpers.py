@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from rnnlab.queue.job import Curve, NewJob, WorkerRecord
+from rnnlab.queue.database import open_database
+from rnnlab.queue.job import Claim, Curve, NewJob, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import write_transaction
 
@@ -59,9 +60,29 @@ def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: 
     return worker_id
 
 
+def fail_for_good(store: Store, claim: Claim, error: str = "Traceback") -> None:
+    """Let a job raise exceptions until its budget is used up; whoever has it claims it again meanwhile."""
+    while store.fail(claim, error) is Status.PENDING:
+        for job in store.claim(claim.worker_id, 10_000, started_only=True):
+            if job.id == claim.job_id:
+                claim = job.claim
+            else:
+                store.release([job.claim])
+
+
 def kinds(store: Store, job_id: int) -> list[str]:
     """The history of one job."""
     return [event.kind for event in store.events(job_id, limit=None)]
+
+
+@contextmanager
+def opened(url: str, *, create: bool = False, read_only: bool = False) -> Iterator[Engine]:
+    """The database at an address, closed at the end."""
+    engine = open_database(url, create=create, read_only=read_only)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager

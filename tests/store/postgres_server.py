@@ -14,7 +14,6 @@ import tempfile
 import time
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -121,6 +120,17 @@ class PostgresServer:
         with self.connect("postgres") as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
 
+    def empty_database(self, name: str) -> None:
+        """Break the other connections to a database off, and make it as new: much quicker than a new one."""
+        with self.connect(name) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+            connection.execute("GRANT USAGE ON SCHEMA public TO public")
+
     def connect(self, database: str) -> psycopg.Connection[Any]:
         """A connection that commits each statement, past the store."""
         return psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True)
@@ -141,10 +151,8 @@ class PostgresServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def __exit__(self, *_: object) -> None:
+        self.stop(crash=True)  # nobody is going to start it again
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

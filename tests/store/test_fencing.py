@@ -5,15 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from rnnlab.errors import StaleClaimError
+from rnnlab.errors import DatabaseError, StaleClaimError
+from rnnlab.queue.database import sibling_engine
 from rnnlab.queue.job import Claim, Curve, Job, Status
 from rnnlab.queue.store import Store
 
-from .helpers import CURVE, ManualClock, add, kinds, new_job, register
+from .helpers import CURVE, ManualClock, add, everything_locked, kinds, new_job, register
 
 WRITES: dict[str, Callable[[Store, Claim], object]] = {
     "commit_progress": lambda store, claim: store.commit_progress(claim, 500, 1.0, CURVE),
     "finish": lambda store, claim: store.finish(claim, {"loss": 1.0}, 1.0, CURVE),
+    "grant": lambda store, claim: store.grant(claim),
     "fail": lambda store, claim: store.fail(claim, "ValueError"),
 }
 
@@ -68,7 +70,7 @@ def test_the_claim_of_another_worker_is_of_no_use(store: Store, write: str) -> N
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("end", ["finish", "fail"])
-def test_a_job_ends_once(store: Store, end: str, write: str) -> None:
+def test_a_claim_ends_once(store: Store, end: str, write: str) -> None:
     claim = claimed(store).claim
     WRITES[end](store, claim)
     before = everything(store)
@@ -137,11 +139,53 @@ def test_a_diverged_job_ends_where_it_diverged(store: Store) -> None:
     assert done.result == {"diverged": True, "loss": float("inf")}
 
 
-def test_a_failed_job_keeps_its_traceback_and_can_be_retried(store: Store, clock: ManualClock) -> None:
+def test_progress_of_a_cohort_is_one_transaction(store: Store) -> None:
+    add(store, [new_job(n) for n in range(5)])
+    cohort = store.claim(register(store, "w"), 4)
+    store.release([cohort[1].claim])
+    store.claim("w", 1)
+    other = Claim(cohort[2].id, "thief", 1)
+    items = [(job.claim, 100 + job.id, 1.5, CURVE) for job in reversed(cohort)]
+    before = store.jobs()
+    assert store.commit_progress_many([]) == []
+    assert store.commit_progress_many([*items, (other, 900, 9.0, CURVE)]) == [cohort[1].claim, other]
+    after = {job.id: job for job in store.jobs()}
+    for job in before:
+        is_valid = job.id in {cohort[n].id for n in (0, 2, 3)}
+        assert after[job.id] == (replace(job, step=100 + job.id, seconds=1.5) if is_valid else job)
+    assert set(store.curves("demo")) == {cohort[n].id for n in (0, 2, 3)}
+
+
+def test_progress_of_a_cohort_is_recorded_whole_or_not_at_all(store: Store) -> None:
+    add(store, [new_job(n) for n in range(3)])
+    cohort = store.claim(register(store, "w"), 3)
+    before = everything(store)
+    broken = Curve([1], {"loss": [object()]})  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        store.commit_progress_many([(job.claim, 100, 1.0, broken if job is cohort[-1] else CURVE) for job in cohort])
+    assert everything(store) == before
+    with everything_locked(store.engine):
+        impatient = Store(sibling_engine(store.engine, busy_seconds=0.05))
+        with pytest.raises(DatabaseError, match="locked"):
+            impatient.commit_progress_many([(job.claim, 100, 1.0, CURVE) for job in cohort])
+        impatient.engine.dispose()
+    assert everything(store) == before
+
+
+def test_exceptions_have_a_budget_and_the_last_traceback_is_kept(store: Store, clock: ManualClock) -> None:
     job = claimed(store)
-    store.fail(job.claim, "Traceback ...\nValueError: no")
+    assert store.fail(job.claim, "Traceback ...\nKeyError: first") is Status.PENDING
+    pending = store.job(job.id)
+    assert pending is not None
+    assert (pending.status, pending.failures, pending.finished_at) == (Status.PENDING, 1, None)
+    assert pending.error == "Traceback ...\nKeyError: first"
+    [job] = store.claim("first", 1)
+    store.commit_progress(job.claim, 500, 1.0, CURVE)  # gives no new chance to a job that raises at its end
+    clock.now += 1
+    assert store.fail(job.claim, "Traceback ...\nValueError: no") is Status.FAILED
     failed = store.job(job.id)
     assert failed is not None
+    assert failed.failures == 2
     assert (failed.status, failed.error, failed.finished_at) == (
         Status.FAILED,
         "Traceback ...\nValueError: no",
@@ -152,6 +196,19 @@ def test_a_failed_job_keeps_its_traceback_and_can_be_retried(store: Store, clock
     assert store.retry_failed() == 1
     assert store.retry_failed() == 0
     [again] = store.claim("first", 1)
-    assert (again.epoch, again.error, again.finished_at) == (2, None, None)
-    assert kinds(store, job.id) == ["added", "claimed", "failed", "retried", "resumed"]
-    assert "ValueError: no" in next(event.detail for event in store.events(job.id) if event.kind == "failed")
+    assert (again.epoch, again.error, again.finished_at) == (3, None, None)
+    assert kinds(store, job.id) == ["added", "claimed", "excepted", "resumed", "failed", "retried", "resumed"]
+    details = {event.kind: event.detail for event in store.events(job.id)}
+    assert ("KeyError: first" in details["excepted"], "ValueError: no" in details["failed"]) == (True, True)
+
+
+def test_a_traceback_may_have_any_characters(store: Store) -> None:
+    job = claimed(store)
+    store.fail(job.claim, "no file b'\x00' \udcff \U0001f600")
+    failed = store.job(job.id)
+    assert failed is not None
+    assert failed.error == "no file b'\\x00' \\udcff \U0001f600"
+    assert store.events(job.id)[-1].detail == failed.error
+    store.claim("first", 1)
+    store.rescue("first", "\x00\udcff")
+    assert store.events(job.id)[-1].detail == "\\x00\\udcff"

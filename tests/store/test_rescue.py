@@ -106,7 +106,8 @@ def test_a_graceful_stop_costs_nothing(store: Store) -> None:
         if number % 2:
             store.release([job.claim])
         store.stop_worker(f"w{number}")
-    assert (get(store, job_id).deaths, get(store, job_id).status) == (0, Status.PENDING)
+    job = get(store, job_id)
+    assert (job.deaths, job.failures, job.preemptions, job.status) == (0, 0, 4, Status.PENDING)
     assert store.workers(alive_only=True) == []
     assert kinds(store, job_id)[1:] == ["claimed", "released", *["resumed", "released"] * 3]
 

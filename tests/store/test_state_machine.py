@@ -1,24 +1,41 @@
-"""Random sequences of operations, compared with a model that is a dictionary."""
+"""Random sequences of everything that can be done to jobs, compared with a model that is a dictionary.
 
-import shutil
-import tempfile
-from dataclasses import dataclass
+Workers claim, work, end, fall silent and die; operators wish; old claims are used again and again, and must be refused.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from rnnlab.errors import StaleClaimError
+from rnnlab.errors import StaleClaimError, WorkerStoppedError
 from rnnlab.queue.database import open_database
-from rnnlab.queue.job import Claim, Status
+from rnnlab.queue.heartbeat import rescue_dead_workers
+from rnnlab.queue.job import Claim, Job, Status, Wish
+from rnnlab.queue.liveness import Host
 from rnnlab.queue.store import Store
 
 from .helpers import CURVE, ManualClock, new_job, register
+from .postgres_server import PostgresServer
 
 JOBS = 6
+LEASE_SECONDS = 60.0
+HERE = Host("here", "this boot")
 PICK = st.integers(0, 10**6)
+SOME_JOBS = st.lists(st.integers(1, JOBS + 1), min_size=1, max_size=4)  # the last one does not exist
+GRANTED = {Wish.PAUSE: Status.PAUSED, Wish.CANCEL: Status.CANCELLED}
 
 
 @dataclass
@@ -30,117 +47,344 @@ class Model:
     worker_id: str | None = None
     step: int = 0
     deaths: int = 0
-    events: int = 1
+    failures: int = 0
+    preemptions: int = 0
+    priority: int = 0
+    wish: Wish | None = None
+    error: str | None = None
+    finished_at: float | None = None
+    events: list[str] = field(default_factory=lambda: ["added"])
+
+    def leave(self, kind: str, now: float, *, budget_used: bool = False) -> None:
+        """Its worker has it no longer, and has no result."""
+        if self.wish is not None:
+            self.status = GRANTED[self.wish]
+            self.events += [kind, str(self.status)]
+        else:
+            self.status = Status.FAILED if budget_used else Status.PENDING
+            self.events.append("failed" if budget_used else kind)
+        self.finished_at = now if self.status in (Status.FAILED, Status.CANCELLED) else None
+        self.wish = None
+
+
+def as_model(job: Job, events: Iterable[str]) -> Model:
+    """What the table says."""
+    error = None if job.error is None else job.error.split(":")[0]
+    return Model(
+        job.status,
+        job.epoch,
+        job.worker_id,
+        job.step,
+        job.deaths,
+        job.failures,
+        job.preemptions,
+        job.priority,
+        job.wish,
+        error,
+        job.finished_at,
+        list(events),
+    )
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Workers claim, work, end and die; old claims are used again and again, and must be refused."""
+    """The store on a fresh database beside its model."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_url: Callable[[], str]) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.store = Store(open_database(self.folder / "rnnlab.db", create=True), clock=ManualClock())
-        self.store.add_jobs("demo", "{}", "first", [new_job(n, group_key="ab"[n % 2]) for n in range(JOBS)])
-        self.model = {job.id: Model() for job in self.store.jobs()}
-        self.claims: list[Claim] = []
-        self.workers: list[str] = []
-        self.started = 0
+        self.clock = ManualClock()
+        engine = open_database(new_url(), create=True)
+        self.store = Store(engine, lease_seconds=LEASE_SECONDS, clock=self.clock)
+        self.model: dict[int, Model] = {}
+        self.claims: list[Claim] = []  # all that there ever were
+        self.leases: dict[str, float] = {}  # of the workers that live
+        self.workers: list[str] = []  # the dead ones too
 
     def teardown(self) -> None:
         self.store.engine.dispose()
-        shutil.rmtree(self.folder)
+
+    @initialize()
+    def add(self) -> None:
+        self.store.add_jobs("demo", "{}", "first", [new_job(n, group_key="ab"[n % 2]) for n in range(JOBS)])
+        self.model = {job.id: Model() for job in self.store.jobs()}
+        assert list(self.model) == list(range(1, JOBS + 1))
+
+    # Workers
 
     @rule()
     def start_worker(self) -> None:
-        self.started += 1
-        self.workers.append(register(self.store, f"w{self.started:03d}"))
+        worker_id = register(self.store, f"w{len(self.workers):03d}")
+        self.workers.append(worker_id)
+        self.leases[worker_id] = self.clock.now + LEASE_SECONDS
 
     @precondition(lambda self: self.workers)
-    @rule(pick=PICK, limit=st.integers(1, 4))
-    def claim(self, pick: int, limit: int) -> None:
+    @rule(pick=PICK, limit=st.integers(1, 4), started_only=st.booleans(), group=st.sampled_from([None, "a", "b"]))
+    def claim(self, pick: int, limit: int, started_only: bool, group: str | None) -> None:
         worker_id = self.workers[pick % len(self.workers)]
-        order = sorted(
-            (job_id for job_id, model in self.model.items() if model.status is Status.PENDING),
-            key=lambda job_id: (self.model[job_id].epoch == 0, job_id),
-        )
-        expected = [job_id for job_id in order if job_id % 2 == order[0] % 2][:limit]
-        claimed = self.store.claim(worker_id, limit)
+        options: dict[str, Any] = {"started_only": started_only, "group_key": group}
+        if worker_id not in self.leases:
+            with pytest.raises(WorkerStoppedError):
+                self.store.claim(worker_id, limit, **options)
+            return
+        eligible = [i for i, m in self.model.items() if m.status is Status.PENDING and (m.epoch or not started_only)]
+        eligible = [job_id for job_id in eligible if group in (None, self.group(job_id))]
+        order = sorted(eligible, key=lambda i: (-self.model[i].priority, self.model[i].epoch == 0, i))
+        expected = [job_id for job_id in order if self.group(job_id) == self.group(order[0])][:limit]
+        claimed = self.store.claim(worker_id, limit, **options)
         assert [job.id for job in claimed] == expected
         for job in claimed:
             model = self.model[job.id]
+            model.events.append("resumed" if model.epoch else "claimed")
             model.status, model.epoch, model.worker_id = Status.RUNNING, model.epoch + 1, worker_id
-            model.events += 1
             self.claims.append(job.claim)
+
+    def group(self, job_id: int) -> str:
+        return "ab"[(job_id - 1) % 2]
 
     def is_valid(self, claim: Claim) -> bool:
         model = self.model[claim.job_id]
         return model.status is Status.RUNNING and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
 
+    def held(self, worker_id: str) -> list[int]:
+        return [i for i, m in self.model.items() if m.status is Status.RUNNING and m.worker_id == worker_id]
+
     @precondition(lambda self: self.claims)
-    @rule(pick=PICK, step=st.integers(1, 1000))
-    def commit_progress(self, pick: int, step: int) -> None:
-        claim = self.claims[pick % len(self.claims)]
+    @rule(picks=st.lists(PICK, min_size=1, max_size=5), step=st.integers(1, 1000))
+    def commit_progress(self, picks: list[int], step: int) -> None:
+        claims = list(dict.fromkeys(self.claims[pick % len(self.claims)] for pick in picks))
+        stale = self.store.commit_progress_many([(claim, step, 1.0, CURVE) for claim in claims])
+        assert set(stale) == {claim for claim in claims if not self.is_valid(claim)}
+        for claim in claims:
+            model = self.model[claim.job_id]
+            if self.is_valid(claim) and step > model.step:
+                model.step, model.deaths = step, 0
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=PICK, end=st.sampled_from(["finish", "fail", "release", "grant"]), newest=st.booleans())
+    def end(self, pick: int, end: str, newest: bool) -> None:
+        claim = self.claims[-1] if newest else self.claims[pick % len(self.claims)]
+        model, now = self.model[claim.job_id], self.clock.now
         if not self.is_valid(claim):
-            with pytest.raises(StaleClaimError):
-                self.store.commit_progress(claim, step, 1.0, CURVE)
+            if end == "release":
+                assert self.store.release([claim]) == []
+            else:
+                with pytest.raises(StaleClaimError):
+                    self.end_with(claim, end)
             return
-        self.store.commit_progress(claim, step, 1.0, CURVE)
-        model = self.model[claim.job_id]
-        if step > model.step:
-            model.step, model.deaths = step, 0
-
-    @precondition(lambda self: self.claims)
-    @rule(pick=PICK, end=st.sampled_from(["finish", "fail", "release"]))
-    def end(self, pick: int, end: str) -> None:
-        claim = self.claims[pick % len(self.claims)]
-        valid, model = self.is_valid(claim), self.model[claim.job_id]
-        if end == "release":
-            assert self.store.release([claim]) == ([claim] if valid else [])
-        elif valid:
-            self.finish_or_fail(claim, end)
-        else:
-            with pytest.raises(StaleClaimError):
-                self.finish_or_fail(claim, end)
-        if valid:
-            model.status = {"finish": Status.DONE, "fail": Status.FAILED, "release": Status.PENDING}[end]
-            model.events += 1
-            if end == "finish":
-                model.step, model.deaths = 1000, 0
-
-    def finish_or_fail(self, claim: Claim, end: str) -> None:
+        told = self.end_with(claim, end)
         if end == "finish":
-            self.store.finish(claim, {}, 1.0, CURVE)
+            model.status, model.step, model.deaths, model.wish, model.finished_at = Status.DONE, 1000, 0, None, now
+            model.events.append("finished")
+        elif end == "release":
+            assert told == [claim]
+            model.preemptions += 1
+            model.leave("released", now)
+        elif end == "fail":
+            model.failures, model.error = model.failures + 1, "exception"
+            model.leave("excepted", now, budget_used=model.failures >= 2)
+            assert told is model.status
+        elif model.wish is None:
+            assert told is None
         else:
-            self.store.fail(claim, "error")
+            assert told is GRANTED[model.wish]
+            model.leave("", now)
+            model.events.remove("")
+
+    def end_with(self, claim: Claim, end: str) -> object:
+        ends: dict[str, Callable[[], object]] = {
+            "finish": lambda: self.store.finish(claim, {}, 1.0, CURVE),
+            "fail": lambda: self.store.fail(claim, "exception: here"),
+            "release": lambda: self.store.release([claim]),
+            "grant": lambda: self.store.grant(claim),
+        }
+        return ends[end]()
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=PICK)
+    def stop_worker(self, pick: int) -> None:
+        worker_id = sorted(self.leases)[pick % len(self.leases)]
+        for job_id in self.held(worker_id):
+            self.model[job_id].preemptions += 1
+            self.model[job_id].leave("released", self.clock.now)
+        self.store.stop_worker(worker_id)
+        del self.leases[worker_id]
 
     @precondition(lambda self: self.workers)
     @rule(pick=PICK)
     def rescue(self, pick: int) -> None:
-        worker_id = self.workers.pop(pick % len(self.workers))
-        held = [job_id for job_id, m in self.model.items() if m.status is Status.RUNNING and m.worker_id == worker_id]
-        assert self.store.rescue(worker_id, "gone") == held
+        worker_id = self.workers[pick % len(self.workers)]
+        assert self.store.rescue(worker_id, "gone") == self.die(worker_id)
+
+    def die(self, worker_id: str) -> list[int]:
+        """What a rescue does to the model: the jobs that it takes."""
+        held = self.held(worker_id)
         for job_id in held:
             model = self.model[job_id]
-            model.deaths, model.events = model.deaths + 1, model.events + 1
-            model.status = Status.FAILED if model.deaths >= 2 else Status.PENDING
+            model.deaths += 1
+            if model.wish is None and model.deaths >= 2:
+                model.error = "quarantined"
+            model.leave("rescued", self.clock.now, budget_used=model.deaths >= 2)
+        self.leases.pop(worker_id, None)
+        return held
+
+    @rule(seconds=st.sampled_from([1.0, 25.0, 61.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @precondition(lambda self: self.workers)
+    @rule(pick=PICK)
+    def heartbeat(self, pick: int) -> None:
+        worker_id = self.workers[pick % len(self.workers)]
+        assert self.store.heartbeat(worker_id) == (worker_id in self.leases)
+        if worker_id in self.leases:
+            self.leases[worker_id] = self.clock.now + LEASE_SECONDS
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=PICK)
+    def look_for_the_dead(self, pick: int) -> None:
+        me = sorted(self.leases)[pick % len(self.leases)]
+        silent = sorted(w for w, until in self.leases.items() if w != me and until < self.clock.now)
+        expected = sorted(job_id for worker_id in silent for job_id in self.die(worker_id))
+        assert sorted(rescue_dead_workers(self.store, HERE, me=me)) == expected
+
+    # Operators
+
+    def tell(self, before: Model | None, after: Model | None) -> str:
+        """The words for what a verb has done to a job."""
+        if before is None or after is None:
+            return "no such job"
+        if after.priority != before.priority:
+            return "has the new priority"
+        if after.status is Status.RUNNING and after.wish is not None:
+            word = "paused" if after.wish is Wish.PAUSE else "cancelled"
+            return f"running, will be {word} after its next checkpoint"
+        if before == after:
+            return f"left as it is: {after.status}"
+        told = {Status.PENDING: "pending again", Status.RUNNING: "running, goes on"}
+        return told.get(after.status, str(after.status))
+
+    def verb(self, outcomes: dict[int, Any], ids: list[int], change: Callable[[Model], str | None]) -> None:
+        """Compare what a verb told with what `change` makes of the model; it returns the event."""
+        expected = {}
+        for job_id in dict.fromkeys(ids):
+            model = self.model.get(job_id)
+            before = None if model is None else replace(model, events=list(model.events))
+            event = None if model is None else change(model)
+            expected[job_id] = self.tell(before, model)
+            if model is not None and event is not None:
+                model.events.append(event)
+        assert outcomes == expected
+
+    @rule(ids=SOME_JOBS)
+    def pause(self, ids: list[int]) -> None:
+        def change(model: Model) -> str | None:
+            if model.status is Status.PENDING:
+                model.status = Status.PAUSED
+                return "paused"
+            if model.status is Status.RUNNING and model.wish is None:
+                model.wish = Wish.PAUSE
+                return "asked"
+            return None
+
+        self.verb(self.store.pause(ids), ids, change)
+
+    @rule(ids=SOME_JOBS)
+    def resume(self, ids: list[int]) -> None:
+        def change(model: Model) -> str | None:
+            if model.status is Status.PAUSED:
+                model.status = Status.PENDING
+                return "unpaused"
+            if model.wish is Wish.PAUSE:
+                model.wish = None
+                return "unasked"
+            return None
+
+        self.verb(self.store.resume(ids), ids, change)
+
+    @rule(ids=SOME_JOBS)
+    def cancel(self, ids: list[int]) -> None:
+        def change(model: Model) -> str | None:
+            if model.status in (Status.PENDING, Status.PAUSED, Status.FAILED):
+                model.status, model.finished_at = Status.CANCELLED, self.clock.now
+                return "cancelled"
+            if model.status is Status.RUNNING and model.wish is not Wish.CANCEL:
+                model.wish = Wish.CANCEL
+                return "asked"
+            return None
+
+        self.verb(self.store.cancel(ids), ids, change)
+
+    def again(self, *statuses: Status) -> Callable[[Model], str | None]:
+        def change(model: Model) -> str | None:
+            if model.status not in statuses:
+                return None
+            model.status, model.deaths, model.failures = Status.PENDING, 0, 0
+            model.error = model.finished_at = None
+            return "retried"
+
+        return change
+
+    @rule(ids=SOME_JOBS)
+    def retry(self, ids: list[int]) -> None:
+        self.verb(self.store.retry(ids), ids, self.again(Status.FAILED, Status.CANCELLED))
 
     @rule()
-    def retry(self) -> None:
-        failed = [model for model in self.model.values() if model.status is Status.FAILED]
-        assert self.store.retry_failed() == len(failed)
-        for model in failed:
-            model.status, model.deaths, model.events = Status.PENDING, 0, model.events + 1
+    def retry_all_failed(self) -> None:
+        failed = [job_id for job_id, model in self.model.items() if model.status is Status.FAILED]
+        self.verb(self.store.retry(), failed, self.again(Status.FAILED))
+
+    @rule(ids=SOME_JOBS, priority=st.integers(-1, 1))
+    def set_priority(self, ids: list[int], priority: int) -> None:
+        def change(model: Model) -> str | None:
+            if model.status is Status.DONE or model.priority == priority:
+                return None
+            model.priority = priority
+            return "reprioritised"
+
+        self.verb(self.store.set_priority(ids, priority), ids, change)
+
+    # What must always hold
 
     @invariant()
     def the_table_is_the_model(self) -> None:
-        events = [event.job_id for event in self.store.events(limit=None)]
-        for job in self.store.jobs():
-            table = Model(job.status, job.epoch, job.worker_id, job.step, job.deaths, events.count(job.id))
-            assert table == self.model[job.id]
+        kinds: dict[int, list[str]] = {job_id: [] for job_id in self.model}
+        for event in self.store.events(limit=None):
+            kinds[event.job_id].append(event.kind)
+        assert {job.id: as_model(job, kinds[job.id]) for job in self.store.jobs()} == self.model
+
+    @invariant()
+    def the_other_looks_agree(self) -> None:
+        statuses = [model.status for model in self.model.values()]
+        counts = {("demo", "first", status): statuses.count(status) for status in statuses}
+        assert self.store.counts() == counts
+        assert self.store.open_count() == statuses.count(Status.PENDING) + statuses.count(Status.RUNNING)
         assert self.store.still_owned(self.claims) == {claim for claim in self.claims if self.is_valid(claim)}
+        assert [worker.id for worker in self.store.workers(alive_only=True)] == sorted(self.leases)
+        for worker_id in self.leases:
+            held = self.held(worker_id)
+            assert [claim.job_id for claim in self.store.held_by(worker_id)] == held
+            assert self.store.wishes(worker_id) == {i: w for i in held if (w := self.model[i].wish) is not None}
 
 
-TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+def check(new_url: Callable[[], str], examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        lambda: StoreMachine(new_url),  # type: ignore[arg-type]  # it calls whatever makes a machine
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_on_sqlite(tmp_path: Path) -> None:
+    numbers = iter(range(10**6))
+    check(lambda: f"sqlite:///{tmp_path / str(next(numbers))}.db", examples=40, steps=40)
+
+
+def test_on_postgresql(postgres_server: PostgresServer) -> None:
+    name = postgres_server.create_database()
+
+    def new_url() -> str:
+        postgres_server.empty_database(name)
+        return postgres_server.url(name)
+
+    check(new_url, examples=10, steps=30)
+    postgres_server.drop_database(name)

@@ -27,6 +27,7 @@ from rnnlab.queue.job import Curve, Job, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.settings import CorpusSettings
+from tests.store.helpers import fail_for_good
 
 AXIS = "n_layers = [1, 2]"
 
@@ -54,7 +55,7 @@ def finish(store: Store, result_of: Callable[[Job], Mapping[str, Any] | None], r
         if job.round != round_name:
             store.release([job.claim])
         elif result is None:
-            store.fail(job.claim, "Traceback: no luck")
+            fail_for_good(store, job.claim, "Traceback: no luck")
         else:
             store.finish(job.claim, result, 1.0, Curve())
     store.stop_worker(worker)

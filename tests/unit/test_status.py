@@ -16,6 +16,7 @@ from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.status import BestRun, RoundStatus, best_run, experiment_status, format_seconds, summary_line
+from tests.store.helpers import fail_for_good
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_partly_trained_jobs_count(store: Store, plan: Plan) -> None:
     one, two, three, four = claim_all(store)
     store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())  # 20 steps at 2 a second
     store.commit_progress(two.claim, 10, 10.0, Curve())  # 10 steps at 1 a second
-    store.fail(four.claim, "Traceback")
+    fail_for_good(store, four.claim, "Traceback")
     status = experiment_status(store, "small")
     assert status.rounds == [RoundStatus("explore", pending=0, running=2, done=1, failed=1, percent=37.5)]
     # The one-layer group made 30 steps in 20 s. The other group has no measurement yet: the mean speed, 1.5 as well.

@@ -15,6 +15,7 @@ import pytest
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Job, WorkerRecord
 from rnnlab.queue.store import Store
+from tests.store.helpers import fail_for_good
 
 from .conftest import Cli
 
@@ -125,7 +126,7 @@ def test_status_of_jobs_that_were_trained_here(with_jobs: Cli) -> None:
     store.register_worker(WorkerRecord("w", "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
     one, two = store.claim("w", 4)
     store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())
-    store.fail(two.claim, "Traceback")
+    fail_for_good(store, two.claim, "Traceback")
     engine.dispose()
     outcome = with_jobs("status")
     assert outcome.out.splitlines()[2:] == [
@@ -145,7 +146,7 @@ def test_status_of_failed_jobs(with_results: Cli) -> None:
     store, now = Store(engine), time.time()
     store.register_worker(WorkerRecord("w", "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
     for job in store.claim("w", 4):
-        store.fail(job.claim, "Traceback")
+        fail_for_good(store, job.claim, "Traceback")
     store.stop_worker("w")
     engine.dispose()
     assert with_results("status").err == "2 jobs failed; to let them run again: rnnlab retry small\n"

@@ -99,7 +99,7 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (with_a_meta_table, "holds other things, but none of rnnlab's"),
     (with_another_meta_table, "holds other things, but none of rnnlab's"),
     (in_wal_mode, "holds other things, but none of rnnlab's"),
-    (newer, r"was written by a newer rnnlab \(schema 7, this one knows 1\): upgrade rnnlab"),
+    (newer, r"was written by a newer rnnlab \(schema 7, this one knows 2\): upgrade rnnlab"),
 ]
 MODES = [{"create": True}, {"create": False}, {"create": False, "read_only": True}]
 

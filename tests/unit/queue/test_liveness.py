@@ -104,7 +104,9 @@ RECORD = WorkerRecord("w", "lab", "boot 1", 1, "cpu", "/no/such/folder/w.lock", 
 @pytest.mark.parametrize(
     ("record", "here", "now", "reason"),
     [
-        (replace(RECORD, boot_id="boot 0"), HERE, 0.0, "host lab was restarted"),
+        # Another boot of the same name: restarted, or another machine that is called the same.
+        (replace(RECORD, boot_id="boot 0"), HERE, 160.0, None),
+        (replace(RECORD, boot_id="boot 0"), HERE, 161.0, "no sign of life from lab for 61 s"),
         (replace(RECORD, host="other"), HERE, 160.0, None),
         (replace(RECORD, host="other"), HERE, 161.0, "no sign of life from other for 61 s"),
         (replace(RECORD, boot_id=""), HERE, 160.0, None),
@@ -120,10 +122,29 @@ def test_where_no_lock_can_be_seen_the_lease_decides(
     assert is_dead(record, here, now) == reason
 
 
-def test_a_missing_file_in_a_folder_that_is_there_means_dead(tmp_path: Path) -> None:
-    record = replace(RECORD, lock_path=str(tmp_path / "w.lock"))
-    assert is_dead(record, HERE, 0.0) == "process 1 on lab is gone"
-    assert list(tmp_path.iterdir()) == []
+def test_a_missing_file_means_dead_only_in_the_folder_where_it_was(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    with WorkerLock(mine, "w") as lock:
+        record = lock.record("cpu", now=100.0, lease_seconds=60.0)
+    assert is_dead(record, this_host(), 0.0) == f"process {record.pid} on {record.host} is gone"
+    # A folder of the same name in another container, or one that was made anew under a live worker.
+    mine.rename(other)
+    mine.mkdir()
+    for elsewhere in (record, replace(record, lock_folder="")):
+        assert is_dead(elsewhere, this_host(), 160.0) is None
+        assert is_dead(elsewhere, this_host(), 161.0) is not None
+    assert list(mine.iterdir()) == list(other.iterdir()) == []
+
+
+def test_two_machines_of_one_name_do_not_rob_each_other(tmp_path: Path) -> None:
+    """Both have a folder of workers at the same path, and see each other in one table only."""
+    one, two = Host("lab", "boot of one"), Host("lab", "boot of two")
+    with WorkerLock(tmp_path, "w") as lock:
+        record = replace(lock.record("cpu", now=100.0, lease_seconds=60.0), host="lab", boot_id=one.boot_id)
+        assert is_dead(record, two, 100.0) is None
+        assert is_dead(record, one, LATER) is None
+    assert is_dead(record, two, 100.0) is None  # even when the file that it sees by chance is free
+    assert is_dead(record, one, 100.0) is not None
 
 
 def test_names_differ_and_the_boot_id_does_not() -> None:
