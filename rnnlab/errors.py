@@ -29,12 +29,20 @@ class DatabaseError(UsageError):
     """The job database cannot be opened, is not rnnlab's, or comes from another version."""
 
 
+class DatabaseAwayError(DatabaseError):
+    """The job database does not answer for now: it is restarting, locked, or out of reach. A later try may succeed."""
+
+
 class CheckpointError(UsageError):
     """A checkpoint is missing, torn, or belongs to another run config."""
 
 
 class StaleClaimError(RnnlabError):
     """The job was taken over by another worker: this worker's epoch is no longer the current one."""
+
+
+class TakenForDeadError(RnnlabError):
+    """A worker's lease ran out, or it was stopped in the table: its jobs are not its own any more."""
 
 
 class WorkerStoppedError(RnnlabError):

@@ -11,11 +11,12 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue import schema
 from rnnlab.queue.transactions import WRITES, CollisionError, read_transaction, write_transaction
 
 _SCHEMA_LOCK = 0x726E6E6C6162  # "rnnlab": the key of the advisory lock of whoever makes or changes the schema
+_PASSING = ("53300", "55P03")  # too many connections, locked: a later try may succeed
 _COLLISIONS = ("40001", "40P01")  # serialization failure, deadlock
 
 
@@ -117,11 +118,11 @@ def _explain(error: exc.StatementError | None, url: URL) -> DatabaseError | None
         if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.DataError):
             return None
         if not state or state[:2] in ("08", "57") or error.connection_invalidated:
-            told = f"cannot be reached ({_line(error.orig)}): see to the server and the address, then run the same "
-            told += "command again"
-        else:
-            told = f"cannot be used ({_line(error.orig)}): see to the server, or name another with --db"
-    return DatabaseError(f"job database {shown(url)} {told}")
+            reason = f"cannot be reached ({_line(error.orig)}): see to the server and the address"
+            return DatabaseAwayError(f"job database {shown(url)} {reason}, then run the same command again")
+        told = f"cannot be used ({_line(error.orig)}): see to the server, or name another with --db"
+    kind = DatabaseAwayError if state in _PASSING else DatabaseError
+    return kind(f"job database {shown(url)} {told}")
 
 
 def _line(error: BaseException | None) -> str:

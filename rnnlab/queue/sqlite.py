@@ -23,7 +23,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue import schema
 from rnnlab.queue.transactions import WRITES, read_transaction, write_transaction
 
@@ -258,4 +258,5 @@ def _told(error: BaseException | None, path: Path) -> DatabaseError:
         sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of the file and its folder",
     }
     other = f"cannot be used ({error}): check the disk and the file, or name another with --db"
-    return DatabaseError(f"job database {path} {advice.get(_code(error), other)}")
+    kind = DatabaseAwayError if _code(error) == sqlite3.SQLITE_BUSY else DatabaseError
+    return kind(f"job database {path} {advice.get(_code(error), other)}")

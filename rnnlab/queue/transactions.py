@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError
 
 WRITES = "rnnlab_writes"  # execution option of a connection: its transactions are going to write
 _PAUSE_SECONDS = (0.02, 0.1)  # after a collision, so that the other one gets through
 _Result = TypeVar("_Result")
 
 
-class CollisionError(DatabaseError):
+class CollisionError(DatabaseAwayError):
     """The database has ended the transaction because it collided with another one; a second try is safe."""
 
 

@@ -10,6 +10,7 @@ from rnnlab.spec.run_config import RunConfig
 
 # Activations of one map of a whole cohort: small enough to stay in a core's cache, large enough to amortise the calls.
 _CPU_ELEMENTS = 2**18
+_LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
 _LARGEST_CPU_COHORT = 64
 _LARGEST_GPU_COHORT = 256
 
@@ -22,8 +23,14 @@ def cohort_size(config: RunConfig, device: torch.device) -> int:
     return max(2, min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model))
 
 
-def threads_per_worker(live_workers: int) -> int:
-    """This host's usable cores shared out among its live workers; oversubscribed cores are many times slower."""
+def threads_for(config: RunConfig, live_workers: int) -> int:
+    """Threads for products of this config's size: this host's usable cores shared out among its live workers.
+
+    Small products are faster on one thread: there is less to share out than it costs. Oversubscribed cores are many
+    times slower.
+    """
+    if config.training.batch_size * config.model.state_size < _LEAST_SHARED_ELEMENTS:
+        return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // max(1, live_workers))
 

@@ -1,18 +1,21 @@
 """Which jobs a worker claims, and how many."""
 
+from rnnlab.errors import TakenForDeadError, WorkerStoppedError
 from rnnlab.queue.job import Job
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training.sizing import cohort_size
 from rnnlab.worker.options import WorkerOptions
+from rnnlab.worker.patience import Patience
 from rnnlab.worker.team import Team
 
 
 class Claims:
     """The claims of one worker. Every claim is one transaction; jobs of one call have one group key."""
 
-    def __init__(self, store: Store, worker_id: str, options: WorkerOptions) -> None:
+    def __init__(self, store: Store, worker_id: str, options: WorkerOptions, patience: Patience) -> None:
         self.worker_id = worker_id
+        self._patience = patience
         self._store = store
         self._options = options
         self._largest: dict[str, int] = {}  # by group key, where the memory was not enough for more
@@ -56,17 +59,23 @@ class Claims:
     def _claim(self, limit: int, group_key: str | None, *, started_only: bool) -> list[Job]:
         if limit < 1:
             return []
-        return self._store.claim(
-            self.worker_id,
-            limit,
-            group_key=group_key,
-            started_only=started_only,
-            experiment=self._options.experiment,
-        )
+        try:
+            return self._patience(
+                lambda: self._store.claim(
+                    self.worker_id,
+                    limit,
+                    group_key=group_key,
+                    started_only=started_only,
+                    experiment=self._options.experiment,
+                )
+            )
+        except WorkerStoppedError as error:
+            raise TakenForDeadError(str(error)) from error
 
     def _size_for(self, config: RunConfig, teams: list[Team], live_workers: int) -> int:
         """What suits the device and its memory, but not more than this worker's share of what is left."""
         wanted = self._options.cohort_size or cohort_size(config, self._options.device)
         resident = sum(len(team.places) for team in teams)
-        share = -(-(self._store.pending_count(self._options.experiment) + resident + 1) // live_workers)
+        pending = self._patience(lambda: self._store.pending_count(self._options.experiment))
+        share = -(-(pending + resident + 1) // live_workers)
         return max(1, min(wanted, share, self._largest.get(config.group_key, wanted)))

@@ -4,7 +4,8 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,51 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.queue.job import Curve, Job
+from rnnlab.queue.job import Claim, Curve, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import run_config_from_json
 from rnnlab.training import checkpoint
 from rnnlab.training.run_state import RunState
 from rnnlab.training.workbench import Workbench
 from rnnlab.worker.options import WorkerView
+from rnnlab.worker.patience import Patience
 from rnnlab.worker.team import Place, Team, Trainee
 
 # What no job is to blame for: a text that is not here, a device that is broken. It ends the worker, not the job.
 NOT_THE_JOBS_FAULT = (RnnlabError, torch.AcceleratorError)
 
 
+@dataclass
+class Tally:
+    """What a worker has ended, over all its shifts."""
+
+    finished: int = 0  # with a result
+    failed: int = 0  # with an exception, for good
+
+    @property
+    def ended(self) -> int:
+        """All of them."""
+        return self.finished + self.failed
+
+
 class Ledger:
     """The writing half of one worker. A job that was taken over by somebody else is left to its new owner."""
 
-    def __init__(self, store: Store, workspace: Workspace, bench: Workbench, view: WorkerView) -> None:
-        self.finished = 0
-        self.failed = 0
+    def __init__(
+        self,
+        store: Store,
+        workspace: Workspace,
+        bench: Workbench,
+        view: WorkerView,
+        tally: Tally,
+        patience: Patience,
+    ) -> None:
+        self._tally = tally
         self._store = store
         self._workspace = workspace
         self._bench = bench
         self._view = view
+        self._patience = patience
 
     def place(self, job: Job) -> Place:
         """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
@@ -42,13 +65,19 @@ class Ledger:
         return Place(job, run_config_from_json(job.payload), run_dir)
 
     def fail(self, place: Place, trace: str) -> None:
-        """Commit that an exception stopped a job."""
+        """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
         place.log(trace)
         with self._unless_stale(place):
-            self._store.fail(place.job.claim, trace)
-            self.failed += 1
+            status = self._patience(lambda: self._store.fail(place.job.claim, trace))
             last_line = trace.strip().splitlines()[-1]
-            self._view.message(f"job {place.job.id} failed: {last_line}; traceback in {place.run_dir / 'log.txt'}")
+            where = f"traceback in {place.run_dir / 'log.txt'}"
+            if status is Status.FAILED:
+                self._tally.failed += 1
+                self._view.message(f"job {place.job.id} failed: {last_line}; {where}")
+            else:
+                self._view.message(
+                    f"job {place.job.id} raised an exception and is {status} again: {last_line}; {where}"
+                )
 
     def finish(self, done: Sequence[Trainee], max_threads: int) -> None:
         """Evaluate finished runs of one group on held-out text, write their final checkpoints and commit them."""
@@ -75,7 +104,7 @@ class Ledger:
 
         Returns the places whose jobs were taken over by others, and how many checkpoints could not be written.
         """
-        lost: list[Place] = []
+        written: dict[Claim, tuple[Place, int, Curve]] = {}
         unwritten, reason = 0, ""
         for place, member in team.trainees():
             try:
@@ -83,17 +112,32 @@ class Ledger:
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
-            with self._unless_stale(place, lost.append):
-                self._store.commit_progress(place.job.claim, member.state.step, place.seconds, _curve_of(member.state))
+            written[place.job.claim] = (place, member.state.step, _curve_of(member.state))
+        items = [(claim, step, place.seconds, curve) for claim, (place, step, curve) in written.items()]
+        stale = self._patience(lambda: self._store.commit_progress_many(items))
+        for claim, (place, _, _) in written.items():
+            if claim in stale:
+                self._leave(place, f"job {place.job.id} was taken over by another worker")
+            else:
                 place.seconds = 0.0
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
-        return lost, unwritten
+        return [written[claim][0] for claim in stale], unwritten
+
+    def grant(self, place: Place) -> bool:
+        """Pause or cancel a job as an operator wishes, after its checkpoint. False: it goes on after all."""
+        with self._unless_stale(place):
+            status = self._patience(lambda: self._store.grant(place.job.claim))
+            if status is None:
+                return False
+            place.log(f"{status} as wished")
+            self._view.message(f"job {place.job.id} is {status}")
+        return True
 
     def release(self, places: Sequence[Place], unwritten: int) -> None:
         """Give jobs back. `unwritten`: how many of them have only an older checkpoint."""
-        self._store.release(place.job.claim for place in places)
+        self._patience(lambda: self._store.release([place.job.claim for place in places]))
         if places:
             unless = f", but for {unwritten} that have only the one before" if unwritten else ""
             self._view.message(f"{len(places)} jobs are released, with a checkpoint of where they stand{unless}")
@@ -104,10 +148,12 @@ class Ledger:
             path = self._final_checkpoint(place, state)
         result = result | {"checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None}
         with self._unless_stale(place):
-            self._store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
+            self._patience(
+                lambda: self._store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
+            )
             with contextlib.suppress(OSError):  # tidying up is no reason to stop
                 checkpoint.keep_only(place.run_dir, path)
-            self.finished += 1
+            self._tally.finished += 1
             place.log(f"finished: {json.dumps(result)}")
             self._view.job_done(place.job, result)
 
@@ -122,13 +168,15 @@ class Ledger:
             ) from error
 
     @contextlib.contextmanager
-    def _unless_stale(self, place: Place, then: Callable[[Place], object] = lambda place: None) -> Iterator[None]:
+    def _unless_stale(self, place: Place) -> Iterator[None]:
         try:
             yield
         except StaleClaimError as error:
-            place.log(str(error))
-            self._view.message(f"{error}; left to its new owner")
-            then(place)
+            self._leave(place, str(error))
+
+    def _leave(self, place: Place, reason: str) -> None:
+        place.log(reason)
+        self._view.message(f"{reason}; left to its new owner")
 
 
 def _curve_of(state: RunState) -> Curve:

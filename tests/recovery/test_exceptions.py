@@ -214,24 +214,28 @@ def test_a_job_that_was_taken_over_is_left_alone(
     assert_same_bits(site, short_reference)
 
 
-def test_a_worker_that_was_taken_for_dead_writes_nothing_more(site: Site, short_reference: Outcome) -> None:
+def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
+    site: Site, short_reference: Outcome
+) -> None:
     store = site.init(SHORT_PART).store()
     view = View()
+    dead: list[str] = []
     with site.worker(view, checkpoint_seconds=0) as worker:
 
         def on_block() -> None:
             if len(view.blocks) == 2:
                 (record,) = site.reader.workers(alive_only=True)
+                dead.append(record.id)
                 assert len(store.rescue(record.id, "of a test")) == 4
 
         view.on_block = on_block
-        with pytest.raises(WorkerStoppedError, match="start a new worker"):
-            worker.run()
-    assert [job.status for job in site.jobs()] == [Status.PENDING] * 4
-    assert {job.step for job in site.jobs()} == {BLOCK_STEPS}  # that of the second block was refused
-    assert view.text.count("left to its new owner") == 4
-
-    site.train()
+        worker.run()
+    assert view.text.count("left to its new owner") == 4  # the checkpoint of the second block was refused
+    assert "carrying on with other work" in view.text
+    # Under another name, from the checkpoint of the first block.
+    assert {job.worker_id for job in site.jobs()}.isdisjoint(dead)
+    assert [job.epoch for job in site.jobs()] == [2] * 4
+    assert f"claim 2 by worker {site.jobs()[0].worker_id} on cpu: step {2 * BLOCK_STEPS}" in site.log(site.jobs()[0])
     assert_done_once(site)
     assert_same_bits(site, short_reference)
 

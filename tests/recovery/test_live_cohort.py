@@ -52,7 +52,7 @@ def test_joining_does_not_put_off_the_next_checkpoint(site: Site) -> None:
     dues: list[float] = []
     view = View()
     with site.init(SHORT).worker(view, cohort_size=12, checkpoint_seconds=1000.0) as worker:
-        view.on_block = lambda: dues.extend(team.checkpoint_at for team in worker._teams)
+        view.on_block = lambda: dues.extend(team.checkpoint_at for team in worker.teams)
         worker.run()
     assert len(site.jobs(Status.DONE)) == 16
     assert len(view.blocks) > 2
@@ -66,7 +66,7 @@ def _train_and_watch(site: Site, cohort_size: int = 16) -> list[list[int]]:
     with site.worker(view, cohort_size=cohort_size) as worker:
 
         def on_block() -> None:
-            (team,) = worker._teams
+            (team,) = worker.teams
             before.append([step - view.steps[-1] for step in team.cohort.steps])
 
         view.on_block = on_block
