@@ -32,7 +32,8 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
     reports = {}
-    for round_name in experiment.round_names:
+    others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
+    for round_name in [*experiment.round_names, *sorted(others)]:
         frame = results_frame(store.jobs(name, round_name))
         if not (frame["status"] == "done").any():
             continue

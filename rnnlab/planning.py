@@ -180,11 +180,13 @@ class RoundState:
     done: int
     failed: int
     missing: int  # not in the table at all
+    paused: int = 0
+    cancelled: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every job is done. A round without jobs is not: nothing could follow from it."""
-        return self.done == self.expected > 0
+        """Whether every job is done or was given up. A round without results is not: nothing could follow from it."""
+        return self.done + self.cancelled == self.expected and self.done > 0
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,8 @@ def _round_state(name: str, configs: Sequence[RunConfig], jobs: Mapping[str, Job
         done=statuses.count(Status.DONE),
         failed=statuses.count(Status.FAILED),
         missing=statuses.count(None),
+        paused=statuses.count(Status.PAUSED),
+        cancelled=statuses.count(Status.CANCELLED),
     )
 
 

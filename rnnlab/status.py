@@ -24,6 +24,8 @@ class RoundStatus:
     done: int
     failed: int
     percent: float  # share of the optimiser steps that are done, partly trained jobs included
+    paused: int = 0
+    cancelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def summary_line(status: ExperimentStatus) -> str:
 
 def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundStatus]:
     rounds = []
-    for name in order:
+    others = sorted({row.round for row in progress} - set(order))  # such as that of extended jobs
+    for name in [*order, *others]:
         rows = [row for row in progress if row.round == name]
         if rows:
             jobs = {status: sum(row.jobs for row in rows if row.status == status) for status in Status}
@@ -118,6 +121,8 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
                     running=jobs[Status.RUNNING],
                     done=jobs[Status.DONE],
                     failed=jobs[Status.FAILED],
+                    paused=jobs[Status.PAUSED],
+                    cancelled=jobs[Status.CANCELLED],
                     percent=100 * sum(row.step for row in rows) / target,
                 )
             )

@@ -53,7 +53,7 @@ LIGHT_COMMANDS: dict[str, tuple[str, str, set[str]]] = {
     "status": ("rnnlab.cli.status", "status", HEAVY),
     "best": ("rnnlab.cli.analysing", "best", HEAVY),
     "import": ("rnnlab.cli.analysing", "import_results", HEAVY),
-    "retry": ("rnnlab.cli.working", "retry", HEAVY),
+    "retry": ("rnnlab.cli.jobs", "retry", HEAVY),
     "data list": ("rnnlab.cli.data", "list_command", HEAVY),
     "analyze": ("rnnlab.cli.analysing", "analyze", {"torch"}),
 }

@@ -136,7 +136,12 @@ def next_step(progression: "Progression", flags: str, *, working: bool = False) 
     if last.failed:
         return (
             f"round {last.name}: {last.failed} of {last.expected} jobs failed: "
-            f"`rnnlab retry{flags}` lets them run again; the next round needs them all"
+            f"`rnnlab retry --failed{flags}` lets them run again; the next round needs them all"
+        )
+    if last.paused:
+        return (
+            f"round {last.name}: {last.paused} of {last.expected} jobs are paused: "
+            "`rnnlab resume JOB...` lets them go on, `rnnlab cancel JOB...` gives them up"
         )
     return f"round {last.name}: {last.done} of {last.expected} jobs are done{worker}"
 

@@ -11,10 +11,12 @@ from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
 from rnnlab.cli.initialising import init
+from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
+from rnnlab.cli.keeping import gc
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
-from rnnlab.cli.working import retry, worker
+from rnnlab.cli.working import worker
 from rnnlab.errors import RnnlabError
 
 _INTERRUPTED = 130
@@ -33,7 +35,15 @@ app.command("demo")(demo)
 app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)
+app.command("show")(show)
+app.command("logs")(logs)
+app.command("pause")(pause)
+app.command("resume")(resume)
+app.command("cancel")(cancel)
 app.command("retry")(retry)
+app.command("priority")(priority)
+app.command("extend")(extend)
+app.command("gc")(gc)
 app.command("doctor")(doctor)
 app.command("import")(import_results)
 app.add_typer(data_app, name="data")

@@ -53,11 +53,13 @@ def status(
 def _lines(one: "ExperimentStatus") -> list[str]:
     from rnnlab.status import format_seconds
 
-    rows = [("round", "pending", "running", "done", "failed", "trained")]
+    set_aside = any(part.paused or part.cancelled for part in one.rounds)  # rare: no columns of zeros
+    extra = ("paused", "cancelled") if set_aside else ()
+    rows = [("round", "pending", "running", "done", "failed", *extra, "trained")]
     for part in one.rounds:
-        counts = (part.pending, part.running, part.done, part.failed)
-        pending, running, done, failed = (f"{count:,}" for count in counts)
-        rows.append((part.name, pending, running, done, failed, f"{part.percent:.1f}%"))
+        counts = [part.pending, part.running, part.done, part.failed]
+        counts += [part.paused, part.cancelled] if set_aside else []
+        rows.append((part.name, *(f"{count:,}" for count in counts), f"{part.percent:.1f}%"))
     first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
     lines = [one.experiment]
     for name, *cells in rows:
@@ -85,5 +87,5 @@ def _hint(one: "ExperimentStatus") -> str:
     if one.open_jobs:
         return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}"
     if failed:
-        return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry {one.experiment}"
+        return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry --failed"
     return f"next: rnnlab analyze {one.experiment}" if one.rounds_to_come else ""

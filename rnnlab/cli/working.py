@@ -1,4 +1,4 @@
-"""`rnnlab worker` and `rnnlab retry`."""
+"""`rnnlab worker`."""
 
 import os
 import shlex
@@ -50,20 +50,6 @@ def worker(
     if code == _INTERRUPTED and not pooled:  # of a pool the parent says it
         print(f"to go on: {choices.command(processes)}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
-
-
-def retry(
-    experiment: Annotated[str | None, typer.Argument(help="Only jobs of this experiment.")] = None,
-    db: DatabaseOption = None,
-    results: ResultsOption = DEFAULT_RESULTS,
-) -> None:
-    """Let failed jobs be claimed again; they go on from their last checkpoint."""
-    from rnnlab.planning import only_experiment
-
-    with open_store(db, workspace_of(results)) as store:
-        if experiment is not None:
-            only_experiment(store, experiment)
-        print(f"{store.retry_failed(experiment)} failed jobs are pending again")
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class WorkerTable(Enqueuer):
         now = self.clock()
         poison = storable(
             f"quarantined: its worker died {MAX_DEATHS} times without progress, the last time because {reason}; "
-            "see the log in its run folder, then `rnnlab retry`"
+            "see the log in its run folder, then `rnnlab retry --failed`"
         )
 
         def body(connection: Connection) -> list[int]:

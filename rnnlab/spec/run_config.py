@@ -74,6 +74,11 @@ class RunConfig(Settings):
         """The settings of model and training and the seed under their own names, as a grid writes them."""
         return {**self.model.model_dump(), **self.training.model_dump(), "seed": self.seed}
 
+    def is_beginning_of(self, other: "RunConfig") -> bool:
+        """Whether a run of this config is, bit for bit, the first part of a run of `other`: it has fewer windows."""
+        fewer = self.training.windows <= other.training.windows
+        return fewer and self.with_settings({"windows": other.training.windows}) == other
+
     def with_settings(self, changes: Mapping[str, Scalar]) -> "RunConfig":
         """This config with some settings changed.
 

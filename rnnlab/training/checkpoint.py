@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from rnnlab.errors import CheckpointError
+from rnnlab.errors import CheckpointError, SpecError
 from rnnlab.files import atomic_write, checkpoint_name, parse_checkpoint_name, sha256_hex
-from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training.run_state import RunState
 
 _MAGIC = "rnnlab-checkpoint"
@@ -133,7 +133,8 @@ def keep_only(run_dir: Path, path: Path | None) -> None:
 def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> RunState | None:
     """The state of the newest checkpoint that is whole; `complain` is told about each one that is not.
 
-    The bits of a run depend on its config alone, so the most advanced whole file is right, whoever wrote it.
+    The bits of a run depend on its config alone, so the most advanced whole file is right, whoever wrote it. That of a
+    shorter run which is otherwise the same will do: it is where an extended run begins.
     """
     for path in _newest_first(run_dir):
         try:
@@ -141,11 +142,18 @@ def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) ->
         except CheckpointError as error:
             complain(f"{error}; falling back to the one before")
             continue
-        if checkpoint.config_json != config.canonical_json:
+        if not _is_usable(checkpoint, config):
             complain(f"checkpoint {path} belongs to another run config: it is not used")
             continue
         return checkpoint.state
     return None
+
+
+def _is_usable(checkpoint: Checkpoint, config: RunConfig) -> bool:
+    try:
+        return run_config_from_json(checkpoint.config_json).is_beginning_of(config)
+    except SpecError:  # of a newer rnnlab
+        return False
 
 
 def _newest_first(run_dir: Path) -> list[Path]:

@@ -162,7 +162,7 @@ WITH_DATABASE = [
     ["analyze"],
     ["best"],
     ["sample"],
-    ["retry"],
+    ["retry", "--failed"],
 ]
 
 
@@ -203,7 +203,7 @@ def test_results_folder_that_cannot_be_written(cli: Cli) -> None:
         check(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
     assert cli("init", "small.toml", "--db", "jobs.db").code == 0
     complaint = r"results folder .*small\.toml/x.* cannot be written.*: make it writable or choose another folder"
-    for command in (["worker"], ["analyze"], ["retry"]):
+    for command in (["worker"], ["analyze"], ["retry", "--failed"]):
         check(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
     check(cli, ["status", "--results", "small.toml/x"], r"job database .*small\.toml/x/rnnlab\.db")
 
@@ -228,7 +228,8 @@ def test_device(with_jobs: Cli) -> None:
 
 
 def test_unknown_experiment(with_jobs: Cli) -> None:
-    for command in (["status"], ["worker"], ["analyze"], ["best"], ["retry"], ["sample", "--experiment"]):
+    retry = ["retry", "--failed", "--experiment"]
+    for command in (["status"], ["worker"], ["analyze"], ["best"], retry, ["sample", "--experiment"]):
         check(with_jobs, [*command, "nothing"], "no experiment 'nothing' in this database: it has small")
 
 

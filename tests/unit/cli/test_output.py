@@ -149,9 +149,12 @@ def test_status_of_failed_jobs(with_results: Cli) -> None:
         fail_for_good(store, job.claim, "Traceback")
     store.stop_worker("w")
     engine.dispose()
-    assert with_results("status").err == "2 jobs failed; to let them run again: rnnlab retry small\n"
-    assert with_results("analyze").err.startswith("round explore: 2 of 6 jobs failed: `rnnlab retry` lets them run")
-    assert with_results("retry", "small").out == "2 failed jobs are pending again\n"
+    assert with_results("status").err == "2 jobs failed; to let them run again: rnnlab retry --failed\n"
+    assert with_results("analyze").err.startswith(
+        "round explore: 2 of 6 jobs failed: `rnnlab retry --failed` lets them run"
+    )
+    retried = with_results("retry", "--failed", "--experiment", "small")
+    assert sorted(line.split(": ")[1] for line in retried.out.splitlines()) == ["pending again"] * 2
     assert with_results("status").err == "next: rnnlab worker small\n"
 
 
