@@ -249,7 +249,7 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
         "--help": ["--help"],
         "import": ["import", "runs.csv", "--experiment", "demo", "--corpus", str(text)],
         "init": ["init", "demo", "--corpus", str(text)],
-        "retry": ["retry"],
+        "retry": ["retry", "--failed"],
         "status": ["status"],
         "best": ["best"],
         "data list": ["data", "list"],

@@ -173,7 +173,8 @@ def test_status_as_json(with_results: Cli) -> None:
     assert outcome.err == ""
     (one,) = json.loads(outcome.out)["experiments"]
     assert one["experiment"] == "small"
-    assert one["rounds"] == [{"name": "explore", "pending": 0, "running": 0, "done": 4, "failed": 0, "percent": 100.0}]
+    none = dict.fromkeys(("pending", "running", "failed", "paused", "cancelled"), 0)
+    assert one["rounds"] == [{"name": "explore", "done": 4, "percent": 100.0, **none}]
     assert one["best"] == {"job_id": 4, "round": "explore", "metric": "min_loss", "value": 2.1}
 
 
