@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -132,7 +132,10 @@ def test_a_server_that_goes_away_costs_one_call(postgres_server: PostgresServer,
     store = Store(engine)
     ids = add(store, [new_job(n) for n in range(3)])
     for crash in (False, True):
-        with pytest.raises(DatabaseError, match="cannot be reached") as caught, write_transaction(engine) as connection:
+        with (
+            pytest.raises(DatabaseAwayError, match="cannot be reached") as caught,
+            write_transaction(engine) as connection,
+        ):
             connection.execute(text("UPDATE jobs SET priority = 9"))
             postgres_server.restart(crash=crash)
             connection.execute(text("UPDATE jobs SET priority = 9"))
@@ -154,7 +157,7 @@ def test_while_the_server_is_down_every_call_says_so(postgres_server: PostgresSe
     postgres_server.stop()
     try:
         for _ in range(3):
-            with pytest.raises(DatabaseError, match="cannot be reached") as caught:
+            with pytest.raises(DatabaseAwayError, match="cannot be reached") as caught:
                 store.pending_count()
             assert "\n" not in str(caught.value)
     finally:
@@ -176,7 +179,7 @@ def test_the_heartbeat_outlives_a_restart(postgres_server: PostgresServer, engin
         clock.now += 5
         eventually(lambda: store.workers()[0].lease_until == clock.now + 60)
         assert not heartbeat.lost.is_set()
-        assert {type(error) for error in errors} == {DatabaseError}
+        assert {type(error) for error in errors} == {DatabaseAwayError}
     finally:
         heartbeat.stop()
 
@@ -236,7 +239,7 @@ def test_a_lock_is_not_waited_for_endlessly(engine: Engine) -> None:
     impatient = sibling_engine(engine, busy_seconds=0.05)
     with write_transaction(engine) as connection:
         connection.exec_driver_sql("LOCK TABLE experiments IN EXCLUSIVE MODE")
-        with pytest.raises(DatabaseError, match="locked by another program"):
+        with pytest.raises(DatabaseAwayError, match="locked by another program"):
             Store(impatient).put_experiment("demo", "{}")
     Store(impatient).put_experiment("demo", '{"new":1}')
     impatient.dispose()

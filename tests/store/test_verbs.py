@@ -276,5 +276,7 @@ def test_a_wish_comes_before_the_budgets(store: Store, end: str) -> None:
         else:
             store.fail(job.claim, "no")
         expected = (Status.PENDING, Status.PAUSED, Status.FAILED)[number]  # the budget is used up, and stays so
-        assert get(store, job_id).status is expected
+        left = get(store, job_id)
+        assert (left.status, left.finished_at is None) == (expected, number < 2)
+        assert ("quarantined" in (left.error or "")) == (end == "rescue" and number == 2)
         store.resume([job_id])

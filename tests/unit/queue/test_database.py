@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
@@ -260,7 +260,7 @@ def test_a_writer_waits_for_the_lock_before_it_reads(tmp_path: Path) -> None:
 def test_a_locked_database_is_reported_in_one_line_and_usable_again(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "rnnlab.db", create=True)
     impatient = sibling_engine(engine, busy_seconds=0.05)
-    with write_transaction(engine), pytest.raises(DatabaseError, match="locked by another program"):
+    with write_transaction(engine), pytest.raises(DatabaseAwayError, match="locked by another program"):
         Store(impatient).put_experiment("demo", "{}")
     Store(impatient).put_experiment("demo", "{}")
     impatient.dispose()
