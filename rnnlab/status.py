@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rnnlab.planning import stored_plan
@@ -39,6 +39,14 @@ class BestRun:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A failed job and the last line of its traceback."""
+
+    job_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class ExperimentStatus:
     """One experiment."""
 
@@ -50,6 +58,7 @@ class ExperimentStatus:
     steps_per_second: float | None  # model-steps a second of one worker; None before anything was trained here
     seconds_left: float | None  # with the live workers there are (one, if there are none); None as above
     best: BestRun | None
+    failures: list[Failure] = field(default_factory=list)
 
     @property
     def open_jobs(self) -> int:
@@ -81,6 +90,10 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
         steps_per_second=speed.mean,
         seconds_left=None if work_seconds is None else work_seconds / max(1, live),
         best=best_run(done, plan.experiment.analysis.metric),
+        failures=[
+            Failure(job.id, (job.error or "no reason given").strip().splitlines()[-1])
+            for job in store.jobs(name, status=Status.FAILED)
+        ],
     )
 
 

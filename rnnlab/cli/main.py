@@ -8,6 +8,7 @@ import typer
 
 import rnnlab
 from rnnlab.cli.analysing import analyze, best, import_results
+from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
 from rnnlab.cli.initialising import init
@@ -47,6 +48,7 @@ app.command("gc")(gc)
 app.command("doctor")(doctor)
 app.command("import")(import_results)
 app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,6 +78,7 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
+        apply_config_file()
         app(prog_name="rnnlab")
     except RnnlabError as error:
         print(f"rnnlab: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ CorpusOption = Annotated[
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="A reduced size that the experiment file defines, for example tiny.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[str, typer.Option("--device", envvar="RNNLAB_DEVICE", help="auto, cpu, cuda or cuda:N.")]
 
 DEFAULT_RESULTS = Path("results")
 DEFAULT_PLOTS = Path("plots")

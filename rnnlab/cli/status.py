@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,20 +21,35 @@ from rnnlab.cli.options import (
 if TYPE_CHECKING:
     from rnnlab.status import ExperimentStatus
 
+_WATCH_SECONDS = 2.0
+_MOST_FAILURES = 5  # told one by one
+
 
 def status(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Show counts, speed, time left and the best result so far. Looking changes nothing."""
+    """Show counts, speed, time left, failures and the best result so far. Looking changes nothing."""
+    from rnnlab.errors import UsageError
     from rnnlab.planning import only_experiment
     from rnnlab.status import experiment_status
 
+    if watch and as_json:
+        raise UsageError("--watch is for people, --json for programs: give one of them")
     with open_store(db, workspace_of(results), read_only=True) as store:
-        names = [only_experiment(store, experiment)] if experiment is not None else store.experiment_names()
-        statuses = [experiment_status(store, name) for name in names]
+        if experiment is not None:
+            only_experiment(store, experiment)
+
+        def look() -> "list[ExperimentStatus]":
+            names = [experiment] if experiment is not None else store.experiment_names()
+            return [experiment_status(store, name) for name in names]
+
+        if watch:
+            _watch(look)
+        statuses = look()
     if as_json:
         json.dump({"experiments": [one.as_json() for one in statuses]}, sys.stdout, indent=2)
         print()
@@ -40,14 +57,30 @@ def status(
     flags = repeat_flags(db, results)
     if not statuses:
         print(f"no experiment yet; next: rnnlab init NAME{flags}", file=sys.stderr)
-    for number, one in enumerate(statuses):
-        if number:
-            print()
-        for line in _lines(one):
-            print(line)
+    print("\n\n".join("\n".join(_lines(one)) for one in statuses))
     for one in statuses:
         if hint := _hint(one):
             print(f"{hint}{flags}", file=sys.stderr)
+
+
+def _watch(look: "Callable[[], list[ExperimentStatus]]") -> None:
+    """The same picture, drawn anew, until Ctrl-C. Off a terminal it is printed anew."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    def picture() -> Text:
+        return Text("\n\n".join("\n".join(_lines(one)) for one in look()))
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        while True:
+            print(f"{picture()}\n", flush=True)
+            time.sleep(_WATCH_SECONDS)
+    with Live(picture(), console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            live.update(picture(), refresh=True)
 
 
 def _lines(one: "ExperimentStatus") -> list[str]:
@@ -62,6 +95,9 @@ def _lines(one: "ExperimentStatus") -> list[str]:
         rows.append((part.name, *(f"{count:,}" for count in counts), f"{part.percent:.1f}%"))
     first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
     lines = [one.experiment]
+    lines += [f"  FAILED job {failure.job_id}: {failure.reason}" for failure in one.failures[:_MOST_FAILURES]]
+    if len(one.failures) > _MOST_FAILURES:
+        lines.append(f"  and {counted(len(one.failures) - _MOST_FAILURES, 'failed job')} more")
     for name, *cells in rows:
         aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
         lines.append("  ".join([f"  {name:<{first}}", *aligned]))

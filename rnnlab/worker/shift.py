@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import torch
 
-from rnnlab.errors import RnnlabError, TakenForDeadError
+from rnnlab.errors import CheckpointError, RnnlabError, TakenForDeadError
 from rnnlab.files import Workspace
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.job import Job
-from rnnlab.queue.liveness import WorkerLock, new_worker_id
+from rnnlab.queue.liveness import WorkerLock, host_name, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort import Member
 from rnnlab.training.sizing import is_out_of_memory, threads_for
@@ -192,12 +192,26 @@ class Shift:
 
         state = self._bench.resume(place.config, place.run_dir, complain)
         if state.step == 0 and place.job.step > 0:
+            self._refuse_unseen(place)
             complain(
                 f"job {place.job.id} was at step {place.job.step} but has no whole checkpoint in {place.run_dir}: "
                 "it starts again"
             )
         place.log(f"claim {place.job.epoch} by worker {self._id} on {self._options.device}: step {state.step}")
         return Member(place.config, state)
+
+    def _refuse_unseen(self, place: Place) -> None:
+        """A checkpoint that another host wrote is not lost, only out of sight: training it again would waste it."""
+        history = self._patience(lambda: self._store.events(place.job.id, limit=None))
+        earlier = [event.worker_id for event in history if event.worker_id not in (None, self._id)]
+        hosts = {record.id: record.host for record in self._patience(self._store.workers)}
+        host = hosts.get(earlier[-1] or "") if earlier else None
+        if host is not None and host != host_name():
+            raise CheckpointError(
+                f"job {place.job.id} is at step {place.job.step} by a worker on host {host}, but its checkpoint cannot "
+                f"be seen on {host_name()}: there is nothing in {place.run_dir}; share the results folder between the "
+                "hosts, or name the shared one with --results"
+            )
 
     def _train_block(self, team: Team) -> None:
         deadline = time.monotonic() + _BLOCK_SECONDS

@@ -129,7 +129,9 @@ def test_status_of_jobs_that_were_trained_here(with_jobs: Cli) -> None:
     fail_for_good(store, two.claim, "Traceback")
     engine.dispose()
     outcome = with_jobs("status")
-    assert outcome.out.splitlines()[2:] == [
+    assert outcome.out.splitlines()[1:] == [
+        f"  FAILED job {two.id}: Traceback",
+        "  round    pending  running  done  failed  trained",
         "  explore        2        0     1       1    25.0%",
         "  1 worker alive",
         "  time left 0:00:20 with 1 worker, 2 model-steps/s each",
