@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import ColumnElement, Connection, Engine, literal_column
 
 from rnnlab.queue.database import conflict_insert
 from rnnlab.queue.job import NewJob, Status
@@ -16,6 +16,17 @@ from rnnlab.queue.tables import experiments, jobs
 from rnnlab.queue.transactions import write_transaction
 
 _CHUNK = 10_000  # rows handed to the database at a time
+
+# What all new rows have in common stands in the statement: with a parameter for each, adding takes twice as long.
+_NEVER_CLAIMED: dict[str, ColumnElement[Any]] = {
+    name: literal_column("0") for name in ("epoch", "deaths", "failures", "preemptions")
+}
+_UNTOUCHED: dict[str, ColumnElement[Any]] = {
+    **_NEVER_CLAIMED,
+    "status": literal_column("'pending'"),
+    "step": literal_column("0"),
+    "seconds": literal_column("0.0"),
+}
 
 
 class Enqueuer(Reader):
@@ -38,7 +49,7 @@ class Enqueuer(Reader):
         now = self.clock()
         rows = (_row(experiment, round_name, job, now) for job in new_jobs)
         # (nothing) -> pending
-        return self._add(experiment, spec_json, rows, "added")
+        return self._add(experiment, spec_json, rows, "added", _UNTOUCHED)
 
     def add_finished(
         self,
@@ -59,7 +70,7 @@ class Enqueuer(Reader):
             for job, result, seconds in items
         )
         # (nothing) -> done
-        return self._add(experiment, spec_json, rows, "imported")
+        return self._add(experiment, spec_json, rows, "imported", _NEVER_CLAIMED)
 
     def _put_experiment(self, connection: Connection, name: str, spec_json: str) -> None:
         now = self.clock()
@@ -75,12 +86,20 @@ class Enqueuer(Reader):
             )
         )
 
-    def _add(self, experiment: str, spec_json: str, rows: Iterable[dict[str, Any]], event_kind: str) -> int:
+    def _add(
+        self,
+        experiment: str,
+        spec_json: str,
+        rows: Iterable[dict[str, Any]],
+        event_kind: str,
+        same_for_all: Mapping[str, ColumnElement[Any]],
+    ) -> int:
         remaining = iter(rows)
         added = 0
         with write_transaction(self.engine) as connection:
             self._put_experiment(connection, experiment, spec_json)
-            statement = conflict_insert(connection.dialect.name, jobs).on_conflict_do_nothing().returning(jobs.c.id)
+            insert = conflict_insert(connection.dialect.name, jobs).values(dict(same_for_all))
+            statement = insert.on_conflict_do_nothing().returning(jobs.c.id)
             while chunk := list(islice(remaining, _CHUNK)):
                 ids = sorted(connection.scalars(statement, chunk))
                 at = chunk[0]["created_at"]
@@ -99,12 +118,5 @@ def _row(experiment: str, round_name: str, job: NewJob, now: float) -> dict[str,
         "group_key": job.group_key,
         "target_steps": job.target_steps,
         "priority": job.priority,
-        "status": Status.PENDING.value,
-        "epoch": 0,
-        "step": 0,
-        "deaths": 0,
-        "seconds": 0.0,
         "created_at": now,
-        "failures": 0,
-        "preemptions": 0,
     }

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Integer, and_, bindparam, case, func, null, select, update
 
 from rnnlab.errors import StaleClaimError
-from rnnlab.queue.claiming import claim_statement
+from rnnlab.queue.claiming import IS_ALIVE, claim_statement
 from rnnlab.queue.database import conflict_insert
 from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.job import Claim, Curve, Job, Status
 from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row, storable
-from rnnlab.queue.tables import IS_RUNNING, curves, jobs, workers
+from rnnlab.queue.tables import IS_RUNNING, curves, jobs
 from rnnlab.queue.transactions import write
 from rnnlab.queue.verbs import Verbs
 from rnnlab.queue.workers import stopped_error
@@ -78,13 +78,6 @@ _RELEASE = (
 # running -> paused, cancelled
 _GRANT = update(jobs).where(_IS_CLAIMED, jobs.c.wish.is_not(None)).values(**departing()).returning(jobs.c.status)
 
-# Locked where the database locks rows, so that a worker cannot be found dead in the midst of its claim.
-_ALIVE = (
-    select(workers.c.id)
-    .where(workers.c.id == bindparam("the_worker"), workers.c.stopped_at.is_(None))
-    .with_for_update(read=True)
-)
-
 
 @cache
 def _curve_statement(dialect: str) -> Insert:
@@ -125,9 +118,9 @@ class Store(Verbs):
         values |= {} if experiment is None else {"the_experiment": experiment}
 
         def body(connection: Connection) -> list[Job]:
-            if connection.scalar(_ALIVE, {"the_worker": worker_id}) is None:
-                raise stopped_error(worker_id)
             claimed = [job_from_row(row) for row in connection.execute(statement, values).mappings()]
+            if not claimed and connection.scalar(IS_ALIVE, {"the_worker": worker_id}) is None:
+                raise stopped_error(worker_id)
             claimed.sort(key=lambda job: (-job.priority, job.epoch == 1, job.id))
             rows = []
             for job in claimed:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,7 @@ def test_idle_connections_outlive_a_restart(postgres_server: PostgresServer, eng
     store = Store(engine)
     add(store, [new_job(1)])
     postgres_server.restart()
+    time.sleep(0.6)
     assert len(store.claim(register(store, "w"), 3)) == 1
 
 
@@ -176,6 +178,8 @@ def test_the_heartbeat_outlives_a_restart(postgres_server: PostgresServer, engin
         postgres_server.stop(crash=True)
         eventually(lambda: len(errors) >= 3)
         postgres_server.start()
+        with suppress(DatabaseAwayError):
+            store.pending_count()
         clock.now += 5
         eventually(lambda: store.workers()[0].lease_until == clock.now + 60)
         assert not heartbeat.lost.is_set()
