@@ -152,19 +152,17 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return Plan(new.experiment, old.corpus)
+    return new if old.corpus == new.corpus else Plan(new.experiment, old.corpus)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:
     """Every setting of the first round's runs, defaults included -> the values that it takes."""
-    protocol: dict[str, list[Any]] = {}
+    protocol: dict[str, dict[str, Any]] = {}  # the values by their spelling: a list of many would be slow to search
     for config in plan.first_round:
         shared = {key: getattr(config, key).model_dump() for key in ("tokenizer", "split", "evaluation")}
         for key, value in {**shared, **config.settings}.items():
-            values = protocol.setdefault(key, [])
-            if value not in values:
-                values.append(value)
-    return protocol
+            protocol.setdefault(key, {}).setdefault(repr(value), value)
+    return {key: list(values.values()) for key, values in protocol.items()}
 
 
 def _either(values: list[Any]) -> str:
