@@ -73,22 +73,30 @@ def _check_folder(path: Path, purpose: str) -> None:
 
 @contextlib.contextmanager
 def open_store(
-    database: str | None, workspace: Workspace, *, create: bool = False, read_only: bool = False
+    database: str | None,
+    workspace: Workspace,
+    *,
+    create: bool = False,
+    read_only: bool = False,
+    lease_seconds: float | None = None,
 ) -> "Iterator[Store]":
     """The store, closed at the end. With `create`, it and the results folder are made where they are missing.
+
+    lease_seconds: of workers, where it is not the usual one.
 
     Raises DatabaseError, in one line, if it cannot be opened; UsageError if the results folder cannot be written, be
     it now or, without `create`, when something is first put there.
     """
     from rnnlab.queue.database import open_database
     from rnnlab.queue.store import Store
+    from rnnlab.queue.workers import LEASE_SECONDS
 
     with writable((workspace.results_dir, "results folder")) if create else contextlib.nullcontext():
         engine = open_database(database or workspace.default_database, create=create, read_only=read_only)
     try:
         if not (create or read_only):
             _check_folder(workspace.results_dir, "results folder")
-        yield Store(engine)
+        yield Store(engine, lease_seconds=LEASE_SECONDS if lease_seconds is None else lease_seconds)
     finally:
         engine.dispose()
 

@@ -24,6 +24,8 @@ from rnnlab.cli.pool import WorkerPool, two_stage_stop
 
 _INTERRUPTED = 130
 _CHECKPOINT_SECONDS = 60.0
+_LEASE_SECONDS = 60.0
+_HEARTBEAT_SECONDS = 10.0
 
 
 def worker(
@@ -38,6 +40,12 @@ def worker(
     ] = _CHECKPOINT_SECONDS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only what is unusual.")] = False,
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True, help="Stop gracefully when stdin ends.")] = False,
+    lease_seconds: Annotated[
+        float, typer.Option("--lease-seconds", min=0, hidden=True, help="Life of a lease, for other hosts.")
+    ] = _LEASE_SECONDS,
+    heartbeat_seconds: Annotated[
+        float, typer.Option("--heartbeat-seconds", min=0, hidden=True, help="Seconds between two renewals of it.")
+    ] = _HEARTBEAT_SECONDS,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -45,7 +53,19 @@ def worker(
 
     Ctrl-C checkpoints and releases the jobs; a second one aborts at once. Either way nothing is lost.
     """
-    choices = WorkerChoices(experiment, device, cohort, max_jobs, watch, checkpoint_seconds, quiet, db, results)
+    choices = WorkerChoices(
+        experiment,
+        device,
+        cohort,
+        max_jobs,
+        watch,
+        checkpoint_seconds,
+        quiet,
+        db,
+        results,
+        lease_seconds,
+        heartbeat_seconds,
+    )
     code = _run_worker(choices, stop_with_stdin=pooled) if processes == 1 else _run_pool(processes, choices)
     if code == _INTERRUPTED and not pooled:  # of a pool the parent says it
         print(f"to go on: {choices.command(processes)}", file=sys.stderr, flush=True)
@@ -65,6 +85,8 @@ class WorkerChoices:
     quiet: bool
     db: str | None
     results: Path
+    lease_seconds: float = _LEASE_SECONDS
+    heartbeat_seconds: float = _HEARTBEAT_SECONDS
 
     def flags(self) -> list[str]:
         """The same choices as the command line of a worker process; what goes without saying is left out."""
@@ -75,6 +97,10 @@ class WorkerChoices:
         flags += ["--watch"] if self.watch else []
         if self.checkpoint_seconds != _CHECKPOINT_SECONDS:
             flags += ["--checkpoint-seconds", str(self.checkpoint_seconds)]
+        if self.lease_seconds != _LEASE_SECONDS:
+            flags += ["--lease-seconds", str(self.lease_seconds)]
+        if self.heartbeat_seconds != _HEARTBEAT_SECONDS:
+            flags += ["--heartbeat-seconds", str(self.heartbeat_seconds)]
         flags += ["--quiet"] if self.quiet else []
         flags += ["--db", self.db] if self.db and self.db != os.environ.get("RNNLAB_DB") else []
         if str(self.results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
@@ -100,10 +126,11 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
         choices.max_jobs,
         choices.watch,
         choices.checkpoint_seconds,
+        choices.heartbeat_seconds,
     )
     workspace = workspace_of(choices.results)
     view = ConsoleView(quiet=choices.quiet)
-    with open_store(choices.db, workspace) as store:
+    with open_store(choices.db, workspace, lease_seconds=choices.lease_seconds) as store:
         if choices.experiment is not None:
             only_experiment(store, choices.experiment)
         one = Worker(store, workspace, options, view)

@@ -18,6 +18,7 @@ class WorkerOptions:
     max_jobs: int | None = None  # end after this many jobs
     watch: bool = False  # stay when nothing is left to do
     checkpoint_seconds: float = 60.0  # between two checkpoints of a job
+    heartbeat_seconds: float = 10.0  # between two renewals of the lease
 
 
 class WorkerView(Protocol):

@@ -69,7 +69,13 @@ class Shift:
                     lock.record(device, now=self._store.clock(), lease_seconds=self._store.lease_seconds)
                 )
             )
-            heartbeat = Heartbeat(self._store, self._id, on_rescue=self._tell_rescue, on_error=self._tell_error)
+            heartbeat = Heartbeat(
+                self._store,
+                self._id,
+                heartbeat_seconds=self._options.heartbeat_seconds,
+                on_rescue=self._tell_rescue,
+                on_error=self._tell_error,
+            )
             self._heartbeat = heartbeat
             heartbeat.start()
             try:

@@ -30,6 +30,8 @@ EXPERIMENT = "recovery"
 FIRST_ROUND = "explore"
 PATIENCE_SECONDS = 90.0  # for whatever comes in a second or two, unless the machine is busy with other things
 
+ELSEWHERE = Path(__file__).with_name("elsewhere.py")  # rnnlab as if on another host
+
 _Found = TypeVar("_Found")
 
 _EXPERIMENT_FILE = """\
@@ -100,11 +102,12 @@ class Outcome:
 class Process:
     """A command of rnnlab in a process of its own, with its messages in a file."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, number: int) -> None:
+    def __init__(self, arguments: Sequence[str], folder: Path, number: int, host: str | None = None) -> None:
+        program = ["-m", "rnnlab"] if host is None else [str(ELSEWHERE), host]
         self._log = folder / f"stderr-{number}.txt"
         with self._log.open("wb") as stream:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "rnnlab", *arguments],
+                [sys.executable, *program, *arguments],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -170,12 +173,12 @@ class View:
 class Site:
     """One results folder, its job table and the processes that work on it."""
 
-    def __init__(self, folder: Path, *, results: Path | None = None, database: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, results: Path | None = None, database: Path | str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.workspace = Workspace(results or folder / "my results", folder / "plots")
         self.database = database or self.workspace.default_database
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
         self._engines: list[Engine] = []
         self._looking: Engine | None = None
 
@@ -233,9 +236,9 @@ class Site:
 
     # Workers
 
-    def start(self, *flags: str) -> Process:
-        """A `rnnlab worker` process."""
-        return self.start_command("worker", *flags, *self.place)
+    def start(self, *flags: str, host: str | None = None) -> Process:
+        """A `rnnlab worker` process; `host`: as if on another host of this name."""
+        return self.start_command("worker", *flags, *self.place, host=host)
 
     @property
     def place(self) -> list[str]:
@@ -243,10 +246,10 @@ class Site:
         flags = ["--results", str(self.workspace.results_dir)]
         return flags if self.database == self.workspace.default_database else [*flags, "--db", str(self.database)]
 
-    def start_command(self, *arguments: str) -> Process:
+    def start_command(self, *arguments: str, host: str | None = None) -> Process:
         """An `rnnlab` process."""
-        self._processes.append(Process(arguments, self.folder, len(self._processes)))
-        return self._processes[-1]
+        self.processes.append(Process(arguments, self.folder, len(self.processes), host))
+        return self.processes[-1]
 
     def finish(self, *flags: str) -> Process:
         """Let one more worker process train whatever is left."""
@@ -307,9 +310,9 @@ class Site:
 
     def close(self) -> None:
         """End whatever still runs."""
-        for process in self._processes:
+        for process in self.processes:
             process.end()
-        for record in self.reader.workers() if self.database.exists() else []:
+        for record in self.reader.workers() if Path(self.database).exists() else []:
             # Children of a pool have sessions of their own.
             if record.stopped_at is None and record.pid != os.getpid() and _is_ours(record.pid, self.folder):
                 os.kill(record.pid, signal.SIGKILL)
