@@ -165,10 +165,9 @@ def _faults_of_files(job: Row, files: Mapping[str, bytes], holders: Mapping[int,
             wrong.append(f"{name} has a checkpoint of nobody's: {file}")
     log = files.get("log.txt", b"").decode()
     for number, worker in _CLAIM_LINE.findall(log):
-        if holders.get(int(number)) != worker:
-            wrong.append(
-                f"{name}: the log tells of claim {number} by {worker}, the table of {holders.get(int(number))}"
-            )
+        holder = holders.get(int(number))
+        if holder != worker:
+            wrong.append(f"{name}: the log tells of claim {number} by {worker}, the table of {holder}")
     if log.count(" finished: ") > 1:
         wrong.append(f"{name}: the log tells of more than one end")
     return wrong

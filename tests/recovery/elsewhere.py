@@ -1,4 +1,4 @@
-"""`python elsewhere.py HOST COMMAND ...`: the command `rnnlab` as it would run on another host that shares the files."""
+"""`python elsewhere.py HOST COMMAND ...`: the command `rnnlab` as if on another host that shares the files."""
 
 import sys
 
