@@ -113,14 +113,7 @@ class Storm:
             assert time.monotonic() < deadline, "the sweep does not come to an end"
             for job_id in [job.id for job in self._site.jobs(Status.PAUSED)]:
                 self._store.resume([job_id])
-            failed = self._site.jobs(Status.FAILED)
-            if failed:
-                self._told["retries"] += len(failed)
-                for job in failed:
-                    assert job.error is not None
-                    self._told["of those quarantined"] += job.error.startswith("quarantined")
-                retry = self._site.start_command("retry", "--failed", *self._site.place)
-                assert retry.wait() == 0, retry.messages
+            self._retry()
             calm = self._site.start("--checkpoint-seconds", "2")
             while calm.runs:
                 self._look_around()
@@ -144,7 +137,20 @@ class Storm:
         for job in jobs:
             if job.status is Status.PAUSED:
                 self._damage(job.id)
+        if all(job.status in (Status.DONE, Status.FAILED) for job in jobs):
+            self._retry()
         return all(job.status is Status.DONE for job in jobs)
+
+    def _retry(self) -> None:
+        """What an operator does about failed jobs, after a look at the reason."""
+        failed = self._patient(lambda: self._site.jobs(Status.FAILED))
+        if failed:
+            for job in failed:
+                assert job.error is not None
+                assert job.error.startswith("quarantined"), job.error
+            self._told["retries"] += len(failed)
+            retry = self._site.start_command("retry", "--failed", *self._site.place)
+            assert retry.wait() == 0, retry.messages
 
     def _staff(self) -> None:
         """A new worker in the place of each that ended."""
