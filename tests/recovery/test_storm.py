@@ -96,7 +96,8 @@ class Storm:
         begun = self._told["SIGKILL"]
         while self._told["SIGKILL"] - begun < kills and not self._look_around():
             self._staff()
-            self._chance.choices(does, weights)[0]()
+            if self._patient(self._busy):
+                self._chance.choices(does, weights)[0]()
             time.sleep(self._chance.uniform(0.05, 0.4))
 
     def calm_down(self) -> None:
