@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
-from rnnlab.errors import DatabaseAwayError, DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
+from rnnlab.queue.claiming import claim_statement
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -193,6 +194,61 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.01)
+
+
+# Who waits for whom
+
+
+def test_a_claim_in_progress_neither_blocks_another_nor_leaves_it_empty_handed(engine: Engine) -> None:
+    store = Store(engine)
+    ids = add(store, [new_job(n, group_key=group) for n, group in enumerate("abbb")])
+    register(store, "w")
+    impatient = Store(sibling_engine(engine, busy_seconds=0.05))
+    with write_transaction(engine) as connection:  # as a claim of the first two jobs does
+        connection.execute(text("SELECT 1 FROM jobs WHERE id IN (1, 2) FOR UPDATE"))
+        assert [job.id for job in impatient.claim("w", 5)] == ids[2:]
+    assert [job.id for job in impatient.claim("w", 5)] == ids[:1]
+    impatient.engine.dispose()
+
+
+def test_a_worker_that_is_being_found_dead_claims_nothing(engine: Engine) -> None:
+    store = Store(engine)
+    add(store, [new_job(1)])
+    register(store, "w")
+    told: list[object] = []
+
+    def claim() -> None:
+        try:
+            told.append(store.claim("w", 1))
+        except WorkerStoppedError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=claim)
+    with write_transaction(engine) as connection:
+        connection.execute(text("UPDATE workers SET stopped_at = 1 WHERE id = 'w'"))
+        thread.start()
+        thread.join(0.3)
+        assert told == []  # it waits for the outcome
+    thread.join(DEADLINE_SECONDS)
+    assert [type(one) for one in told] == [WorkerStoppedError]
+    assert store.pending_count() == 1
+
+
+def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) -> None:
+    store = Store(engine)
+    [job_id] = add(store, [new_job(1)])
+    register(store, "w")
+    rescued: list[int] = []
+    thread = threading.Thread(target=lambda: rescued.extend(store.rescue("w", "gone")))
+    with write_transaction(engine) as connection:
+        values = {"the_worker": "w", "the_limit": 1, "now": 1.0}
+        assert len(connection.execute(claim_statement(False, False, False), values).all()) == 1
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(DEADLINE_SECONDS)
+    assert rescued == [job_id]
+    assert store.pending_count() == 1
 
 
 # Collisions
