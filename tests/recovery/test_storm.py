@@ -342,7 +342,8 @@ connection.execute("ROLLBACK")
 """
 
 
-@pytest.mark.parametrize("seconds", [8.0, pytest.param(30.0, marks=pytest.mark.storm)])
+@pytest.mark.storm
+@pytest.mark.parametrize("seconds", [8.0, 30.0])
 def test_a_locked_database(site: Site, quiet: Evidence, seconds: float) -> None:
     """The lease outlives a database that another program holds, and so does the heartbeat."""
     site.init(STORMY)
