@@ -9,7 +9,7 @@ from typing import Any
 from rnnlab.planning import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
 from rnnlab.queue.job import Job, Status
-from rnnlab.queue.liveness import this_host
+from rnnlab.queue.liveness import silence_by_the_clock, this_host
 from rnnlab.queue.reading import Progress
 from rnnlab.queue.store import Store
 
@@ -76,8 +76,8 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
     progress = store.progress(name)
     done = store.jobs(name, status=Status.DONE)
     speed = _Speed(progress, [job for job in done if not job.epoch])
-    alive = store.workers(alive_only=True)
-    dead = len(dead_workers(alive, this_host(), store.clock()))
+    alive, now = store.workers(alive_only=True), store.clock()
+    dead = len(dead_workers(alive, this_host(), lambda record: silence_by_the_clock(record, now)))
     live = len(alive) - dead
     work_seconds = speed.seconds_left(progress)
     begun = {row.round for row in progress}

@@ -127,6 +127,6 @@ class WorkerRecord:
     lock_path: str
     started_at: float
     heartbeat_at: float
-    lease_until: float  # past this time another host may rescue its jobs
+    lease_until: float  # heartbeat_at and the lease; another host that sees no renewal for so long rescues its jobs
     stopped_at: float | None  # set on an orderly end, or by whoever found it dead
     lock_folder: str = ""  # device and inode of the folder of the lock file, as on this boot; empty: unknown

@@ -76,7 +76,7 @@ workers = Table(
     Column("lock_path", Text, nullable=False, comment="lock file that the worker holds for life"),
     Column("started_at", Double, nullable=False, comment="when it registered"),
     Column("heartbeat_at", Double, nullable=False, comment="last renewal of the lease"),
-    Column("lease_until", Double, nullable=False, comment="past this time another host may rescue its jobs"),
+    Column("lease_until", Double, nullable=False, comment="a lease after heartbeat_at; unrenewed for so long: rescued"),
     Column("stopped_at", Double, comment="orderly end, or found dead; such a worker can claim nothing any more"),
     Column("lock_folder", Text, nullable=False, comment="device and inode of the folder of lock_path; empty: unknown"),
 )
