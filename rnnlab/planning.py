@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class Plan:
 
     experiment: Experiment
     corpus: CorpusSettings
+    stored: str | None = field(default=None, compare=False)  # what the table had of the experiment; None: nothing
 
     @property
     def json(self) -> str:
@@ -83,6 +84,7 @@ def stored_plan(store: Reader, name: str) -> Plan:
     return Plan(
         parse_experiment(document["experiment"], f"experiment {name} in the database"),
         CorpusSettings.model_validate(document["corpus"]),
+        stored,
     )
 
 
@@ -115,12 +117,13 @@ class Initialised:
 def initialise(store: Store, plan: Plan) -> Initialised:
     """Enumerate the grid into the table; what is there already stays as it is.
 
-    Raises SpecError if the experiment in the table has another corpus or another protocol.
+    Raises SpecError if the experiment in the table has another corpus or another protocol, ExperimentChangedError if
+    somebody else puts it there in the same moment.
     """
     plan = continuing(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
-    added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs)
+    added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
     return Initialised(added, len(jobs), left_over)
@@ -152,7 +155,7 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return new if old.corpus == new.corpus else Plan(new.experiment, old.corpus)
+    return replace(new, corpus=old.corpus, stored=old.stored)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:
@@ -216,7 +219,7 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
         state = _round_state(round_name, configs, jobs)
         n_added = 0
         if state.missing and round_plan is not None and enqueue:
-            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs))
+            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
         states.append(state)
         if not state.complete:
             return Progression(states, round_plan if state.missing else None, n_added)

@@ -5,19 +5,18 @@ it is written in the same transaction. A write about a running job goes through 
 those of the last claim: a worker that was taken for dead, and comes back, can change nothing.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, and_, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Double, Insert, Integer, and_, bindparam, case, func, null, select, update
 
 from rnnlab.errors import StaleClaimError
 from rnnlab.queue.claiming import IS_ALIVE, claim_statement
 from rnnlab.queue.database import conflict_insert
 from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.job import Claim, Curve, Job, Status
-from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row, storable
+from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row, result_to_json, storable
 from rnnlab.queue.tables import IS_RUNNING, curves, jobs
 from rnnlab.queue.transactions import write
 from rnnlab.queue.verbs import Verbs
@@ -32,16 +31,17 @@ _IS_CLAIMED = and_(
     IS_RUNNING,
 )
 _STEP = bindparam("new_step", type_=Integer)
-_MORE_SECONDS = jobs.c.seconds + bindparam("more_seconds")
+_SECONDS = bindparam("new_seconds", type_=Double)
 
 # running -> running. The step never goes back: a job that lost its checkpoint makes progress only past its old mark.
+# Nothing is added up here, so that a commit whose answer was lost may be repeated.
 _PROGRESS = (
     update(jobs)
     .where(_IS_CLAIMED)
     .values(
         step=case((jobs.c.step < _STEP, _STEP), else_=jobs.c.step),
         deaths=case((jobs.c.step < _STEP, 0), else_=jobs.c.deaths),
-        seconds=_MORE_SECONDS,
+        seconds=_SECONDS,
     )
 )
 
@@ -53,11 +53,19 @@ _FINISH = (
         status=Status.DONE.value,
         step=func.coalesce(_STEP, jobs.c.target_steps),
         deaths=0,
-        seconds=_MORE_SECONDS,
+        seconds=_SECONDS,
         result=bindparam("the_result"),
         finished_at=bindparam("now"),
         wish=null(),
     )
+)
+
+# A finish that was carried out although its answer was lost.
+_WAS_FINISHED = select(jobs.c.id).where(
+    jobs.c.id == bindparam("the_job"),
+    jobs.c.worker_id == bindparam("the_worker"),
+    jobs.c.epoch == bindparam("the_epoch"),
+    jobs.c.status == Status.DONE.value,
 )
 
 # running -> pending, or failed when the budget is used up, or what is wished
@@ -134,7 +142,7 @@ class Store(Verbs):
     def commit_progress(self, claim: Claim, step: int, seconds: float, curve: Curve) -> None:
         """Record that a checkpoint after `step` optimiser steps lies on the disk; the job stays running.
 
-        seconds: time in training since the last commit. curve: the whole curve up to `step`.
+        seconds: time in training so far, that of earlier claims included. curve: the whole curve up to `step`.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
@@ -153,7 +161,7 @@ class Store(Verbs):
         def body(connection: Connection) -> list[Claim]:
             stale = []
             for (claim, step, seconds, _), curve_points in zip(ordered, points, strict=True):
-                values = _token(claim) | {"new_step": step, "more_seconds": seconds}
+                values = _token(claim) | {"new_step": step, "new_seconds": seconds}
                 if connection.execute(_PROGRESS, values).rowcount == 1:
                     _put_curve(connection, claim.job_id, curve_points)
                 else:
@@ -165,19 +173,22 @@ class Store(Verbs):
     def finish(
         self, claim: Claim, result: Mapping[str, Any], seconds: float, curve: Curve, *, step: int | None = None
     ) -> None:
-        """End a job as done, with its result (a JSON object) and its whole curve.
+        """End a job as done, with its result (a JSON object of finite numbers) and its whole curve.
 
-        seconds: time in training since the last commit. step: where a diverged job ended; else it is at its target.
+        seconds: time in training, that of earlier claims included. step: where a diverged job ended; else it is at its
+        target. Finishing twice by the same claim is finishing once: the answer to the first call may have been lost.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
         now = self.clock()
-        values = {"new_step": step, "more_seconds": seconds, "the_result": json.dumps(dict(result)), "now": now}
+        values = {"new_step": step, "new_seconds": seconds, "the_result": result_to_json(result), "now": now}
         points = curve_to_json(curve)
 
         def body(connection: Connection) -> None:
             if connection.execute(_FINISH, _token(claim) | values).rowcount != 1:
-                raise _stale(claim)
+                if connection.scalar(_WAS_FINISHED, _token(claim)) is None:
+                    raise _stale(claim)
+                return
             _put_curve(connection, claim.job_id, points)
             add_events(connection, [_event(claim, "finished", now)])
 

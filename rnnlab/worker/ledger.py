@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -62,7 +63,7 @@ class Ledger:
     def place(self, job: Job) -> Place:
         """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
-        return Place(job, run_config_from_json(job.payload), run_dir)
+        return Place(job, run_config_from_json(job.payload), run_dir, job.seconds)
 
     def fail(self, place: Place, trace: str) -> None:
         """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
@@ -118,8 +119,6 @@ class Ledger:
         for claim, (place, _, _) in written.items():
             if claim in stale:
                 self._leave(place, f"job {place.job.id} was taken over by another worker")
-            else:
-                place.seconds = 0.0
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
@@ -146,7 +145,7 @@ class Ledger:
         path = None
         if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
             path = self._final_checkpoint(place, state)
-        result = result | {"checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None}
+        result = _finite(result) | {"checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None}
         with self._unless_stale(place):
             self._patience(
                 lambda: self._store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
@@ -177,6 +176,11 @@ class Ledger:
     def _leave(self, place: Place, reason: str) -> None:
         place.log(reason)
         self._view.message(f"{reason}; left to its new owner")
+
+
+def _finite(result: dict[str, Any]) -> dict[str, Any]:
+    """NaN and infinities are None, as the table wants it: a held-out loss can overflow where no training loss did."""
+    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in result.items()}
 
 
 def _curve_of(state: RunState) -> Curve:

@@ -104,11 +104,12 @@ def test_still_owned_names_the_valid_claims(store: Store) -> None:
     assert store.still_owned([]) == set()
 
 
-def test_progress_adds_up_and_the_curve_is_replaced(store: Store) -> None:
+def test_progress_is_replaced_not_added_up(store: Store) -> None:
     job = claimed(store)
     store.commit_progress(job.claim, 100, 1.5, Curve([100], {"ema_loss": [2.0]}))
     longer = Curve([100, 200], {"ema_loss": [2.0, 1.0]})
-    store.commit_progress(job.claim, 200, 2.0, longer)
+    for _ in range(2):  # the answer to the first call was lost
+        store.commit_progress(job.claim, 200, 3.5, longer)
     now = store.job(job.id)
     assert now is not None
     assert (now.step, now.seconds, now.status) == (200, 3.5, Status.RUNNING)
@@ -120,7 +121,7 @@ def test_finish_keeps_result_curve_and_time(store: Store, clock: ManualClock) ->
     store.commit_progress(job.claim, 100, 1.5, CURVE)
     clock.now += 10
     final = Curve([100, 1000], {"ema_loss": [2.0, 0.1 + 0.2]})
-    store.finish(job.claim, {"loss": 0.1, "diverged": False}, 2.0, final)
+    store.finish(job.claim, {"loss": 0.1, "diverged": False}, 3.5, final)
     done = store.job(job.id)
     assert done is not None
     assert (done.status, done.step, done.seconds, done.finished_at) == (Status.DONE, 1000, 3.5, clock.now)
@@ -132,11 +133,33 @@ def test_finish_keeps_result_curve_and_time(store: Store, clock: ManualClock) ->
 
 def test_a_diverged_job_ends_where_it_diverged(store: Store) -> None:
     job = claimed(store)
-    store.finish(job.claim, {"diverged": True, "loss": float("inf")}, 1.0, CURVE, step=37)
+    store.finish(job.claim, {"diverged": True, "loss": None}, 1.0, CURVE, step=37)
     done = store.job(job.id)
     assert done is not None
     assert (done.status, done.step) == (Status.DONE, 37)
-    assert done.result == {"diverged": True, "loss": float("inf")}
+    assert done.result == {"diverged": True, "loss": None}
+
+
+def test_a_repeated_finish_is_one_finish(store: Store, clock: ManualClock) -> None:
+    """The answer to the first call was lost, so the worker asks again."""
+    job = claimed(store)
+    store.finish(job.claim, {"loss": 0.5}, 1.0, CURVE)
+    before = everything(store)
+    clock.now += 1
+    store.finish(job.claim, {"loss": 0.25}, 2.0, Curve())
+    assert everything(store) == before
+    with pytest.raises(StaleClaimError):
+        store.finish(replace(job.claim, worker_id="second"), {"loss": 0.25}, 2.0, CURVE)
+    with pytest.raises(StaleClaimError):
+        store.finish(replace(job.claim, epoch=2), {"loss": 0.25}, 2.0, CURVE)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_result_has_finite_numbers(store: Store, number: float) -> None:
+    job = claimed(store)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.finish(job.claim, {"loss": number}, 1.0, CURVE)
+    assert store.job(job.id) == job
 
 
 def test_progress_of_a_cohort_is_one_transaction(store: Store) -> None:

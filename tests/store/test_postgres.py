@@ -106,7 +106,7 @@ def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str)
 
 
 def test_the_short_scheme_is_the_same_database(postgres_url: str, engine: Engine) -> None:
-    Store(engine).put_experiment("demo", "{}")
+    Store(engine).add_jobs("demo", "{}", "first", [])
     again = open_database(postgres_url.replace("+psycopg", ""), create=False)
     assert Store(again).experiment_names() == ["demo"]
     again.dispose()
@@ -300,8 +300,8 @@ def test_a_lock_is_not_waited_for_endlessly(engine: Engine) -> None:
     with write_transaction(engine) as connection:
         connection.exec_driver_sql("LOCK TABLE experiments IN EXCLUSIVE MODE")
         with pytest.raises(DatabaseAwayError, match="locked by another program"):
-            Store(impatient).put_experiment("demo", "{}")
-    Store(impatient).put_experiment("demo", '{"new":1}')
+            Store(impatient).add_jobs("demo", "{}", "first", [])
+    Store(impatient).add_jobs("demo", '{"new":1}', "first", [])
     impatient.dispose()
 
 

@@ -147,6 +147,10 @@ class StoreMachine(RuleBasedStateMachine):
         model = self.model[claim.job_id]
         return model.status is Status.RUNNING and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
 
+    def has_finished(self, claim: Claim) -> bool:
+        model = self.model[claim.job_id]
+        return model.status is Status.DONE and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
+
     def held(self, worker_id: str) -> list[int]:
         return [i for i, m in self.model.items() if m.status is Status.RUNNING and m.worker_id == worker_id]
 
@@ -169,6 +173,8 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.is_valid(claim):
             if end == "release":
                 assert self.store.release([claim]) == []
+            elif end == "finish" and self.has_finished(claim):
+                self.store.finish(claim, {"another": "result"}, 9.0, CURVE)  # changes nothing
             else:
                 with pytest.raises(StaleClaimError):
                     self.end_with(claim, end)
