@@ -8,14 +8,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.store.conftest import skip_or_fail
 from tests.store.postgres_server import PostgresServer
 
 from .checker import Evidence, faults, gather
@@ -25,14 +24,6 @@ from .storm import Storm
 
 STORMY = experiment_file(layers=(1, 2), windows=(30,))  # 16 jobs of 1,380 steps, in two groups
 KINDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server to be maltreated."""
-    skip_or_fail()
-    with PostgresServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
