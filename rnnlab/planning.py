@@ -42,6 +42,12 @@ class Plan:
         """The run configs of the grid. Raises SpecError if there is none."""
         return enumerate_configs(self.experiment, self.corpus)
 
+    def instead_of(self, stored: str) -> "Plan":
+        """The same plan, for a table that has `stored` of the experiment."""
+        plan = replace(self, stored=stored)
+        plan.__dict__["first_round"] = self.first_round  # enumerating a large grid takes seconds
+        return plan
+
 
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
@@ -138,7 +144,8 @@ def continuing(store: Reader, new: Plan) -> Plan:
     Raises SpecError if the table has an experiment of that name with another text or another protocol.
     """
     name = new.experiment.name
-    if store.experiment(name) is None:
+    stored = store.experiment(name)
+    if stored is None:
         return new
     old = stored_plan(store, name)
     advice = f"give the experiment another name, or use another database (--db), or go back to what {name} had"
@@ -147,6 +154,8 @@ def continuing(store: Reader, new: Plan) -> Plan:
             f"experiment {name} was started on corpus {old.corpus.name} ({old.corpus.sha256[:12]}), not on "
             f"{new.corpus.name} ({new.corpus.sha256[:12]}): {advice}"
         )
+    if old == new:
+        return new.instead_of(stored)
     before, after = _protocol(old), _protocol(new)
     for key in before:
         was, now = before[key], after.get(key, [])
@@ -155,7 +164,7 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return replace(new, corpus=old.corpus, stored=old.stored)
+    return replace(new, corpus=old.corpus, stored=stored)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,6 +192,11 @@ class Experiment(Settings):
         """All rounds in order; the first is the grid itself."""
         return [FIRST_ROUND, *(next_round.name for next_round in self.rounds)]
 
+    @cached_property
+    def _shared_tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of a run document that all runs have in common."""
+        return {name: getattr(self, name).model_dump() for name in ("tokenizer", "split", "evaluation")}
+
     def run_config(self, corpus: CorpusSettings, point: dict[str, Scalar]) -> RunConfig:
         """The run config at one point of the grid, on a corpus that was found.
 
@@ -198,9 +204,7 @@ class Experiment(Settings):
         """
         document: dict[str, Any] = {
             "corpus": corpus.model_dump(),
-            "tokenizer": self.tokenizer.model_dump(),
-            "split": self.split.model_dump(),
-            "evaluation": self.evaluation.model_dump(),
+            **self._shared_tables,
             "model": dict(self.model),
             "training": dict(self.training),
             "seed": self.seed,
