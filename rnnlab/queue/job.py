@@ -103,6 +103,17 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """How a job ended: what `Store.finish` is given."""
+
+    claim: Claim
+    result: Mapping[str, Any]  # a JSON object of finite numbers
+    seconds: float  # time in training, summed over claims
+    curve: Curve  # the whole of it
+    step: int | None = None  # where a diverged job ended; None: at its target
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of the append-only history of a job."""
 

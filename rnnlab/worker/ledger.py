@@ -14,7 +14,7 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.queue.job import Claim, Curve, Job, Status
+from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import run_config_from_json
 from rnnlab.training import checkpoint
@@ -97,8 +97,7 @@ class Ledger:
                     self.finish([one], max_threads)
             return
         seconds = (time.perf_counter() - begun) / len(done)
-        for (place, member), result in zip(done, results, strict=True):
-            self._commit(place, member.state, result, place.seconds + seconds)
+        self._commit(done, results, seconds)
 
     def checkpoint(self, team: Team) -> tuple[list[Place], int]:
         """Write a checkpoint of every member and commit it. A full disk costs the checkpoint, not the run.
@@ -141,15 +140,24 @@ class Ledger:
             unless = f", but for {unwritten} that have only the one before" if unwritten else ""
             self._view.message(f"{len(places)} jobs are released, with a checkpoint of where they stand{unless}")
 
-    def _commit(self, place: Place, state: RunState, result: dict[str, Any], seconds: float) -> None:
-        path = None
-        if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
-            path = self._final_checkpoint(place, state)
-        result = _finite(result) | {"checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None}
-        with self._unless_stale(place):
-            self._patience(
-                lambda: self._store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
-            )
+    def _commit(self, done: Sequence[Trainee], results: Sequence[dict[str, Any]], seconds: float) -> None:
+        """Final checkpoints first, then all the ends in one transaction. `seconds`: of the evaluation, for each."""
+        finals: dict[Claim, tuple[Place, dict[str, Any], Path | None]] = {}
+        items = []
+        for (place, member), found in zip(done, results, strict=True):
+            path, state = None, member.state
+            if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
+                path = self._final_checkpoint(place, state)
+            result = _finite(found) | {
+                "checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None
+            }
+            finals[place.job.claim] = (place, result, path)
+            items.append(Finish(place.job.claim, result, place.seconds + seconds, _curve_of(state), state.step))
+        stale = self._patience(lambda: self._store.finish_many(items))
+        for claim, (place, result, path) in finals.items():
+            if claim in stale:
+                self._leave(place, f"job {place.job.id} was taken over by another worker")
+                continue
             with contextlib.suppress(OSError):  # tidying up is no reason to stop
                 checkpoint.keep_only(place.run_dir, path)
             self._tally.finished += 1
