@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, and_, literal_column, select
 
 from rnnlab.errors import ExperimentChangedError
-from rnnlab.queue.database import conflict_insert
+from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.rows import add_events, event_row, result_to_json

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, func, or_, select
 
-from rnnlab.queue.database import number_in
+from rnnlab.queue.dialects import number_in
 from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
 from rnnlab.queue.rows import IN_CHUNK, MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
 from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, WAS_STARTED, curves, events, experiments, jobs, workers

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
-from rnnlab.queue.claiming import claim_statement
+from rnnlab.queue.claiming import claim
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -242,7 +242,7 @@ def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) 
     thread = threading.Thread(target=lambda: rescued.extend(store.rescue("w", "gone")))
     with write_transaction(engine) as connection:
         values = {"the_worker": "w", "the_limit": 1, "now": 1.0}
-        assert len(connection.execute(claim_statement(False, False, False), values).all()) == 1
+        assert len(claim(connection, values, started_only=False)) == 1
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
@@ -301,7 +301,7 @@ def test_a_lock_is_not_waited_for_endlessly(engine: Engine) -> None:
         connection.exec_driver_sql("LOCK TABLE experiments IN EXCLUSIVE MODE")
         with pytest.raises(DatabaseAwayError, match="locked by another program"):
             Store(impatient).add_jobs("demo", "{}", "first", [])
-    Store(impatient).add_jobs("demo", '{"new":1}', "first", [])
+    Store(impatient).add_jobs("demo", '{"new":1}', "first", [], instead_of="{}")
     impatient.dispose()
 
 
