@@ -3,15 +3,16 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
-from rnnlab.data.splits import Fractions, split
-from rnnlab.data.tokenizer import make_tokenizer
+from rnnlab.data.splits import Fractions, check_sizes
+from rnnlab.data.tokenizer import Tokenizer, encoded_splits, learn_tokenizer
 from rnnlab.errors import SpecError, UsageError
+from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -19,7 +20,7 @@ from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
-from rnnlab.spec.settings import CorpusSettings
+from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
 from rnnlab.spec.spelling import shown
 
 
@@ -29,11 +30,17 @@ class Plan:
 
     experiment: Experiment
     corpus: CorpusSettings
+    vocabulary: str | None = None  # what the tokenizer learned from the corpus; None where it learns nothing
 
     @property
     def json(self) -> str:
         """What the table keeps, so that workers and analysis need no file."""
-        document = {"experiment": self.experiment.model_dump(mode="json"), "corpus": self.corpus.model_dump()}
+        document: dict[str, Any] = {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(),
+        }
+        if self.vocabulary is not None:
+            document["vocabulary"] = self.vocabulary
         return json.dumps(document, sort_keys=True)
 
     @cached_property
@@ -45,32 +52,57 @@ class Plan:
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here.
+    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash.
+
+    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
+    a vocabulary is made from it.
     Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
-    SpecError if the grid gives no runs, or settings that do not go together.
+    UsageError if the tokenizer cannot be made from it; SpecError if it has another vocabulary than the experiment
+    names, if the grid gives no runs, or settings that do not go together.
     """
     wanted = experiment.corpus if corpus is None else CorpusChoice(name=corpus)
     known = wanted.sha256 or (PUBLIC[wanted.name].sha256 if wanted.name in PUBLIC else None)
-    if known is not None and not need_text:
+    learns = isinstance(experiment.tokenizer, LearnedVocabulary)
+    if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
         found = resolve(wanted.name, expected_sha256=wanted.sha256)
-        if need_text:
-            _check_length(experiment, found)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+        if need_text or learns:
+            plan = _on_text(plan, found)
     assert plan.first_round
     return plan
 
 
-def _check_length(experiment: Experiment, corpus: Corpus) -> None:
-    """Raises CorpusError if a window of any round does not fit into a split."""
+def _on_text(plan: Plan, corpus: Corpus) -> Plan:
+    """The plan with its vocabulary. Raises CorpusError if a window of any round does not fit into a split."""
+    experiment = plan.experiment
+    shares = Fractions(**experiment.split.model_dump())
+    text = read_bytes(corpus)
+    settings = experiment.tokenizer.model_dump(exclude={"kind", "vocabulary"})
+    tokenizer = learn_tokenizer(experiment.tokenizer.kind, text, shares, settings)
+    plan = _with_vocabulary(plan, tokenizer)
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
     lengths = [table["window_length"] for table in tables if "window_length" in table]
     lengths += experiment.grid.get("window_length", [])
-    tokens = make_tokenizer(experiment.tokenizer.kind).encode(read_bytes(corpus))
-    shares = Fractions(**experiment.split.model_dump())
-    split(tokens, shares, need=max(map(int, lengths)), corpus=corpus.name)
+    splits = encoded_splits(text, tokenizer, shares, corpus.name)
+    check_sizes(splits, shares, need=max(map(int, lengths)), corpus=corpus.name)
+    return plan
+
+
+def _with_vocabulary(plan: Plan, tokenizer: Tokenizer) -> Plan:
+    settings = plan.experiment.tokenizer
+    if tokenizer.vocabulary is None or not isinstance(settings, LearnedVocabulary):
+        return plan
+    found = sha256_hex(tokenizer.vocabulary.encode())
+    if settings.vocabulary not in (None, found):
+        raise SpecError(
+            f"tokenizer.vocabulary = {shown(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
+            f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
+        )
+    decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})
+    return Plan(decided, plan.corpus, tokenizer.vocabulary)
 
 
 def stored_plan(store: Reader, name: str) -> Plan:
@@ -83,6 +115,7 @@ def stored_plan(store: Reader, name: str) -> Plan:
     return Plan(
         parse_experiment(document["experiment"], f"experiment {name} in the database"),
         CorpusSettings.model_validate(document["corpus"]),
+        document.get("vocabulary"),
     )
 
 
@@ -152,7 +185,7 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return new if old.corpus == new.corpus else Plan(new.experiment, old.corpus)
+    return replace(new, corpus=old.corpus)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:

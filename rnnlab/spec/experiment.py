@@ -14,12 +14,14 @@ from rnnlab.spec.run_config import RunConfig, parse_run_config, place_setting, s
 from rnnlab.spec.settings import (
     CELL_SETTINGS,
     DEFAULT_CELL,
+    ByteSettings,
     CorpusSettings,
     Count,
     EvaluationSettings,
     Scalar,
     Seed,
     Settings,
+    Sha256,
     SplitSettings,
     TokenizerSettings,
     TrainingSettings,
@@ -36,7 +38,7 @@ class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
     name: Annotated[str, Field(min_length=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
 
 
 class SkipRule(Settings):
@@ -101,7 +103,7 @@ class Experiment(Settings):
     name: Annotated[str, Field(pattern=_NAME)]
     title: str = ""
     corpus: CorpusChoice
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TokenizerSettings = ByteSettings()
     split: SplitSettings = SplitSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Seed = 0

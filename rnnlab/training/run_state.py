@@ -58,7 +58,10 @@ def fresh_state(config: RunConfig, vocabulary_size: int) -> RunState:
     """The state before the first step: a pure function of the config."""
     parameters = initial_parameters(parameter_shapes(config.model, vocabulary_size), config.seed)
     zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    # With more symbols than bytes, an average that begins below the loss of knowing nothing would have its minimum there.
+    ema_loss = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
     return RunState(
+        ema_loss=ema_loss,
         parameters=parameters,
         first_moments=zeros,
         second_moments={name: value.clone() for name, value in zeros.items()},

@@ -13,6 +13,7 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
+from rnnlab.planning import stored_plan
 from rnnlab.queue.job import Claim, Curve, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import run_config_from_json
@@ -60,9 +61,14 @@ class Ledger:
         self._patience = patience
 
     def place(self, job: Job) -> Place:
-        """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
+        """The place of a claimed job, its vocabulary at hand. Raises SpecError if a newer rnnlab wrote its config."""
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
-        return Place(job, run_config_from_json(job.payload), run_dir)
+        config = run_config_from_json(job.payload)
+        if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
+            vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
+            if vocabulary is not None:
+                self._bench.keep_vocabulary(vocabulary)
+        return Place(job, config, run_dir)
 
     def fail(self, place: Place, trace: str) -> None:
         """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
@@ -108,7 +114,7 @@ class Ledger:
         unwritten, reason = 0, ""
         for place, member in team.trainees():
             try:
-                checkpoint.write(place.run_dir, place.config, member.state, place.job.epoch)
+                self._write(place, member.state)
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
@@ -159,13 +165,17 @@ class Ledger:
 
     def _final_checkpoint(self, place: Place, state: RunState) -> Path:
         try:
-            return checkpoint.write(place.run_dir, place.config, state, place.job.epoch)
+            return self._write(place, state)
         except OSError as error:
             raise WorkerStoppedError(
                 f"the final checkpoint of job {place.job.id} could not be written to {place.run_dir} "
                 f"({error.strerror or error}): free some space, then start a worker again; nothing is lost but the "
                 "work since the last checkpoint"
             ) from error
+
+    def _write(self, place: Place, state: RunState) -> Path:
+        vocabulary = self._bench.vocabulary(place.config)
+        return checkpoint.write(place.run_dir, place.config, state, place.job.epoch, vocabulary)
 
     @contextlib.contextmanager
     def _unless_stale(self, place: Place) -> Iterator[None]:
