@@ -41,9 +41,9 @@ def evaluate(
     model = trained_model(job, experiment, db, results)
     found = assess(model.config, model.state, model.tokenizer, split=split, context=context, max_windows=windows)
     document = {
-        "job": model.job.id,
-        "experiment": model.job.experiment,
-        "config_hash": model.job.config_hash,
+        "job": model.job_id,
+        "experiment": model.experiment,
+        "config_hash": model.config.hash,
         "step": model.state.step,
         "split": split,
         "context": found.context,

@@ -9,7 +9,6 @@ from rnnlab.cli.options import open_store, workspace_of
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
 from rnnlab.errors import CheckpointError, UsageError
 from rnnlab.planning import config_of
-from rnnlab.queue.job import Job
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.checkpoint import Checkpoint, newest
 from rnnlab.training.run_state import RunState
@@ -21,7 +20,8 @@ _LOOKS = 3  # a worker may replace the checkpoint between the look into the fold
 class TrainedModel:
     """A job that is finished or in training, and what is needed to use its model; no text is."""
 
-    job: Job
+    job_id: int
+    experiment: str
     config: RunConfig
     state: RunState
     tokenizer: Tokenizer
@@ -49,7 +49,7 @@ def trained_model(job: str | None, experiment: str | None, db: str | None, resul
         tokenizer = make_tokenizer(settings.kind, found.vocabulary, settings.vocabulary_sha256)
     except UsageError as error:
         raise CheckpointError(f"the checkpoint of job {chosen.id} in {run_dir} cannot be used: {error}") from error
-    return TrainedModel(chosen, config, found.state, tokenizer)
+    return TrainedModel(chosen.id, chosen.experiment, config, found.state, tokenizer)
 
 
 def _newest(run_dir: Path, config: RunConfig) -> Checkpoint | None:

@@ -2,6 +2,7 @@ import gzip
 import random
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_part_of_another_file_does_no_lasting_harm(server: Server, register: R
     with pytest.raises(CorpusError, match=r"is not the corpus timemachine.*try again"):
         fetch("timemachine")
     assert read_bytes(fetch("timemachine")) == TEXT
+
+
+def test_processes_that_fetch_at_once_make_one_download(server: Server, register: Register) -> None:
+    """A lock on a file keeps threads apart just as it does processes."""
+    register(TEXT, server.url)
+    server.content = TEXT
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        corpora = list(pool.map(fetch, ["timemachine"] * 4))
+    assert len({corpus.sha256 for corpus in corpora}) == 1
+    assert server.ranges_asked == [None]
 
 
 def test_without_network(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
