@@ -34,7 +34,20 @@ def _words(text: str) -> str:
 
 def test_every_command_is_found() -> None:
     names = {" ".join(path) for path in COMMANDS}
-    assert {"", "init", "worker", "analyze", "run", "demo", "status", "best", "sample", "retry", "import"} <= names
+    assert {
+        "",
+        "init",
+        "worker",
+        "analyze",
+        "run",
+        "demo",
+        "status",
+        "best",
+        "sample",
+        "eval",
+        "retry",
+        "import",
+    } <= names
     assert {"data", "data list", "data fetch", "data add"} <= names
 
 

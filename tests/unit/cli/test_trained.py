@@ -82,9 +82,9 @@ def test_eval_agrees_with_the_table_and_sample_needs_no_corpus(
     else:
         assert job.result["test_bits_per_byte"] == pytest.approx(per_symbol)
 
-    asked = (str(job.id), "--length", "40", "--prime", "word", "--seed", "3")
+    asked = (str(job.id), "--length", "40", "--prime", "bad", "--seed", "3")
     with_corpus = cli("sample", *asked)
-    assert with_corpus.out.startswith("word")
+    assert with_corpus.out.startswith("bad")
     shutil.rmtree(tmp_path / "data")
     assert cli("sample", *asked) == with_corpus
     assert cli("sample", *asked[:-1], "4") != with_corpus
@@ -112,7 +112,7 @@ def test_eval_at_other_contexts(cli: Cli, small_toml: str) -> None:
     assert evaluated(cli, "1", "--context", str(symbols - 1))["windows"] == 1
     assert cli("eval", "1", "--context", str(symbols)).code == 2
     lines = cli("eval", "1", "--context", "2").out.splitlines()
-    assert [line.split()[0] for line in lines] == [key for key in short]
+    assert [line.split()[0] for line in lines] == list(short)
 
 
 def test_a_worker_takes_the_vocabulary_from_the_table(
@@ -180,9 +180,7 @@ def test_a_vocabulary_that_does_not_fit_the_checkpoint(cli: Cli, small_toml: str
         for command in ("sample", "eval"):
             outcome = cli(command, str(job.id))
             assert (outcome.code, outcome.out) == (2, "")
-            assert outcome.err.startswith(
-                f"rnnlab: the checkpoint of job {job.id} in {run_dir} cannot be used: the voc"
-            )
+            assert outcome.err.startswith(f"rnnlab: the checkpoint of job {job.id} in {run_dir} cannot be used: ")
             assert outcome.err.count("\n") == 1
 
 
@@ -200,7 +198,5 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
     assert "no job '99'" in complaint("eval", "99")
     assert cli("eval", "1", "--split", "all").code == 2
     running_job(cli)
-    assert complaint("sample", "1", "--prime", "€").startswith(
-        "rnnlab: --prime '€': the vocabulary has no character '€'"
-    )
+    assert "--prime '€': the vocabulary has no character '€' (U+20AC)" in complaint("sample", "1", "--prime", "€")
     assert "the text is not UTF-8" in complaint("sample", "1", "--prime", "\udcff")
