@@ -18,8 +18,9 @@ def smallest_type(vocabulary_size: int) -> "type[np.integer[Any]]":
 
 def checked_ids(ids: TokenIds | Sequence[int], vocabulary_size: int) -> list[int]:
     """The ids as a list. Raises ValueError for one outside range(0, vocabulary_size)."""
-    listed: list[int] = np.asarray(ids, dtype=np.int64).tolist()
-    for one in listed:
-        if not 0 <= one < vocabulary_size:
-            raise ValueError(f"token id {one} must be in range(0, {vocabulary_size})")
+    array = np.asarray(ids, dtype=np.int64)
+    wrong = array[(array < 0) | (array >= vocabulary_size)]
+    if wrong.size:
+        raise ValueError(f"token id {wrong[0]} must be in range(0, {vocabulary_size})")
+    listed: list[int] = array.tolist()
     return listed

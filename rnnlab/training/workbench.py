@@ -17,7 +17,7 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import held_out_losses, result_of
-from rnnlab.training.measures import text_rate
+from rnnlab.training.measures import TextRate, text_rate
 from rnnlab.training.run_state import RunState, fresh_state
 
 
@@ -27,6 +27,7 @@ class Workbench:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._texts: dict[str, tuple[Splits[Tensor], Tokenizer]] = {}
+        self._rates: dict[str, tuple[TextRate, TextRate]] = {}
         self._vocabularies: dict[str | None, str] = {}  # by their hashes
 
     def keep_vocabulary(self, vocabulary: str) -> None:
@@ -43,7 +44,7 @@ class Workbench:
         Raises CorpusError if the text is not on this machine or too short for the config's windows, UsageError if the
         vocabulary of the tokenizer is not kept here.
         """
-        key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"
+        key = _text_key(config)
         if key not in self._texts:
             corpus = find(config.corpus.sha256, config.corpus.name)
             settings = config.tokenizer
@@ -81,7 +82,9 @@ class Workbench:
             if whole
             else []
         )
-        rates = text_rate(splits.validation, tokenizer), text_rate(splits.test, tokenizer)
+        key = _text_key(finished[0].config)
+        if key not in self._rates:
+            self._rates[key] = text_rate(splits.validation, tokenizer), text_rate(splits.test, tokenizer)
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
         return [
             result_of(
@@ -89,8 +92,12 @@ class Workbench:
                 member.state,
                 None if member.state.diverged_at_step is not None else next(losses),
                 tokenizer.vocabulary_size,
-                rates,
+                self._rates[key],
             )
             | provenance
             for member in finished
         ]
+
+
+def _text_key(config: RunConfig) -> str:
+    return f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"

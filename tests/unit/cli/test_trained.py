@@ -91,13 +91,17 @@ def test_eval_agrees_with_the_table_and_sample_needs_no_corpus(
     assert not (tmp_path / "data").exists()
 
 
-def test_bytes_of_a_text_beyond_ascii(cli: Cli, small_toml: str) -> None:
+def test_bytes_of_a_text_beyond_ascii(cli: Cli, small_toml: str, tmp_path: Path) -> None:
     cli.file("umlauts.txt", "äöü " * 500)
     init(cli, small_toml.replace('"generated"', '"umlauts.txt"'), "characters")
     job = train(cli)[0]
     assert job.result is not None
     per_byte = job.result["test_bits_per_character"] / job.result["test_bits_per_byte"]
     assert per_byte == pytest.approx(7 / 4)
+    shutil.rmtree(tmp_path / "data")
+    without = cli("eval", "1")
+    assert (without.code, without.out) == (2, "")
+    assert without.err.startswith("rnnlab: the text of corpus 'umlauts' (sha256 ")
 
 
 def test_eval_at_other_contexts(cli: Cli, small_toml: str) -> None:

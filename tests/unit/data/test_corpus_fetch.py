@@ -131,7 +131,7 @@ def test_processes_that_fetch_at_once_make_one_download(server: Server, register
     assert server.ranges_asked == [None]
 
 
-def test_without_network(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_network(register: Register, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -145,6 +145,12 @@ def test_without_network(register: Register, monkeypatch: pytest.MonkeyPatch) ->
     assert f"cannot download {url} (" in message
     assert "Connection refused" in message
     assert f"download {url} elsewhere and `rnnlab data add FILE --name timemachine`" in message
+    place = data_folder / "timemachine.txt"
+    assert message.endswith(f"or put it there as {place}")
+    # Which is what it says.
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(TEXT)
+    assert read_bytes(fetch("timemachine")) == TEXT
 
 
 def test_an_error_of_the_server(server: Server, register: Register) -> None:
