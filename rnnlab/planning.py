@@ -69,32 +69,19 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
         found = resolve(wanted.name, expected_sha256=wanted.sha256)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
-            plan = _on_text(plan, found)
+            plan, tokenizer = _with_tokenizer(plan, found)
+            _check_length(experiment, found, tokenizer)
     assert plan.first_round
     return plan
 
 
-def _on_text(plan: Plan, corpus: Corpus) -> Plan:
-    """The plan with its vocabulary. Raises CorpusError if a window of any round does not fit into a split."""
-    experiment = plan.experiment
-    shares = Fractions(**experiment.split.model_dump())
-    text = read_bytes(corpus)
-    settings = experiment.tokenizer.model_dump(exclude={"kind", "vocabulary"})
-    tokenizer = learn_tokenizer(experiment.tokenizer.kind, text, shares, settings)
-    plan = _with_vocabulary(plan, tokenizer)
-    tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
-    tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
-    lengths = [table["window_length"] for table in tables if "window_length" in table]
-    lengths += experiment.grid.get("window_length", [])
-    splits = encoded_splits(text, tokenizer, shares, corpus.name)
-    check_sizes(splits, shares, need=max(map(int, lengths)), corpus=corpus.name)
-    return plan
-
-
-def _with_vocabulary(plan: Plan, tokenizer: Tokenizer) -> Plan:
-    settings = plan.experiment.tokenizer
+def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
+    """The tokenizer for this corpus, and the plan with what it learned."""
+    settings, shares = plan.experiment.tokenizer, Fractions(**plan.experiment.split.model_dump())
+    options = settings.model_dump(exclude={"kind", "vocabulary"})
+    tokenizer = learn_tokenizer(settings.kind, read_bytes(corpus), shares, options)
     if tokenizer.vocabulary is None or not isinstance(settings, LearnedVocabulary):
-        return plan
+        return plan, tokenizer
     found = sha256_hex(tokenizer.vocabulary.encode())
     if settings.vocabulary not in (None, found):
         raise SpecError(
@@ -102,7 +89,18 @@ def _with_vocabulary(plan: Plan, tokenizer: Tokenizer) -> Plan:
             f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
         )
     decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})
-    return Plan(decided, plan.corpus, tokenizer.vocabulary)
+    return Plan(decided, plan.corpus, tokenizer.vocabulary), tokenizer
+
+
+def _check_length(experiment: Experiment, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """Raises CorpusError if a window of any round does not fit into a split."""
+    tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
+    tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
+    lengths = [table["window_length"] for table in tables if "window_length" in table]
+    lengths += experiment.grid.get("window_length", [])
+    shares = Fractions(**experiment.split.model_dump())
+    splits = encoded_splits(read_bytes(corpus), tokenizer, shares, corpus.name)
+    check_sizes(splits, shares, need=max(map(int, lengths)), corpus=corpus.name)
 
 
 def stored_plan(store: Reader, name: str) -> Plan:

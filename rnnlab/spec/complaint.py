@@ -6,13 +6,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rnnlab.spec.settings import TOKENIZER_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
-
-# Tables of several kinds: the place of a complaint about one of their keys has the kind in between.
-_TABLES_OF_KINDS = frozenset({"tokenizer"})
+# So do the tokenizers, whose tables of settings are a union.
+_KINDS: dict[Any, type[BaseModel]] = dict(TOKENIZER_SETTINGS.items())
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "lower-case letters, digits, - and _, at most 64, a letter or a digit first",
@@ -76,12 +76,10 @@ def _either(tags: str) -> str:
 def _key(details: Mapping[str, Any]) -> str:
     """`rounds entry 1: select.top`, as nobody counts from zero."""
     key = ""
-    before: int | str = ""
     for part in details["loc"]:
-        is_kind, before = before in _TABLES_OF_KINDS, part
         if isinstance(part, int):
             key += f" entry {part + 1}:"
-        elif part not in _UNION_TAGS and not is_kind:
+        elif part not in _UNION_TAGS and part not in _KINDS:
             key += f" {part}" if key.endswith(":") else f".{part}" if key else part
     return key.removesuffix(":")
 
@@ -96,16 +94,16 @@ def _allowed(details: Mapping[str, Any]) -> str:
 
 def _fields_at(root: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """The keys of the table at this place."""
-    models = [root]
+    model: type[BaseModel] | None = root
     for part in place:
-        if models and part in models[0].model_fields:
-            models = _models_in(models[0].model_fields[str(part)].annotation)
-        elif isinstance(part, str):  # the kind of a table of several kinds
-            models = [model for model in models if model.model_fields["kind"].default == part]
-    return list(models[0].model_fields) if models else []
+        if part in _KINDS:
+            model = _KINDS[part]
+        elif model is not None and isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation)
+    return list(model.model_fields) if model is not None else []
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

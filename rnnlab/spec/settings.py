@@ -80,7 +80,6 @@ def _tokenizer_kind(value: Any) -> str | None:
     return getattr(value, "kind", None)
 
 
-# One entry a tokenizer; rnnlab/data/tokenizer.py has the classes of the same kinds.
 TokenizerSettings = Annotated[
     Annotated[ByteSettings, Tag("bytes")]
     | Annotated[CharacterSettings, Tag("characters")]
@@ -88,6 +87,14 @@ TokenizerSettings = Annotated[
     | Annotated[PairSettings, Tag("bpe")],
     Discriminator(_tokenizer_kind),
 ]
+
+# One entry a tokenizer; rnnlab/data/tokenizer.py has the classes of the same kinds.
+TOKENIZER_SETTINGS: dict[str, type[Settings]] = {
+    "bytes": ByteSettings,
+    "characters": CharacterSettings,
+    "letters": LetterSettings,
+    "bpe": PairSettings,
+}
 
 
 class SplitSettings(Settings):

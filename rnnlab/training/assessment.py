@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnlab.data.batches import load_splits
+from rnnlab.data.batches import evaluation_positions, load_splits, windows
 from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions
 from rnnlab.data.tokenizer import Tokenizer
 from rnnlab.errors import UsageError
+from rnnlab.models.gated import GatedCohort
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.evaluation import evaluation_windows, window_losses
+from rnnlab.training.cohort import limit_threads
 from rnnlab.training.measures import text_rate
 from rnnlab.training.run_state import RunState
 from rnnlab.training.sizing import threads_for
+from rnnlab.training.stepwise import stepwise_losses
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ def assess(
             f"--context {context}: the {split} split has {len(tokens):,} symbols, and a window needs one more than its "
             "context: give a shorter context"
         )
-    windows_EW = evaluation_windows(tokens, context + 1, max_windows or config.evaluation.windows)
-    cpu, threads = torch.device("cpu"), threads_for(config, live_workers=1)
-    loss_ME = window_losses([config], [state], windows_EW, tokenizer.vocabulary_size, cpu, threads)
+    positions = evaluation_positions(len(tokens), context + 1, max_windows or config.evaluation.windows)
+    windows_EW = windows(tokens, positions, context + 1).to(torch.int64)
+    model = GatedCohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
+    limit_threads(model, threads_for(config, live_workers=1))
+    loss_ME = stepwise_losses(model, 1, windows_EW)
     loss = float(loss_ME.mean())
     rate = text_rate(tokens, tokenizer)
     return Assessment(

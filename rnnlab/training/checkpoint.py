@@ -40,10 +40,10 @@ class Checkpoint:
 def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) -> bytes:
     """The bytes of a checkpoint file. `vocabulary`: what the run's tokenizer learned, if anything."""
     stream = io.BytesIO()
-    learned = {} if vocabulary is None else {"vocabulary": vocabulary}
     torch.save(
         {
             "config": config.canonical_json,
+            **({} if vocabulary is None else {"vocabulary": vocabulary}),
             "step": state.step,
             "ema_loss": state.ema_loss,
             "curve_steps": torch.tensor(state.curve_steps, dtype=torch.int64),
@@ -52,7 +52,6 @@ def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) ->
             "first_moments": state.first_moments,
             "second_moments": state.second_moments,
             "hidden_LBS": state.hidden_LBS,
-            **learned,
         },
         stream,
     )

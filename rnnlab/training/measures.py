@@ -1,7 +1,9 @@
 """A loss in the units that people compare: per character and per byte of the text, whatever the tokenizer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -31,3 +33,13 @@ def text_rate(tokens_N: Tensor, tokenizer: Tokenizer) -> TextRate:
     """
     n_bytes = len(tokenizer.decode(tokens_N.numpy())) / max(1, len(tokens_N))
     return TextRate(n_bytes, n_bytes if tokenizer.merges_characters else 1.0)
+
+
+def with_text_units(result: Mapping[str, Any], rates: Mapping[str, TextRate]) -> dict[str, Any]:
+    """The result of a run with bits per character and per byte of each split of `rates`, beside `<split>_loss`."""
+    units = {}
+    for split, rate in rates.items():
+        loss = result.get(f"{split}_loss")
+        units[f"{split}_bits_per_character"] = None if loss is None else rate.bits_per_character(loss)
+        units[f"{split}_bits_per_byte"] = None if loss is None else rate.bits_per_byte(loss)
+    return {**result, **units}

@@ -17,7 +17,7 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import held_out_losses, result_of
-from rnnlab.training.measures import TextRate, text_rate
+from rnnlab.training.measures import TextRate, text_rate, with_text_units
 from rnnlab.training.run_state import RunState, fresh_state
 
 
@@ -27,7 +27,7 @@ class Workbench:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._texts: dict[str, tuple[Splits[Tensor], Tokenizer]] = {}
-        self._rates: dict[str, tuple[TextRate, TextRate]] = {}
+        self._rates: dict[str, dict[str, TextRate]] = {}  # by text and split: how much text a symbol stands for
         self._vocabularies: dict[str | None, str] = {}  # by their hashes
 
     def keep_vocabulary(self, vocabulary: str) -> None:
@@ -44,7 +44,7 @@ class Workbench:
         Raises CorpusError if the text is not on this machine or too short for the config's windows, UsageError if the
         vocabulary of the tokenizer is not kept here.
         """
-        key = _text_key(config)
+        key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"
         if key not in self._texts:
             corpus = find(config.corpus.sha256, config.corpus.name)
             settings = config.tokenizer
@@ -82,22 +82,23 @@ class Workbench:
             if whole
             else []
         )
-        key = _text_key(finished[0].config)
-        if key not in self._rates:
-            self._rates[key] = text_rate(splits.validation, tokenizer), text_rate(splits.test, tokenizer)
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
-        return [
+        results = [
             result_of(
                 member.config,
                 member.state,
                 None if member.state.diverged_at_step is not None else next(losses),
                 tokenizer.vocabulary_size,
-                self._rates[key],
             )
             | provenance
             for member in finished
         ]
+        return [with_text_units(result, self._text_rates(finished[0].config)) for result in results]
 
-
-def _text_key(config: RunConfig) -> str:
-    return f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"
+    def _text_rates(self, config: RunConfig) -> dict[str, TextRate]:
+        key = f"{config.corpus.sha256} {config.split} {config.tokenizer}"
+        if key not in self._rates:
+            splits, tokenizer = self.text(config)
+            held_out = {"validation": splits.validation, "test": splits.test}
+            self._rates[key] = {name: text_rate(tokens, tokenizer) for name, tokens in held_out.items()}
+        return self._rates[key]

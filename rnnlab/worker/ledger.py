@@ -61,14 +61,10 @@ class Ledger:
         self._patience = patience
 
     def place(self, job: Job) -> Place:
-        """The place of a claimed job, its vocabulary at hand. Raises SpecError if a newer rnnlab wrote its config."""
+        """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
+        self._keep_vocabulary(job)
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
-        config = run_config_from_json(job.payload)
-        if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
-            vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
-            if vocabulary is not None:
-                self._bench.keep_vocabulary(vocabulary)
-        return Place(job, config, run_dir)
+        return Place(job, run_config_from_json(job.payload), run_dir)
 
     def fail(self, place: Place, trace: str) -> None:
         """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
@@ -172,6 +168,14 @@ class Ledger:
                 f"({error.strerror or error}): free some space, then start a worker again; nothing is lost but the "
                 "work since the last checkpoint"
             ) from error
+
+    def _keep_vocabulary(self, job: Job) -> None:
+        """Have what the job's tokenizer learned at hand; it is in the table."""
+        config = run_config_from_json(job.payload)
+        if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
+            vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
+            if vocabulary is not None:
+                self._bench.keep_vocabulary(vocabulary)
 
     def _write(self, place: Place, state: RunState) -> Path:
         vocabulary = self._bench.vocabulary(place.config)

@@ -57,7 +57,6 @@ MISTAKES = [
         'tokenizer = { kind = "bpe", vocab_size = 512, padding = true }',
         "unknown key tokenizer.padding: known here are kind, vocabulary, vocab_size",
     ),
-    ("seed = 0", 'tokenizer = { kind = "letters", bpe = 1 }', "unknown key tokenizer.bpe: known here are kind"),
     ("seed = 0", "tokenizer = { padding = true }", "unknown key tokenizer.padding: known here are kind"),
     (
         "seed = 0",
