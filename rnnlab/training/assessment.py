@@ -63,7 +63,7 @@ def assess(
     windows_EW = windows(tokens, positions, context + 1).to(torch.int64)
     model = GatedCohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
     limit_threads(model, threads_for(config, live_workers=1))
-    loss_ME = stepwise_losses(model, 1, windows_EW)
+    loss_ME = stepwise_losses(model, windows_EW)
     loss = float(loss_ME.mean())
     rate = text_rate(tokens, tokenizer)
     return Assessment(

@@ -49,7 +49,7 @@ def held_out_losses(
     validation_EW = held_out_windows(configs[0], splits.validation)
     test_EW = held_out_windows(configs[0], splits.test)
     windows_EW = torch.cat([validation_EW, test_EW]).to(device, torch.int64)
-    mean_ME = stepwise_losses(model, len(configs), windows_EW)
+    mean_ME = stepwise_losses(model, windows_EW)
     n_validation = len(validation_EW)
     validation = mean_ME[:, :n_validation].mean(dim=1).tolist()
     test = mean_ME[:, n_validation:].mean(dim=1).tolist()

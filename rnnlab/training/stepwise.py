@@ -10,7 +10,9 @@ from torch import Tensor
 
 
 class SymbolReader(Protocol):
-    """What is needed of a cohort of M models."""
+    """What is needed of a cohort."""
+
+    n_models: int  # M
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
         """The state at a window's start."""
@@ -20,12 +22,12 @@ class SymbolReader(Protocol):
 
 
 @torch.no_grad()
-def stepwise_losses(model: SymbolReader, n_models: int, windows_EW: Tensor) -> Tensor:
+def stepwise_losses(model: SymbolReader, windows_EW: Tensor) -> Tensor:
     """The mean loss of each model over the predictions of each window, [M, E], nats per symbol, summed in float64.
 
     The windows, int64 on the models' device, are read side by side, each from the start state.
     """
-    n_rows, length = windows_EW.shape
+    n_models, (n_rows, length) = model.n_models, windows_EW.shape
     hidden = model.initial_state(n_rows)
     total_ME = torch.zeros(n_models, n_rows, dtype=torch.float64, device=windows_EW.device)
     for t in range(length - 1):

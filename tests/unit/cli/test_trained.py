@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from rnnlab.planning import config_of, stored_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Job, WorkerRecord
 from rnnlab.queue.store import Store
+from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
+from rnnlab.training.checkpoint import Checkpoint
 from rnnlab.training.run_state import fresh_state
 
 from .conftest import Cli
@@ -163,6 +166,25 @@ def test_a_running_job(cli: Cli, small_toml: str, tokenizer: str) -> None:
     torn = cli("sample", str(job.id), "--length", "5", "--prime", "a")
     assert (torn.code, len(torn.out)) == (0, 7)
     assert "is truncated" in torn.err
+
+
+def test_a_checkpoint_that_a_worker_replaces_while_it_is_read(
+    cli: Cli, small_toml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(cli, small_toml, "bytes")
+    job, _ = running_job(cli)
+    looks: list[Path] = []
+
+    def first_look_fails(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> Checkpoint | None:
+        looks.append(run_dir)
+        if len(looks) > 1:
+            return checkpoint.newest(run_dir, config, complain)
+        complain("checkpoint x cannot be read: No such file or directory; falling back to the one before")
+        return None
+
+    monkeypatch.setattr("rnnlab.cli.trained.newest", first_look_fails)
+    outcome = cli("sample", str(job.id), "--length", "5", "--prime", "a")
+    assert (outcome.code, outcome.err, len(looks)) == (0, "", 2)
 
 
 def test_a_checkpoint_says_nothing_of_vocabularies_where_nothing_is_learned(cli: Cli, small_toml: str) -> None:
