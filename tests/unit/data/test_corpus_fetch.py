@@ -1,8 +1,9 @@
 import gzip
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,13 +122,23 @@ def test_a_part_of_another_file_does_no_lasting_harm(server: Server, register: R
     assert read_bytes(fetch("timemachine")) == TEXT
 
 
-def test_processes_that_fetch_at_once_make_one_download(server: Server, register: Register) -> None:
-    """A lock on a file keeps threads apart just as it does processes."""
-    register(TEXT, server.url)
+FETCH = """
+import sys
+from dataclasses import replace
+from rnnlab.data.corpus import fetch
+from rnnlab.data.registry import PUBLIC
+url, sha256, size = sys.argv[1:]
+PUBLIC["timemachine"] = replace(PUBLIC["timemachine"], url=url, sha256=sha256, size_bytes=int(size))
+print(fetch("timemachine").sha256)
+"""
+
+
+def test_processes_that_fetch_at_once_make_one_download(server: Server) -> None:
     server.content = TEXT
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        corpora = list(pool.map(fetch, ["timemachine"] * 4))
-    assert len({corpus.sha256 for corpus in corpora}) == 1
+    server.delay_seconds = 1.0  # so that the others come while the first one waits
+    command = [sys.executable, "-c", FETCH, server.url, sha256_hex(TEXT), str(len(TEXT))]
+    fetching = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=60)[0] for process in fetching] == [f"{sha256_hex(TEXT)}\n"] * 3
     assert server.ranges_asked == [None]
 
 
