@@ -9,9 +9,10 @@ from typing import Any
 
 from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
-from rnnlab.data.splits import Fractions, split
-from rnnlab.data.tokenizer import make_tokenizer
+from rnnlab.data.splits import Fractions, check_sizes
+from rnnlab.data.tokenizer import Tokenizer, encoded_splits, learn_tokenizer
 from rnnlab.errors import SpecError, UsageError
+from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -19,7 +20,7 @@ from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
-from rnnlab.spec.settings import CorpusSettings
+from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
 from rnnlab.spec.spelling import shown
 
 
@@ -29,12 +30,18 @@ class Plan:
 
     experiment: Experiment
     corpus: CorpusSettings
+    vocabulary: str | None = None  # what the tokenizer learned from the corpus; None where it learns nothing
     stored: str | None = field(default=None, compare=False)  # what the table had of the experiment; None: nothing
 
     @property
     def json(self) -> str:
         """What the table keeps, so that workers and analysis need no file."""
-        document = {"experiment": self.experiment.model_dump(mode="json"), "corpus": self.corpus.model_dump()}
+        document: dict[str, Any] = {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(),
+        }
+        if self.vocabulary is not None:
+            document["vocabulary"] = self.vocabulary
         return json.dumps(document, sort_keys=True)
 
     @cached_property
@@ -52,32 +59,55 @@ class Plan:
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here.
+    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash.
+
+    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
+    a vocabulary is made from it.
     Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
-    SpecError if the grid gives no runs, or settings that do not go together.
+    UsageError if the tokenizer cannot be made from it; SpecError if it has another vocabulary than the experiment
+    names, if the grid gives no runs, or settings that do not go together.
     """
     wanted = experiment.corpus if corpus is None else CorpusChoice(name=corpus)
     known = wanted.sha256 or (PUBLIC[wanted.name].sha256 if wanted.name in PUBLIC else None)
-    if known is not None and not need_text:
+    learns = isinstance(experiment.tokenizer, LearnedVocabulary)
+    if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
         found = resolve(wanted.name, expected_sha256=wanted.sha256)
-        if need_text:
-            _check_length(experiment, found)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+        if need_text or learns:
+            plan, tokenizer = _with_tokenizer(plan, found)
+            _check_length(experiment, found, tokenizer)
     assert plan.first_round
     return plan
 
 
-def _check_length(experiment: Experiment, corpus: Corpus) -> None:
+def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
+    """The tokenizer for this corpus, and the plan with what it learned."""
+    settings, shares = plan.experiment.tokenizer, Fractions(**plan.experiment.split.model_dump())
+    options = settings.model_dump(exclude={"kind", "vocabulary"})
+    tokenizer = learn_tokenizer(settings.kind, read_bytes(corpus), shares, options)
+    if tokenizer.vocabulary is None or not isinstance(settings, LearnedVocabulary):
+        return plan, tokenizer
+    found = sha256_hex(tokenizer.vocabulary.encode())
+    if settings.vocabulary not in (None, found):
+        raise SpecError(
+            f"tokenizer.vocabulary = {shown(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
+            f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
+        )
+    decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})
+    return Plan(decided, plan.corpus, tokenizer.vocabulary), tokenizer
+
+
+def _check_length(experiment: Experiment, corpus: Corpus, tokenizer: Tokenizer) -> None:
     """Raises CorpusError if a window of any round does not fit into a split."""
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
     lengths = [table["window_length"] for table in tables if "window_length" in table]
     lengths += experiment.grid.get("window_length", [])
-    tokens = make_tokenizer(experiment.tokenizer.kind).encode(read_bytes(corpus))
     shares = Fractions(**experiment.split.model_dump())
-    split(tokens, shares, need=max(map(int, lengths)), corpus=corpus.name)
+    splits = encoded_splits(read_bytes(corpus), tokenizer, shares, corpus.name)
+    check_sizes(splits, shares, need=max(map(int, lengths)), corpus=corpus.name)
 
 
 def stored_plan(store: Reader, name: str) -> Plan:
@@ -90,6 +120,7 @@ def stored_plan(store: Reader, name: str) -> Plan:
     return Plan(
         parse_experiment(document["experiment"], f"experiment {name} in the database"),
         CorpusSettings.model_validate(document["corpus"]),
+        document.get("vocabulary"),
         stored,
     )
 

@@ -11,6 +11,7 @@ from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
+from rnnlab.cli.evaluating import evaluate
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
@@ -38,6 +39,7 @@ app.command("demo")(demo)
 app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)
+app.command("eval")(evaluate)
 app.command("show")(show)
 app.command("logs")(logs)
 app.command("pause")(pause)

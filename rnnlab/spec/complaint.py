@@ -6,10 +6,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rnnlab.spec.settings import TOKENIZER_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
+# So do the tokenizers, whose tables of settings are a union.
+_KINDS: dict[Any, type[BaseModel]] = dict(TOKENIZER_SETTINGS.items())
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "lower-case letters, digits, - and _, at most 64, a letter or a digit first",
@@ -31,6 +34,7 @@ _ALLOWED: dict[str, Callable[[dict[str, Any]], str]] = {
     "list_type": lambda context: "a list: [...], or [[double brackets]] for tables",
     "dict_type": lambda context: "a table: { key = value }",
     "model_type": lambda context: "a table: { key = value }",
+    "union_tag_not_found": lambda context: "a table: { key = value }",
     "literal_error": lambda context: str(context["expected"]).replace("'", '"'),
     "string_pattern_mismatch": lambda context: _PATTERNS[context["pattern"]],
     "too_short": lambda context: "a list or a table that is not empty",
@@ -50,6 +54,9 @@ def first_complaint(error: ValidationError, root: type[BaseModel] | None = None)
         line = f"{key} is missing: it must be given"
     elif details["type"] == "value_error":
         line = f"{key}: {details['ctx']['error']}" if key else str(details["ctx"]["error"])
+    elif details["type"] == "union_tag_invalid":
+        kinds = _either(details["ctx"]["expected_tags"])
+        line = f"{key}.kind = {shown(details['ctx']['tag'])}: must be {kinds}"
     else:
         line = f"{key} = {shown(given)}: must be {_allowed(details)}" if key else f"must be {_allowed(details)}"
     more = len({_key(other) for other in complaints}) - 1
@@ -60,13 +67,19 @@ def _number(bound: float) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
+def _either(tags: str) -> str:
+    """`"a", "b" or "c"`, as pydantic writes the values of a literal."""
+    *others, last = tags.replace("'", '"').split(", ")
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _key(details: Mapping[str, Any]) -> str:
     """`rounds entry 1: select.top`, as nobody counts from zero."""
     key = ""
     for part in details["loc"]:
         if isinstance(part, int):
             key += f" entry {part + 1}:"
-        elif part not in _UNION_TAGS:
+        elif part not in _UNION_TAGS and part not in _KINDS:
             key += f" {part}" if key.endswith(":") else f".{part}" if key else part
     return key.removesuffix(":")
 
@@ -83,7 +96,9 @@ def _fields_at(root: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """The keys of the table at this place."""
     model: type[BaseModel] | None = root
     for part in place:
-        if model is not None and isinstance(part, str):
+        if part in _KINDS:
+            model = _KINDS[part]
+        elif model is not None and isinstance(part, str):
             model = _model_in(model.model_fields[part].annotation)
     return list(model.model_fields) if model is not None else []
 

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +14,14 @@ from rnnlab.spec.run_config import RunConfig, parse_run_config, place_setting, s
 from rnnlab.spec.settings import (
     CELL_SETTINGS,
     DEFAULT_CELL,
+    ByteSettings,
     CorpusSettings,
     Count,
     EvaluationSettings,
     Scalar,
     Seed,
     Settings,
+    Sha256,
     SplitSettings,
     TokenizerSettings,
     TrainingSettings,
@@ -37,7 +38,7 @@ class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
     name: Annotated[str, Field(min_length=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
 
 
 class SkipRule(Settings):
@@ -102,7 +103,7 @@ class Experiment(Settings):
     name: Annotated[str, Field(pattern=_NAME)]
     title: str = ""
     corpus: CorpusChoice
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TokenizerSettings = ByteSettings()
     split: SplitSettings = SplitSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Seed = 0
@@ -192,11 +193,6 @@ class Experiment(Settings):
         """All rounds in order; the first is the grid itself."""
         return [FIRST_ROUND, *(next_round.name for next_round in self.rounds)]
 
-    @cached_property
-    def _shared_tables(self) -> dict[str, dict[str, Any]]:
-        """The tables of a run document that all runs have in common."""
-        return {name: getattr(self, name).model_dump() for name in ("tokenizer", "split", "evaluation")}
-
     def run_config(self, corpus: CorpusSettings, point: dict[str, Scalar]) -> RunConfig:
         """The run config at one point of the grid, on a corpus that was found.
 
@@ -204,7 +200,7 @@ class Experiment(Settings):
         """
         document: dict[str, Any] = {
             "corpus": corpus.model_dump(),
-            **self._shared_tables,
+            **{name: getattr(self, name).model_dump() for name in ("tokenizer", "split", "evaluation")},
             "model": dict(self.model),
             "training": dict(self.training),
             "seed": self.seed,

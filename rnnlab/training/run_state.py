@@ -26,7 +26,7 @@ class RunState:
     second_moments: dict[str, Tensor]  # Adam's v
     hidden_LBS: Tensor  # state of each layer; not used at a window's start, where the state is zero
     step: int = 0
-    ema_loss: float = EMA_START_NATS  # nats per symbol
+    ema_loss: float = EMA_START_NATS  # nats per symbol; starts at log(V) where V is above 256
     curve_steps: list[int] = field(default_factory=list)
     curve_ema_loss: list[float] = field(default_factory=list)  # nats per symbol
     diverged_at_step: int | None = None  # the first step whose loss was NaN or infinite
@@ -58,7 +58,11 @@ def fresh_state(config: RunConfig, vocabulary_size: int) -> RunState:
     """The state before the first step: a pure function of the config."""
     parameters = initial_parameters(parameter_shapes(config.model, vocabulary_size), config.seed)
     zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    # With more symbols than bytes, an average that began at 3 nats, below the loss of knowing nothing, would have its
+    # minimum there.
+    ema_loss = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
     return RunState(
+        ema_loss=ema_loss,
         parameters=parameters,
         first_moments=zeros,
         second_moments={name: value.clone() for name, value in zeros.items()},

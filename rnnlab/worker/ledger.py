@@ -14,6 +14,7 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
+from rnnlab.planning import stored_plan
 from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import run_config_from_json
@@ -62,6 +63,7 @@ class Ledger:
 
     def place(self, job: Job) -> Place:
         """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
+        self._keep_vocabulary(job)
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
         return Place(job, run_config_from_json(job.payload), run_dir, job.seconds)
 
@@ -108,7 +110,7 @@ class Ledger:
         unwritten, reason = 0, ""
         for place, member in team.trainees():
             try:
-                checkpoint.write(place.run_dir, place.config, member.state, place.job.epoch)
+                self._write(place, member.state)
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
@@ -166,13 +168,25 @@ class Ledger:
 
     def _final_checkpoint(self, place: Place, state: RunState) -> Path:
         try:
-            return checkpoint.write(place.run_dir, place.config, state, place.job.epoch)
+            return self._write(place, state)
         except OSError as error:
             raise WorkerStoppedError(
                 f"the final checkpoint of job {place.job.id} could not be written to {place.run_dir} "
                 f"({error.strerror or error}): free some space, then start a worker again; nothing is lost but the "
                 "work since the last checkpoint"
             ) from error
+
+    def _keep_vocabulary(self, job: Job) -> None:
+        """Have what the job's tokenizer learned at hand; it is in the table."""
+        config = run_config_from_json(job.payload)
+        if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
+            vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
+            if vocabulary is not None:
+                self._bench.keep_vocabulary(vocabulary)
+
+    def _write(self, place: Place, state: RunState) -> Path:
+        vocabulary = self._bench.vocabulary(place.config)
+        return checkpoint.write(place.run_dir, place.config, state, place.job.epoch, vocabulary)
 
     @contextlib.contextmanager
     def _unless_stale(self, place: Place) -> Iterator[None]:

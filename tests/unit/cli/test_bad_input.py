@@ -162,6 +162,7 @@ WITH_DATABASE = [
     ["analyze"],
     ["best"],
     ["sample"],
+    ["eval"],
     ["retry", "--failed"],
 ]
 
@@ -229,19 +230,27 @@ def test_device(with_jobs: Cli) -> None:
 
 def test_unknown_experiment(with_jobs: Cli) -> None:
     retry = ["retry", "--failed", "--experiment"]
-    for command in (["status"], ["worker"], ["analyze"], ["best"], retry, ["sample", "--experiment"]):
+    for command in (
+        ["status"],
+        ["worker"],
+        ["analyze"],
+        ["best"],
+        retry,
+        ["sample", "--experiment"],
+        ["eval", "--experiment"],
+    ):
         check(with_jobs, [*command, "nothing"], "no experiment 'nothing' in this database: it has small")
 
 
 def test_several_experiments(with_jobs: Cli, small_toml: str) -> None:
     with_jobs.file("other.toml", small_toml.replace('name = "small"', 'name = "other"'))
     assert with_jobs("init", "other.toml").code == 0
-    for command in (["analyze"], ["best"], ["sample"]):
+    for command in (["analyze"], ["best"], ["sample"], ["eval"]):
         check(with_jobs, command, "name an experiment: this database has other, small")
 
 
 def test_nothing_finished(with_jobs: Cli) -> None:
-    for command in (["best"], ["sample"]):
+    for command in (["best"], ["sample"], ["eval"]):
         check(with_jobs, command, "experiment small has no finished job yet: `rnnlab worker` trains them")
 
 
