@@ -84,20 +84,22 @@ class Reader:
         """
         if not key.isidentifier():
             return None
-        value, excluded = (number_in(self.engine.dialect.name, jobs.c.result, name) for name in (key, unless))
+        value = number_in(self.engine.dialect.name, jobs.c.result, key)
         query = (
             select(jobs.c.id, value.label("value"))
             .where(jobs.c.experiment == experiment, jobs.c.status == Status.DONE.value)
-            .where(excluded.is_(None), value.is_not(None))
             .order_by("value", jobs.c.id)
-            .limit(1)
         )
         with read_transaction(self.engine) as connection:
-            found = connection.execute(query).first()
-            if found is None:
-                return None
-            row = connection.execute(select(jobs).where(jobs.c.id == found.id)).mappings().one()
-            return job_from_row(row), float(found.value)
+            # The database looks once into each result. The first of this order that counts is nearly the first of all.
+            for job_id, lowest in connection.execute(query):
+                if not isinstance(lowest, int | float):
+                    continue
+                job = job_from_row(connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one())
+                result = job.result or {}
+                if not isinstance(result.get(key), bool) and not isinstance(result.get(unless), int | float):
+                    return job, float(lowest)
+        return None
 
     def job(self, job_id: int) -> Job | None:
         """One job, or None."""
