@@ -11,7 +11,7 @@ from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
 from rnnlab.data.splits import Fractions, split
 from rnnlab.data.tokenizer import make_tokenizer
-from rnnlab.errors import SpecError, UsageError
+from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -55,22 +55,33 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
         found = resolve(wanted.name, expected_sha256=wanted.sha256)
-        if need_text:
-            _check_length(experiment, found)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
+        if need_text:
+            _check_length(plan, found)
     assert plan.first_round
     return plan
 
 
-def _check_length(experiment: Experiment, corpus: Corpus) -> None:
-    """Raises CorpusError if a window of any round does not fit into a split."""
+# Settings that say how long a window is -> symbols that it covers beyond that: the last target.
+_LENGTHS = {"window_length": 0, "block_size": 1}
+
+
+def _check_length(plan: Plan, corpus: Corpus) -> None:
+    """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit into a split."""
+    experiment = plan.experiment
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
-    lengths = [table["window_length"] for table in tables if "window_length" in table]
-    lengths += experiment.grid.get("window_length", [])
+    uses = [*experiment.grid.items(), *((name, [value]) for table in tables for name, value in table.items())]
+    spans = [int(value) + _LENGTHS[name] for name, values in uses if name in _LENGTHS for value in values]
     tokens = make_tokenizer(experiment.tokenizer.kind).encode(read_bytes(corpus))
     shares = Fractions(**experiment.split.model_dump())
-    split(tokens, shares, need=max(map(int, lengths)), corpus=corpus.name)
+    train = split(tokens, shares, need=max(spans), corpus=corpus.name).train
+    needed = max(config.training.train_tokens_needed for config in plan.first_round)
+    if needed > len(train):
+        raise CorpusError(
+            f"corpus {corpus.name!r}: the windows of an epoch need {needed:,} tokens, but the training split has "
+            f"{len(train):,}: give fewer epoch_windows, a smaller block_size or a longer text"
+        )
 
 
 def stored_plan(store: Reader, name: str) -> Plan:

@@ -6,10 +6,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rnnlab.spec.cells import CELL_SETTINGS
+from rnnlab.spec.regimes import REGIME_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
+# So do the cells and the regimes, whose tables of settings are unions.
+_KINDS: dict[Any, type[BaseModel]] = {
+    name: table for tables in (CELL_SETTINGS, REGIME_SETTINGS) for name, table in dict[str, Any](tables).items()
+}
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "lower-case letters, digits, - and _, at most 64, a letter or a digit first",
@@ -66,7 +72,7 @@ def _key(details: Mapping[str, Any]) -> str:
     for part in details["loc"]:
         if isinstance(part, int):
             key += f" entry {part + 1}:"
-        elif part not in _UNION_TAGS:
+        elif part not in _UNION_TAGS and part not in _KINDS:
             key += f" {part}" if key.endswith(":") else f".{part}" if key else part
     return key.removesuffix(":")
 
@@ -83,7 +89,9 @@ def _fields_at(root: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     """The keys of the table at this place."""
     model: type[BaseModel] | None = root
     for part in place:
-        if model is not None and isinstance(part, str):
+        if part in _KINDS:
+            model = _KINDS[part]
+        elif model is not None and isinstance(part, str):
             model = _model_in(model.model_fields[part].annotation)
     return list(model.model_fields) if model is not None else []
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.models.reference import GatedLanguageModel
+from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.regimes import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.spec.settings import GatedSettings
 from rnnlab.training.run_state import EMA_DECAY, EMA_START_NATS, fresh_state
 from rnnlab.training.streams import WindowStream
 
@@ -69,12 +70,14 @@ def random_tokens(n: int) -> Tensor:
 
 def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]:
     """Losses of the textbook model under torch.optim.Adam on the same batches, one step a symbol."""
+    assert isinstance(config.model, GatedSettings)
+    assert isinstance(config.training, OnlineSettings)
     model = GatedLanguageModel(config.model, VOCABULARY)
     model.load_cohort_parameters(fresh_state(config, VOCABULARY).parameters)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     inputs_KB = torch.empty(n_steps, config.training.batch_size, dtype=torch.int64)
     targets_KB = torch.empty_like(inputs_KB)
-    starts = WindowStream(config, tokens).fill(0, inputs_KB, targets_KB)
+    starts = WindowStream(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
     losses = []
     state: list[Tensor] = []
     for step in range(n_steps):
