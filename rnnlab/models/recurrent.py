@@ -88,7 +88,7 @@ class RecurrentCohort:
         like = self.parameters["head.weight"]
         if self.settings.start_state == "zero":
             return [like.new_zeros(shape) for _ in range(self.settings.n_layers * self._cell.n_states)]
-        return [row.unsqueeze(1).expand(shape) for w in self._layers for row in w["start"].unbind(dim=1)]
+        return [row.unsqueeze(1).expand(shape).contiguous() for w in self._layers for row in w["start"].unbind(dim=1)]
 
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [M, B] and the state -> logits [M, B, V] and the next state."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rnnlab.spec.settings import Settings
 
@@ -43,14 +43,27 @@ class GatedSettings(Settings):
         return self
 
 
+# A product with a single column takes another path where a cohort has one model, and other bits: two at least.
+StackWidth = Annotated[int, Field(ge=2, le=16_384)]
+
+
+def _is_no_single_column(size: int) -> int:
+    if size == 1:
+        raise ValueError("1 is too small: give 0 for one-hot input, or at least 2")
+    return size
+
+
+EmbeddingWidth = Annotated[int, Field(ge=0, le=16_384), AfterValidator(_is_no_single_column)]
+
+
 class StackSettings(Settings):
     """What all other cells have in common (equations in rnnlab/models/cells.py, stacking in recurrent.py)."""
 
     free_in_cohort: ClassVar[frozenset[str]] = frozenset({"weight_init", "recurrent_init"})
 
     n_layers: Layers = 1
-    state_size: Width  # hidden units of each layer, S
-    embedding_size: Annotated[int, Field(ge=0, le=16_384)] = 0  # 0: the one-hot symbol itself is the input
+    state_size: StackWidth  # hidden units of each layer, S
+    embedding_size: EmbeddingWidth = 0  # 0: the one-hot symbol itself is the input
     skip: Literal["none", "add", "concat"] = "none"  # what the layers after the first do with their input
     start_state: Literal["zero", "learned"] = "zero"
     weight_init: Literal["torch", "normal"] = "torch"  # normal: weights N(0, 0.01), biases zero

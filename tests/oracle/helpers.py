@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rnnlab.models.reference import GatedLanguageModel
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.cells import GatedSettings, RecurrentSettings
 from rnnlab.spec.regimes import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.training.run_state import EMA_DECAY, EMA_START_NATS, fresh_state
@@ -56,6 +57,21 @@ def run_config(model: GatedSettings, *, seed: int = 0, **training: int | float) 
                 "record_every": 10,
                 **training,
             },
+            "seed": seed,
+        }
+    )
+
+
+def bptt_config(model: RecurrentSettings, *, seed: int = 0, evaluation_windows: int = 4, **training: Any) -> RunConfig:
+    """A run config of the BPTT regime on no particular text: random windows, unless `training` says otherwise."""
+    return parse_run_config(
+        {
+            "corpus": {"name": "none", "sha256": "0" * 64},
+            "tokenizer": {"kind": "bytes"},
+            "split": {"train": 0.9, "validation": 0.05, "test": 0.05},
+            "evaluation": {"windows": evaluation_windows},
+            "model": model.model_dump(),
+            "training": {"regime": "bptt", "batch_size": 5, "block_size": 4, "record_every": 3, **training},
             "seed": seed,
         }
     )
