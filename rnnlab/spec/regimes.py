@@ -3,13 +3,22 @@
 import math
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rnnlab.spec.schedule import Stage, parse_schedule
 from rnnlab.spec.settings import Count, Settings
 
 BatchSize = Annotated[int, Field(ge=1, le=1_048_576)]
 MaybeCount = Annotated[int, Field(ge=0, le=1_000_000_000)]  # 0: not given
+
+
+def _is_schedule(text: str) -> str:
+    if text:
+        parse_schedule(text)
+    return text
+
+
+Schedule = Annotated[str, AfterValidator(_is_schedule)]  # "": not given
 
 
 class OnlineSettings(Settings):
@@ -87,7 +96,7 @@ class BpttSettings(Settings):
     loss_at: Literal["every", "last"] = "every"  # positions of a window that have a loss
     iterations: MaybeCount = 0  # the length of a run: optimiser steps, ...
     epochs: MaybeCount = 0  # ... or epochs, ...
-    schedule: str = ""  # ... or epochs with their learning rates, "1@1e-2,1@1e-3"
+    schedule: Schedule = ""  # ... or epochs with their learning rates, "1@1e-2,1@1e-3"
     learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0  # where there is no schedule
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0  # left out: 0.01 with adamw, as torch
@@ -100,13 +109,6 @@ class BpttSettings(Settings):
         if isinstance(given, dict) and given.get("optimizer") == "adamw":
             return {"weight_decay": 0.01, **given}
         return given
-
-    @field_validator("schedule")
-    @classmethod
-    def _schedule_is_one(cls, text: str) -> str:
-        if text:
-            parse_schedule(text)
-        return text
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BpttSettings":

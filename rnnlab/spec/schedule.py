@@ -32,8 +32,8 @@ def parse_schedule(text: str) -> list[Stage]:
             stage.learning_rate
         ):
             raise ValueError(
-                f'{shown(text)}: a schedule is epochs@rate, separated by commas, for example "1@1e-2,1@1e-3", each of '
-                "at least one epoch, with a rate above 0 and at most 100"
+                f'{shown(text)} is no schedule: give epochs@rate, separated by commas, for example "1@1e-2,1@1e-3", '
+                "each of at least one epoch, with a rate above 0 and at most 100"
             )
         stages.append(stage)
     return stages
