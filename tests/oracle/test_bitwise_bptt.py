@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from rnnlab.data.splits import Splits
 from rnnlab.spec.cells import RecurrentSettings
-from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import final_losses
@@ -168,3 +169,25 @@ def test_a_diverged_neighbour_changes_nothing() -> None:
     ended, other = cohort.members()
     assert ended.state.diverged_at_step == 1
     assert checkpoint.encode(healthy, other.state) == reference
+
+
+def test_a_checkpoint_of_version_1_is_read_and_written_again_with_the_same_bytes() -> None:
+    """It was written before there was a BPTT regime."""
+    data = (Path(__file__).parent / "data" / "gated-version-1.rnn").read_bytes()
+    found = checkpoint.decode(data, "test")
+    assert found.state.step == 13
+    assert (found.state.epoch_sum, found.state.epoch_loss) == (0.0, None)
+    assert checkpoint.encode(run_config_from_json(found.config_json), found.state) == data
+
+
+def test_epoch_averages_of_a_stopped_run_are_in_its_checkpoint() -> None:
+    config = bptt_config(_CELLS[0], **_TRAININGS[2])
+    cohort = Cohort([_fresh(config)], _TOKENS, _V, _CPU)
+    cohort.run_block(4, 1)
+    (member,) = cohort.members()
+    assert member.state.epoch_sum > 0
+    assert member.state.epoch_loss is not None
+    assert member.state.first_moments == member.state.second_moments == {}
+    again = checkpoint.decode(checkpoint.encode(config, member.state), "test").state
+    assert (again.epoch_sum, again.epoch_loss) == (member.state.epoch_sum, member.state.epoch_loss)
+    assert again.hidden_LBS.shape == (0, 5, 33)

@@ -142,8 +142,9 @@ def _plain_losses(config: Any, tokens: torch.Tensor, n_steps: int, vocabulary: i
 
 @pytest.mark.parametrize("loss_at", ["every", "last"])
 def test_training_on_batches_with_a_short_last_one_is_the_plain_loop(loss_at: str) -> None:
+    model = settings_of("gru-reset-before", state_size=6, n_layers=1)
     config = bptt_config(
-        settings_of("gru-reset-before", state_size=6, n_layers=1),
+        model,
         sampling="stride-1",
         epoch_windows=12,
         held_out_next=4,
@@ -171,17 +172,18 @@ def test_training_on_batches_with_a_short_last_one_is_the_plain_loop(loss_at: st
     (final,) = final_losses([config], [member.state], splits, vocabulary, torch.device("cpu"), 1)
     own = {name: parameter.double() for name, parameter in member.state.parameters.items()}
     window_BW = torch.stack([tokens[start : start + 5].long() for start in (12, 13, 14, 15)])
-    logits_TBV, targets_TB = textbook(config.model, own, window_BW[:, :-1].T), window_BW[:, 1:].T
+    logits_TBV, targets_TB = textbook(model, own, window_BW[:, :-1].T), window_BW[:, 1:].T
     if loss_at == "last":
         logits_TBV, targets_TB = logits_TBV[-1:], targets_TB[-1:]
-    loss = torch.nn.functional.cross_entropy(logits_TBV.flatten(0, 1), targets_TB.flatten())
-    assert final["held_out"] == pytest.approx(loss.item(), abs=1e-6)
+    held_out_loss = torch.nn.functional.cross_entropy(logits_TBV.flatten(0, 1), targets_TB.flatten())
+    assert final["held_out"] == pytest.approx(held_out_loss.item(), abs=1e-6)
 
 
 def test_a_carried_state_equals_one_long_window_and_begins_anew_with_the_epoch() -> None:
     """With a learning rate of next to nothing, losses of carried windows are those of the uncut stretches."""
+    model = settings_of("lstm", state_size=6, n_layers=2, start_state="learned")
     config = bptt_config(
-        settings_of("lstm", state_size=6, n_layers=2, start_state="learned"),
+        model,
         sampling="contiguous",
         carry_state=True,
         epoch_windows=15,
@@ -196,7 +198,7 @@ def test_a_carried_state_equals_one_long_window_and_begins_anew_with_the_epoch()
     (member,) = cohort.members()
     own = {name: parameter.double() for name, parameter in fresh_state(config, vocabulary).parameters.items()}
     stretches_TB = torch.stack([tokens[row * 12 : row * 12 + 13].long() for row in range(5)], dim=1)
-    logits_TBV = textbook(config.model, own, stretches_TB[:-1])
+    logits_TBV = textbook(model, own, stretches_TB[:-1])
     losses_TB = torch.nn.functional.cross_entropy(
         logits_TBV.flatten(0, 1), stretches_TB[1:].flatten(), reduction="none"
     ).view(12, 5)

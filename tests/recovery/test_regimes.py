@@ -1,7 +1,7 @@
 """Experiments of the BPTT regime from file to result: init, a worker that is stopped and one that goes on, extend."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,9 @@ def test_a_study_from_its_file_to_its_results_with_a_stop_in_between(
         assert {**job.result, "checkpoint": ""} == {**other.result, "checkpoint": ""}
         _check_result(study, job.result)
     config = config_of(whole.jobs()[0])
-    assert whole.jobs()[0].result is not None
-    path = whole.workspace.results_dir / whole.jobs()[0].result["checkpoint"]
+    result = whole.jobs()[0].result
+    assert result is not None
+    path = whole.workspace.results_dir / result["checkpoint"]
     assert path.read_bytes().startswith(b"rnnlab-checkpoint 2 ")
     drawn = sample(
         config, checkpoint.read(path).state, ByteTokenizer(), prime=b"the ", length=5, temperature=1.0, seed=0
@@ -136,7 +137,7 @@ def test_a_study_from_its_file_to_its_results_with_a_stop_in_between(
     assert len(list(drawn)) == 5
 
 
-def _check_result(study: str, result: dict[str, Any]) -> None:
+def _check_result(study: str, result: Mapping[str, Any]) -> None:
     uniform = math.log(256)
     has_epochs = study != "shakespeare"
     held_out = study in ("gates", "unrolled")
