@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.complaint import first_complaint
-from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unknown_kind
+from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
 from rnnlab.spec.settings import (
@@ -124,6 +124,10 @@ class Experiment(Settings):
         kinds = self.kinds
         if complaint := unknown_kind(kinds):
             raise ValueError(complaint)
+        for cell in kinds.cells:
+            complaints = [unfit(cell, regime) for regime in kinds.regimes]
+            if all(complaints):
+                raise ValueError(complaints[0])
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
         check_uses(kinds, self._uses())

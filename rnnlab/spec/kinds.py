@@ -53,6 +53,15 @@ def unknown_kind(kinds: Kinds) -> str | None:
     return None
 
 
+def unfit(cell: Scalar, regime: Scalar) -> str | None:
+    """What is wrong with training a cell in a regime, None where it can be done.
+
+    The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
+    """
+    wanted = "online" if cell == "gated" else "bptt"
+    return None if regime == wanted else f'cell "{cell}" is trained with regime = "{wanted}": give that in [training]'
+
+
 def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: dict[str, Any]) -> dict[str, FieldInfo]:
     merged = {name: field for table in tables for name, field in table.items()}
     if len(tables) > 1:  # an axis of the grid: each table alone knows itself only

@@ -11,7 +11,7 @@ from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
 from rnnlab.spec.cells import ModelSettings
 from rnnlab.spec.complaint import first_complaint
-from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unknown_kind
+from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.regimes import TrainingSettings
 from rnnlab.spec.settings import (
     CorpusSettings,
@@ -37,10 +37,8 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _regime_fits_cell(self) -> "RunConfig":
-        # The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
-        wanted = "online" if self.model.cell == "gated" else "bptt"
-        if self.training.regime != wanted:
-            raise ValueError(f'cell "{self.model.cell}" is trained with regime = "{wanted}": give that in [training]')
+        if complaint := unfit(self.model.cell, self.training.regime):
+            raise ValueError(complaint)
         return self
 
     @cached_property
