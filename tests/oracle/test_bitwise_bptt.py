@@ -105,20 +105,8 @@ def _group(model: RecurrentSettings, training: dict[str, Any], n: int) -> list[R
     return configs
 
 
-# Every cell with two trainings, every training with five cells; the other pairs in the long runs.
-_PAIRS = [
-    pytest.param(
-        model,
-        training,
-        id=f"{model.cell}-S{model.state_size}-{training['sampling']}",
-        marks=[] if (number + place) % 2 == 0 else [pytest.mark.storm],
-    )
-    for number, model in enumerate(_CELLS)
-    for place, training in enumerate(_TRAININGS)
-]
-
-
-@pytest.mark.parametrize(("model", "training"), _PAIRS)
+@pytest.mark.parametrize("training", _TRAININGS, ids=lambda one: one["sampling"])
+@pytest.mark.parametrize("model", _CELLS, ids=lambda one: f"{one.cell}-S{one.state_size}")
 def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
     model: RecurrentSettings, training: dict[str, Any]
 ) -> None:
