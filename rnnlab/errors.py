@@ -33,6 +33,10 @@ class DatabaseAwayError(DatabaseError):
     """The job database does not answer for now: it is restarting, locked, or out of reach. A later try may succeed."""
 
 
+class ExperimentChangedError(UsageError):
+    """Another command has changed the experiment in the table, after this one had looked at it."""
+
+
 class CheckpointError(UsageError):
     """A checkpoint is missing, torn, or belongs to another run config."""
 

@@ -28,12 +28,16 @@ class Estimate:
     largest_parameters: int
 
 
-def estimate(configs: Sequence[RunConfig], device: torch.device) -> Estimate:
+def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str | None = None) -> Estimate:
     """Train the beginning of one cohort of each group and extrapolate. Writes nothing.
+
+    `vocabulary`: what their tokenizer learned, if anything.
 
     Raises CorpusError if the text is not here or too short.
     """
     bench = Workbench(device)
+    if vocabulary is not None:
+        bench.keep_vocabulary(vocabulary)
     groups: dict[str, list[RunConfig]] = defaultdict(list)
     for config in configs:
         groups[config.group_key].append(config)

@@ -55,7 +55,7 @@ def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], length: int,
         final = workspace.results_dir / (job.result or {})["checkpoint"]
         atomic_write(run_dir / checkpoint_name(_INHERITED_EPOCH, job.step), final.read_bytes())
         plan = stored_plan(store, job.experiment)
-        added += store.add_jobs(job.experiment, plan.json, EXTENDED_ROUND, new_jobs([config]))
+        added += store.add_jobs(job.experiment, plan.json, EXTENDED_ROUND, new_jobs([config]), instead_of=plan.stored)
     return Extended(added, len(jobs) - added)
 
 

@@ -79,7 +79,7 @@ def add_results(store: Store, results: Results) -> Imported:
     before = {job.config_hash: job.status for job in store.jobs(plan.experiment.name, results.round_name)}
     unfinished = sum(before.get(config.hash, Status.DONE) is not Status.DONE for config in configs)
     items = [(job, result, seconds) for job, (_, result, seconds) in zip(new_jobs(configs), results.runs, strict=True)]
-    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items)
+    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items, instead_of=plan.stored)
     return Imported(added, unfinished)
 
 

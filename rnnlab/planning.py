@@ -3,15 +3,16 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
-from rnnlab.data.splits import Fractions, split
-from rnnlab.data.tokenizer import make_tokenizer
+from rnnlab.data.splits import Fractions, check_sizes
+from rnnlab.data.tokenizer import Tokenizer, encoded_splits, learn_tokenizer
 from rnnlab.errors import CorpusError, SpecError, UsageError
+from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -19,7 +20,7 @@ from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
-from rnnlab.spec.settings import CorpusSettings
+from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
 from rnnlab.spec.spelling import shown
 
 
@@ -29,11 +30,18 @@ class Plan:
 
     experiment: Experiment
     corpus: CorpusSettings
+    vocabulary: str | None = None  # what the tokenizer learned from the corpus; None where it learns nothing
+    stored: str | None = field(default=None, compare=False)  # what the table had of the experiment; None: nothing
 
     @property
     def json(self) -> str:
         """What the table keeps, so that workers and analysis need no file."""
-        document = {"experiment": self.experiment.model_dump(mode="json"), "corpus": self.corpus.model_dump()}
+        document: dict[str, Any] = {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(),
+        }
+        if self.vocabulary is not None:
+            document["vocabulary"] = self.vocabulary
         return json.dumps(document, sort_keys=True)
 
     @cached_property
@@ -41,46 +49,75 @@ class Plan:
         """The run configs of the grid. Raises SpecError if there is none."""
         return enumerate_configs(self.experiment, self.corpus)
 
+    def instead_of(self, stored: str) -> "Plan":
+        """The same plan, for a table that has `stored` of the experiment."""
+        plan = replace(self, stored=stored)
+        plan.__dict__["first_round"] = self.first_round  # enumerating a large grid takes seconds
+        return plan
+
 
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here.
+    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash.
+
+    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
+    a vocabulary is made from it.
     Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
-    SpecError if the grid gives no runs, or settings that do not go together.
+    UsageError if the tokenizer cannot be made from it; SpecError if it has another vocabulary than the experiment
+    names, if the grid gives no runs, or settings that do not go together.
     """
     wanted = experiment.corpus if corpus is None else CorpusChoice(name=corpus)
     known = wanted.sha256 or (PUBLIC[wanted.name].sha256 if wanted.name in PUBLIC else None)
-    if known is not None and not need_text:
+    learns = isinstance(experiment.tokenizer, LearnedVocabulary)
+    if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
         found = resolve(wanted.name, expected_sha256=wanted.sha256)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
-        if need_text:
-            _check_length(plan, found)
+        if need_text or learns:
+            plan, tokenizer = _with_tokenizer(plan, found)
+            _check_length(plan, found, tokenizer)
     assert plan.first_round
     return plan
+
+
+def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
+    """The tokenizer for this corpus, and the plan with what it learned."""
+    settings, shares = plan.experiment.tokenizer, Fractions(**plan.experiment.split.model_dump())
+    options = settings.model_dump(exclude={"kind", "vocabulary"})
+    tokenizer = learn_tokenizer(settings.kind, read_bytes(corpus), shares, options)
+    if tokenizer.vocabulary is None or not isinstance(settings, LearnedVocabulary):
+        return plan, tokenizer
+    found = sha256_hex(tokenizer.vocabulary.encode())
+    if settings.vocabulary not in (None, found):
+        raise SpecError(
+            f"tokenizer.vocabulary = {shown(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
+            f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
+        )
+    decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})
+    return Plan(decided, plan.corpus, tokenizer.vocabulary), tokenizer
 
 
 # Settings that say how long a window is -> symbols that it covers beyond that: the last target.
 _LENGTHS = {"window_length": 0, "block_size": 1}
 
 
-def _check_length(plan: Plan, corpus: Corpus) -> None:
+def _check_length(plan: Plan, corpus: Corpus, tokenizer: Tokenizer) -> None:
     """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit into a split."""
     experiment = plan.experiment
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
     uses = [*experiment.grid.items(), *((name, [value]) for table in tables for name, value in table.items())]
     spans = [int(value) + _LENGTHS[name] for name, values in uses if name in _LENGTHS for value in values]
-    tokens = make_tokenizer(experiment.tokenizer.kind).encode(read_bytes(corpus))
     shares = Fractions(**experiment.split.model_dump())
-    train = split(tokens, shares, need=max(spans), corpus=corpus.name).train
+    splits = encoded_splits(read_bytes(corpus), tokenizer, shares, corpus.name)
+    check_sizes(splits, shares, need=max(spans), corpus=corpus.name)
     needed = max(config.training.train_tokens_needed for config in plan.first_round)
-    if needed > len(train):
+    if needed > len(splits.train):
         raise CorpusError(
             f"corpus {corpus.name!r}: the windows of an epoch need {needed:,} tokens, but the training split has "
-            f"{len(train):,}: give fewer epoch_windows, a smaller block_size or a longer text"
+            f"{len(splits.train):,}: give fewer epoch_windows, a smaller block_size or a longer text"
         )
 
 
@@ -94,6 +131,8 @@ def stored_plan(store: Reader, name: str) -> Plan:
     return Plan(
         parse_experiment(document["experiment"], f"experiment {name} in the database"),
         CorpusSettings.model_validate(document["corpus"]),
+        document.get("vocabulary"),
+        stored,
     )
 
 
@@ -126,12 +165,13 @@ class Initialised:
 def initialise(store: Store, plan: Plan) -> Initialised:
     """Enumerate the grid into the table; what is there already stays as it is.
 
-    Raises SpecError if the experiment in the table has another corpus or another protocol.
+    Raises SpecError if the experiment in the table has another corpus or another protocol, ExperimentChangedError if
+    somebody else puts it there in the same moment.
     """
     plan = continuing(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
-    added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs)
+    added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
     return Initialised(added, len(jobs), left_over)
@@ -146,7 +186,8 @@ def continuing(store: Reader, new: Plan) -> Plan:
     Raises SpecError if the table has an experiment of that name with another text or another protocol.
     """
     name = new.experiment.name
-    if store.experiment(name) is None:
+    stored = store.experiment(name)
+    if stored is None:
         return new
     old = stored_plan(store, name)
     advice = f"give the experiment another name, or use another database (--db), or go back to what {name} had"
@@ -155,6 +196,8 @@ def continuing(store: Reader, new: Plan) -> Plan:
             f"experiment {name} was started on corpus {old.corpus.name} ({old.corpus.sha256[:12]}), not on "
             f"{new.corpus.name} ({new.corpus.sha256[:12]}): {advice}"
         )
+    if old == new:
+        return new.instead_of(stored)
     before, after = _protocol(old), _protocol(new)
     for key in before:
         was, now = before[key], after.get(key, [])
@@ -163,7 +206,7 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return new if old.corpus == new.corpus else Plan(new.experiment, old.corpus)
+    return replace(new, corpus=old.corpus, stored=stored)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:
@@ -227,7 +270,7 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
         state = _round_state(round_name, configs, jobs)
         n_added = 0
         if state.missing and round_plan is not None and enqueue:
-            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs))
+            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
         states.append(state)
         if not state.complete:
             return Progression(states, round_plan if state.missing else None, n_added)

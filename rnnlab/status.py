@@ -1,6 +1,5 @@
 """How far an experiment is: counts, speed, time left, best so far, who works on it. Looking changes nothing."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,9 +7,9 @@ from typing import Any
 
 from rnnlab.planning import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
-from rnnlab.queue.job import Job, Status
-from rnnlab.queue.liveness import this_host
-from rnnlab.queue.reading import Progress
+from rnnlab.queue.job import Status
+from rnnlab.queue.liveness import silence_by_the_clock, this_host
+from rnnlab.queue.reading import Progress, Reader
 from rnnlab.queue.store import Store
 
 
@@ -74,10 +73,9 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
     """The status of one experiment of the table. Raises UsageError if there is none of that name."""
     plan = stored_plan(store, name)
     progress = store.progress(name)
-    done = store.jobs(name, status=Status.DONE)
-    speed = _Speed(progress, [job for job in done if not job.epoch])
-    alive = store.workers(alive_only=True)
-    dead = len(dead_workers(alive, this_host(), store.clock()))
+    speed = _Speed(progress)
+    alive, now = store.workers(alive_only=True), store.clock()
+    dead = len(dead_workers(alive, this_host(), lambda record: silence_by_the_clock(record, now)))
     live = len(alive) - dead
     work_seconds = speed.seconds_left(progress)
     begun = {row.round for row in progress}
@@ -89,7 +87,7 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
         workers_dead=dead,
         steps_per_second=speed.mean,
         seconds_left=None if work_seconds is None else work_seconds / max(1, live),
-        best=best_run(done, plan.experiment.analysis.metric),
+        best=best_run(store, name, plan.experiment.analysis.metric),
         failures=[
             Failure(job.id, (job.error or "no reason given").strip().splitlines()[-1])
             for job in store.jobs(name, status=Status.FAILED)
@@ -97,17 +95,10 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
     )
 
 
-def best_run(jobs: Sequence[Job], metric: str) -> BestRun | None:
+def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
     """The finished job with the lowest metric; diverged ones do not count."""
-    best = None
-    for job in jobs:
-        value = (job.result or {}).get(metric)
-        diverged = (job.result or {}).get("diverged_at_step") is not None
-        if value is None or diverged or not math.isfinite(value):
-            continue
-        if best is None or value < best.value:
-            best = BestRun(job.id, job.round, metric, float(value))
-    return best
+    found = store.lowest(experiment, metric, unless="diverged_at_step")
+    return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
 
 
 def summary_line(status: ExperimentStatus) -> str:
@@ -145,15 +136,13 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
 class _Speed:
     """How fast the jobs were trained, by group. Imported ones were trained elsewhere, and do not count."""
 
-    def __init__(self, progress: Sequence[Progress], imported: Sequence[Job]) -> None:
+    def __init__(self, progress: Sequence[Progress]) -> None:
         self._steps: dict[str, float] = defaultdict(float)
         self._seconds: dict[str, float] = defaultdict(float)
         for row in progress:
-            self._steps[row.group_key] += row.step
-            self._seconds[row.group_key] += row.seconds
-        for job in imported:
-            self._steps[job.group_key] -= job.step
-            self._seconds[job.group_key] -= job.seconds
+            if row.trained_here:
+                self._steps[row.group_key] += row.step
+                self._seconds[row.group_key] += row.seconds
         self.mean = _ratio(sum(self._steps.values()), sum(self._seconds.values()))
 
     def seconds_left(self, progress: Sequence[Progress]) -> float | None:
@@ -168,8 +157,7 @@ class _Speed:
 
 
 def _ratio(steps: float, seconds: float) -> float | None:
-    # What is left of sums of floating-point numbers after a subtraction is not exactly zero.
-    return steps / seconds if steps > 0 and seconds > 1e-6 else None
+    return steps / seconds if steps > 0 and seconds > 0 else None
 
 
 def format_seconds(seconds: float | None) -> str:

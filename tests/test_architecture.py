@@ -24,11 +24,11 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "spec": ({"errors", "files"}, {"pydantic"}),
     # L2
     "queue": ({"errors", "files"}, {"sqlalchemy", "alembic", "filelock"}),
-    "data": ({"errors", "files"}, {"numpy", "torch", "filelock", "platformdirs"}),
+    "data": ({"errors", "files"}, {"numpy", "torch", "filelock", "platformdirs", "tokenizers"}),
     "models": ({"errors", "files", "spec"}, {"torch"}),
     "training": ({"rnnlab", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
     # L3
-    "worker": ({"errors", "files", "spec", "queue", "data", "models", "training"}, {"torch"}),
+    "worker": ({"errors", "files", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
     "planning": ({"errors", "files", "spec", "queue", "data"}, set()),
     "importing": ({"errors", "files", "spec", "queue", "planning"}, set()),
     "status": ({"errors", "files", "spec", "queue", "planning"}, set()),

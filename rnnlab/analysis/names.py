@@ -38,7 +38,7 @@ SETTINGS: Mapping[str, SettingName] = {
 }
 
 # Per symbol of the tokenizer; any other tokenizer predicts "symbols".
-_SYMBOLS = {"bytes": "byte", "characters": "character", "chars": "character", "bpe": "token"}
+_SYMBOLS = {"bytes": "byte", "characters": "character", "letters": "letter", "bpe": "token"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ METRICS: Mapping[str, MetricName] = {
     "test_loss": MetricName("test loss", "nats per {}"),
     "validation_bits_per_character": MetricName("validation loss", "bits per character"),
     "test_bits_per_character": MetricName("test loss", "bits per character"),
+    "validation_bits_per_byte": MetricName("validation loss", "bits per byte"),
+    "test_bits_per_byte": MetricName("test loss", "bits per byte"),
 }
 
 

@@ -8,7 +8,7 @@ The columns stand in three blocks, and `setting_columns` relies on the order:
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ _IDENTITY = ["id", "round", "status", "config_hash", "recipe", "payload", "seed"
 _OUTCOME = ["seconds", "diverged"]
 _ALWAYS = ["min_loss", "final_loss"]  # what every training run reports
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
 KeyPath = tuple[str, ...]  # keys from the top of a payload: ("model", "n_layers")
 
 
@@ -34,10 +36,11 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     texts in it (the checkpoint) are left out. `diverged` says that the loss stopped being finite.
     """
     payloads = [json.loads(job.payload) for job in jobs]
-    settings = [dict(_scalars(payload)) for payload in payloads]
+    flattener = _Flattener()
+    settings = [flattener.scalars(payload) for payload in payloads]
     results = [_numbers(job.result or {}) for job in jobs]
     measured = list(dict.fromkeys([*_ALWAYS, *(name for row in results for name in row)]))
-    names = _column_names(list(dict.fromkeys(path for row in settings for path in row)), measured)
+    names = _column_names(flattener.paths, measured)
 
     columns: dict[str, pd.Series[Any]] = {
         "id": pd.Series([job.id for job in jobs]),
@@ -133,14 +136,30 @@ def tokenizer_kind(frame: pd.DataFrame) -> str | None:
     return str(kinds[0]) if len(kinds) == 1 else None
 
 
-def _scalars(node: Mapping[str, Any], path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, (*path, key))
-        elif isinstance(value, list):
-            yield (*path, key), json.dumps(value)
-        elif (*path, key) != ("seed",) and key != "sha256":  # a corpus is told apart by its name
-            yield (*path, key), value
+class _Flattener:
+    """Payloads as flat tables. Each path is made once, however many payloads have it: there may be 100,000 of them."""
+
+    def __init__(self) -> None:
+        self.paths: list[KeyPath] = []  # in the order in which they were first met
+        self._below: dict[KeyPath, dict[str, KeyPath]] = {}
+
+    def scalars(self, payload: dict[str, Any]) -> dict[KeyPath, Any]:
+        """The settings of a payload."""
+        found: dict[KeyPath, Any] = {}
+        self._collect(payload, (), found)
+        return found
+
+    def _collect(self, node: dict[str, Any], path: KeyPath, found: dict[KeyPath, Any]) -> None:
+        below = self._below.setdefault(path, {})
+        for key, value in node.items():
+            if isinstance(value, dict):
+                self._collect(value, (*path, key), found)
+            elif key != "sha256" and (path or key != "seed"):  # a corpus is told apart by its name
+                whole = below.get(key)
+                if whole is None:
+                    whole = below[key] = (*path, key)
+                    self.paths.append(whole)
+                found[whole] = json.dumps(value) if isinstance(value, list) else value
 
 
 def _column_names(paths: Sequence[KeyPath], measured: Sequence[str]) -> dict[KeyPath, str]:
@@ -152,7 +171,7 @@ def _column_names(paths: Sequence[KeyPath], measured: Sequence[str]) -> dict[Key
 
 def _recipe(payload: Mapping[str, Any]) -> str:
     without_seed = {key: value for key, value in payload.items() if key != "seed"}
-    return sha256_hex(json.dumps(without_seed, sort_keys=True).encode())[:12]
+    return sha256_hex(_SORTED.encode(without_seed).encode())[:12]
 
 
 def _setting_series(values: list[Any]) -> "pd.Series[Any]":

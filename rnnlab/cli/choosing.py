@@ -2,7 +2,7 @@
 
 from rnnlab.errors import UsageError
 from rnnlab.planning import only_experiment, stored_plan
-from rnnlab.queue.job import Job, Status
+from rnnlab.queue.job import Job
 from rnnlab.queue.store import Store
 from rnnlab.status import best_run
 
@@ -29,7 +29,7 @@ def chosen_job(store: Store, job: str | None, experiment: str | None) -> Job:
 def best_job(store: Store, experiment: str | None) -> Job:
     """The finished job with the lowest metric, trained or imported. Raises UsageError if no job is done."""
     name = only_experiment(store, experiment)
-    best = best_run(store.jobs(name, status=Status.DONE), stored_plan(store, name).experiment.analysis.metric)
+    best = best_run(store, name, stored_plan(store, name).experiment.analysis.metric)
     found = store.job(best.job_id) if best is not None else None
     if found is None:
         raise UsageError(f"experiment {name} has no finished job yet: `rnnlab worker` trains them")

@@ -69,7 +69,7 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
 
     experiment = plan.experiment
     device = find_device(device_name)
-    cost = estimate(plan.first_round, device)
+    cost = estimate(plan.first_round, device, plan.vocabulary)
     steps = sum(config.target_steps for config in plan.first_round)
     worker = "of one core" if device.type == "cpu" else f"on {device}"
 

@@ -11,6 +11,7 @@ from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
+from rnnlab.cli.evaluating import evaluate
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
@@ -18,9 +19,11 @@ from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
 from rnnlab.cli.working import worker
-from rnnlab.errors import RnnlabError
+from rnnlab.errors import RnnlabError, UsageError
 
 _INTERRUPTED = 130
+# Unknown options and the like; typer gives their class no public name.
+_CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 app = typer.Typer(
     help="Sweep small recurrent networks: hundreds at once, nothing lost, answers instead of logs.",
@@ -36,6 +39,7 @@ app.command("demo")(demo)
 app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)
+app.command("eval")(evaluate)
 app.command("show")(show)
 app.command("logs")(logs)
 app.command("pause")(pause)
@@ -78,11 +82,7 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        apply_config_file()
-        app(prog_name="rnnlab")
-    except RnnlabError as error:
-        print(f"rnnlab: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(_code_of_command())
     except _Interrupted:
         print("rnnlab: interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
@@ -90,3 +90,28 @@ def main() -> None:
         # The reader of our output (head, less) has gone: that is no failure, but Python would complain at its end.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _code_of_command() -> int:
+    try:
+        apply_config_file()
+        code = app(prog_name="rnnlab", standalone_mode=False)
+    except RnnlabError as error:
+        print(f"rnnlab: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        if not isinstance(error, _CommandLineError):
+            raise
+        print(_in_one_line(error), file=sys.stderr)
+        return UsageError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _in_one_line(error: Exception) -> str:
+    """What typer says about the command line; of no arguments at all it makes the whole help."""
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    if "\n" in message:
+        return message
+    context: typer.Context | None = error.ctx  # type: ignore[attr-defined]
+    command = "rnnlab" if context is None else context.command_path
+    return f"rnnlab: {message.rstrip('.')}: `{command} --help` shows what is allowed"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,11 +102,20 @@ def open_store(
         engine.dispose()
 
 
+def shown_database(database: str) -> str:
+    """The database as messages show it: a URL without its password."""
+    return re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", database)
+
+
 def repeat_flags(database: str | None, results: Path) -> str:
-    """The flags that lead another command, typed in the same shell, to the same database and folder."""
+    """The flags that lead another command, typed in the same shell, to the same database and folder.
+
+    A password is left out: it has no place on a screen, in a log or in the list of processes; RNNLAB_DB or PGPASSWORD
+    keep it.
+    """
     flags = ""
     if database is not None and database != os.environ.get("RNNLAB_DB"):
-        flags += f" --db {shlex.quote(database)}"
+        flags += f" --db {shlex.quote(shown_database(database))}"
     if str(results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
         flags += f" --results {shlex.quote(str(results))}"
     return flags

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 _MOST_RESTARTS = 3  # of each place: a worker that dies again and again is not going to succeed
@@ -18,8 +18,12 @@ class WorkerPool:
     Should the parent be killed, its workers notice by the end of their stdin, and stop gracefully.
     """
 
-    def __init__(self, processes: int, flags: Sequence[str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, processes: int, flags: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        """`environment`: what the workers get beside that of this process."""
         self._command = [sys.executable, "-m", "rnnlab", "worker", "--pooled", *flags]
+        self._environment = environment
         self._say_unguarded = say
         self._saying = threading.Lock()  # a line of one worker is not broken by another's
         self._relays: list[threading.Thread] = []
@@ -86,7 +90,7 @@ class WorkerPool:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
         )
         assert child.stderr is not None
         self._relays.append(threading.Thread(target=self._relay, args=(place, child.stderr), daemon=True))

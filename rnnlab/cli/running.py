@@ -78,7 +78,7 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     from rnnlab.planning import advance
 
     flags = repeat_flags(choices.db, choices.results)
-    pool = WorkerPool(processes, choices.flags(), _say)
+    pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:
             while True:

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption, open_store, workspace_of
-from rnnlab.errors import CheckpointError, UsageError
+from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption
+from rnnlab.errors import UsageError
+
+JobArgument = Annotated[
+    str | None,
+    typer.Argument(help="A job's number or the first digits of its hash.", show_default="the best job"),
+]
 
 
 def sample(
-    job: Annotated[
-        str | None,
-        typer.Argument(help="A job's number or the first digits of its hash.", show_default="the best job"),
-    ] = None,
+    job: JobArgument = None,
     experiment: Annotated[str | None, typer.Option(help="Take the best job of this experiment.")] = None,
     length: Annotated[int, typer.Option(help="Symbols to draw, at least 0.")] = 500,
     temperature: Annotated[float, typer.Option(help="Below 1: safer; above 1: wilder; 0: the likeliest.")] = 0.8,
@@ -23,7 +25,7 @@ def sample(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Let a trained model write text, on standard output."""
+    """Let a trained model write text, on standard output. A job in training will do: its newest checkpoint writes."""
     # Said here, before anything is looked up or printed.
     if length < 0:
         raise UsageError(f"--length {length}: give a number of at least 0")
@@ -34,29 +36,21 @@ def sample(
     if not prime:
         raise UsageError("--prime is empty: give at least one character to start from")
 
-    from rnnlab.cli.choosing import chosen_job
-    from rnnlab.data.tokenizer import make_tokenizer
-    from rnnlab.planning import config_of
-    from rnnlab.training.checkpoint import newest
+    from rnnlab.cli.trained import trained_model
     from rnnlab.training.sampling import sample as draw
 
-    workspace = workspace_of(results)
-    with open_store(db, workspace, read_only=True) as store:
-        chosen = chosen_job(store, job, experiment)
-    config = config_of(chosen)
-    run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
-    state = newest(run_dir, config, lambda text: print(text, file=sys.stderr))
-    if state is None:
-        raise CheckpointError(
-            f"job {chosen.id} has no whole checkpoint in {run_dir}: it was not trained here; "
-            "`rnnlab worker` trains it, --results names another folder"
-        )
-    tokenizer = make_tokenizer(config.tokenizer.kind)
+    model = trained_model(job, experiment, db, results)
     first = os.fsencode(prime)  # the bytes that were typed, whatever they are
-    symbols = draw(config, state, tokenizer, prime=first, length=length, temperature=temperature, seed=seed)
+    try:
+        prime_ids = model.tokenizer.encode(first).tolist()
+    except UsageError as error:
+        raise UsageError(f"--prime {prime!r}: {error}") from error
+    symbols = draw(
+        model.config, model.state, model.tokenizer, prime=prime_ids, length=length, temperature=temperature, seed=seed
+    )
     sys.stdout.buffer.write(first)
     for symbol in symbols:
-        sys.stdout.buffer.write(tokenizer.decode([symbol]))
+        sys.stdout.buffer.write(model.tokenizer.decode([symbol]))
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()

@@ -18,6 +18,7 @@ from rnnlab.cli.options import (
     DeviceOption,
     ResultsOption,
     open_store,
+    shown_database,
     workspace_of,
 )
 from rnnlab.cli.pool import WorkerPool, two_stage_stop
@@ -89,7 +90,10 @@ class WorkerChoices:
     heartbeat_seconds: float = _HEARTBEAT_SECONDS
 
     def flags(self) -> list[str]:
-        """The same choices as the command line of a worker process; what goes without saying is left out."""
+        """The same choices as the command line of a worker process; what goes without saying is left out.
+
+        The database is not among them: other users can see command lines, and its URL may have a password.
+        """
         flags = [self.experiment] if self.experiment else []
         flags += ["--device", self.device] if self.device != "auto" else []
         flags += ["--cohort", str(self.cohort)] if self.cohort else []
@@ -102,7 +106,6 @@ class WorkerChoices:
         if self.heartbeat_seconds != _HEARTBEAT_SECONDS:
             flags += ["--heartbeat-seconds", str(self.heartbeat_seconds)]
         flags += ["--quiet"] if self.quiet else []
-        flags += ["--db", self.db] if self.db and self.db != os.environ.get("RNNLAB_DB") else []
         if str(self.results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
             flags += ["--results", str(self.results)]
         return flags
@@ -110,7 +113,13 @@ class WorkerChoices:
     def command(self, processes: int) -> str:
         """What to type to the shell to start the same worker, or as many, again."""
         flags = ["--processes", str(processes)] if processes > 1 else []
+        if self.db and self.db != os.environ.get("RNNLAB_DB"):
+            flags += ["--db", shown_database(self.db)]
         return shlex.join(["rnnlab", "worker", *self.flags(), *flags])
+
+    def environment(self) -> dict[str, str]:
+        """What a worker process needs beside its command line."""
+        return {"RNNLAB_DB": self.db} if self.db else {}
 
 
 def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
@@ -158,7 +167,9 @@ def _wait_for_end_of_stdin(then: Callable[[], None]) -> None:
 
 
 def _run_pool(processes: int, choices: WorkerChoices) -> int:
-    pool = WorkerPool(processes, choices.flags(), lambda line: print(line, file=sys.stderr, flush=True))
+    pool = WorkerPool(
+        processes, choices.flags(), choices.environment(), lambda line: print(line, file=sys.stderr, flush=True)
+    )
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:
             while not pool.all_ended:

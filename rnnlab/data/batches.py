@@ -9,8 +9,8 @@ from functools import lru_cache
 import torch
 
 from rnnlab.data.cache import Corpus, read_bytes
-from rnnlab.data.splits import Fractions, Splits, split
-from rnnlab.data.tokenizer import Tokenizer
+from rnnlab.data.splits import Fractions, Splits, check_sizes
+from rnnlab.data.tokenizer import Tokenizer, encoded_splits
 
 
 def window_positions(seed: int, window_index: int, batch_size: int, n_tokens: int, window_length: int) -> torch.Tensor:
@@ -61,16 +61,19 @@ def windows(tokens_N: torch.Tensor, positions_B: torch.Tensor, window_length: in
 def load_splits(corpus: Corpus, tokenizer: Tokenizer, fractions: Fractions, need: int) -> Splits[torch.Tensor]:
     """The splits of `corpus` as one-dimensional CPU tensors of token ids, each with at least `need` tokens or empty.
 
-    The text is read and encoded once a process: the tensors are views of one and must not be written to.
+    The text is read and encoded once a process: the tensors are shared and must not be written to.
 
     Raises CorpusError where the text is missing, damaged or too short.
     """
-    return split(_encoded(corpus, tokenizer), fractions, need=need, corpus=corpus.name)
+    splits = _encoded(corpus, tokenizer, fractions)
+    check_sizes(splits, fractions, need=need, corpus=corpus.name)
+    return splits
 
 
 @lru_cache(maxsize=2)  # a worker trains on one corpus at a time, or on the end of one and the beginning of the next
-def _encoded(corpus: Corpus, tokenizer: Tokenizer) -> torch.Tensor:
-    return torch.tensor(tokenizer.encode(read_bytes(corpus)))
+def _encoded(corpus: Corpus, tokenizer: Tokenizer, fractions: Fractions) -> Splits[torch.Tensor]:
+    parts = encoded_splits(read_bytes(corpus), tokenizer, fractions, corpus.name)
+    return Splits(*(torch.tensor(part) for part in (parts.train, parts.validation, parts.test)))
 
 
 def _generator(key: str) -> torch.Generator:

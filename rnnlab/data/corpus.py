@@ -110,7 +110,10 @@ def _resolve(name_or_path: str, may_download: bool) -> Corpus:
     if name_or_path in PUBLIC:
         corpus = fetch(name_or_path) if may_download else _at_hand(PUBLIC[name_or_path])
         if corpus is None:
-            raise CorpusError(f"corpus {name_or_path} is not on this machine: {how_to_get(name_or_path)}")
+            raise CorpusError(
+                f"corpus {name_or_path} is not on this machine: {how_to_get(name_or_path)}, or put it there as "
+                f"{_place_by_hand(PUBLIC[name_or_path])}"
+            )
         return corpus
     path = cache.expanded(name_or_path)
     # A file goes before a name of the user's: it may have changed since its text was stored under its stem.
@@ -135,8 +138,13 @@ def _at_hand(entry: PublicCorpus) -> Corpus | None:
     corpus = cache.lookup_verified(entry.sha256)
     if corpus is not None:
         return corpus
-    loose = cache.data_dir() / entry.file_name
+    loose = _place_by_hand(entry)
     return _add_public(entry, loose, "replace or remove that file") if _is_file(loose) else None
+
+
+def _place_by_hand(entry: PublicCorpus) -> Path:
+    """Where the file of a public corpus, as downloaded or unpacked, is looked for."""
+    return cache.data_dir() / entry.file_name
 
 
 def _add_public(entry: PublicCorpus, path: Path, advice: str) -> Corpus:
@@ -160,7 +168,7 @@ def _download(entry: PublicCorpus, progress: Progress) -> Corpus:
     except (OSError, http.client.HTTPException) as error:
         raise CorpusError(
             f"cannot download {entry.url} ({explain(error)}): try again, which goes on where this stopped, or "
-            f"{how_to_get_offline(entry)}"
+            f"{how_to_get_offline(entry)}, or put it there as {_place_by_hand(entry)}"
         ) from error
     try:
         data = read_text_file(part, entry.zip_member)

@@ -57,13 +57,21 @@ def split(tokens: TokensT, fractions: Fractions, *, need: int, corpus: str) -> S
     Raises CorpusError where a split with a fraction above 0 is shorter than `need`.
     """
     first, second = _cuts(len(tokens), fractions)
-    for name, size in zip(_names(), _sizes(len(tokens), fractions), strict=True):
+    splits = Splits(tokens[:first], tokens[first:second], tokens[second:])
+    check_sizes(splits, fractions, need=need, corpus=corpus)
+    return splits
+
+
+def check_sizes(splits: Splits[TokensT], fractions: Fractions, *, need: int, corpus: str) -> None:
+    """Raises CorpusError where a split with a fraction above 0 is shorter than `need`, as `split` does."""
+    sizes = {name: len(getattr(splits, name)) for name in _names()}
+    for name, size in sizes.items():
         if getattr(fractions, name) > 0 and size < need:
             raise CorpusError(
-                f"corpus {corpus!r} has {len(tokens):,} tokens and its {name} split {size:,}, but each split needs "
-                f"{need:,}: give a text of at least {smallest_length(fractions, need):,} tokens, or other fractions"
+                f"corpus {corpus!r} has {sum(sizes.values()):,} tokens and its {name} split {size:,}, but each split "
+                f"needs {need:,}: give a text of at least {smallest_length(fractions, need):,} tokens, or other "
+                "fractions"
             )
-    return Splits(tokens[:first], tokens[first:second], tokens[second:])
 
 
 def smallest_length(fractions: Fractions, need: int) -> int:

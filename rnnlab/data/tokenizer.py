@@ -3,29 +3,54 @@
 A tokenizer is one class and one entry of TOKENIZERS.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from rnnlab.data.characters import CharacterTokenizer
+from rnnlab.data.letters import LetterTokenizer
+from rnnlab.data.pairs import PairTokenizer
+from rnnlab.data.splits import Fractions, Splits, split
+from rnnlab.data.tokens import TokenIds
 from rnnlab.errors import UsageError
-
-TokenIds = npt.NDArray[np.integer[Any]]
+from rnnlab.files import sha256_hex
 
 
 class Tokenizer(Protocol):
     """What training and sampling need of a tokenizer. Equal tokenizers are interchangeable, and hashable."""
 
+    @classmethod
+    def learned(cls, text: bytes, fractions: Fractions, *args: Any, **settings: Any) -> Self:
+        """The tokenizer for a corpus with these splits; `settings` are those of its kind, if it has any.
+
+        Raises UsageError where the text does not suit it.
+        """
+
+    @classmethod
+    def from_vocabulary(cls, vocabulary: str) -> Self:
+        """The tokenizer that had this `vocabulary`."""
+
+    @property
+    def vocabulary(self) -> str | None:
+        """What was learned, as a text to be kept; None for a tokenizer that learns nothing."""
+
     @property
     def vocabulary_size(self) -> int:
         """Number of token ids, which are 0 .. vocabulary_size - 1."""
 
+    @property
+    def merges_characters(self) -> bool:
+        """Whether a symbol can stand for several characters. A text is then split first, and encoded afterwards."""
+
     def __hash__(self) -> int: ...
 
     def encode(self, text: bytes) -> TokenIds:
-        """The ids of `text` as an array [tokens] of the smallest integer type that holds them."""
+        """The ids of `text` as an array [tokens] of a small integer type that holds them.
+
+        Raises UsageError for a text that the vocabulary cannot express.
+        """
 
     def decode(self, ids: TokenIds | Sequence[int]) -> bytes:
         """The text of `ids`.
@@ -37,6 +62,19 @@ class Tokenizer(Protocol):
 @dataclass(frozen=True)
 class ByteTokenizer:
     """Each byte is its own token: any file can be encoded, and nothing has to be learned from it."""
+
+    merges_characters = False
+    vocabulary = None
+
+    @classmethod
+    def learned(cls, text: bytes, fractions: Fractions) -> Self:
+        """Nothing has to be learned."""
+        return cls()
+
+    @classmethod
+    def from_vocabulary(cls, vocabulary: str) -> Self:
+        """Always the same one."""
+        return cls()
 
     @property
     def vocabulary_size(self) -> int:
@@ -55,14 +93,55 @@ class ByteTokenizer:
         return bytes(np.asarray(ids, dtype=np.int64).tolist())
 
 
-TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {"bytes": ByteTokenizer}
+TOKENIZERS: dict[str, type[Tokenizer]] = {
+    "bytes": ByteTokenizer,
+    "characters": CharacterTokenizer,
+    "letters": LetterTokenizer,
+    "bpe": PairTokenizer,
+}
 
 
-def make_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer that an experiment calls `name`.
+def learn_tokenizer(kind: str, text: bytes, fractions: Fractions, settings: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of this kind for a corpus: `text`, and the fractions of its splits.
 
-    Raises UsageError for a name that is not in TOKENIZERS.
+    Raises UsageError where there is no such kind, or the text does not suit it.
     """
-    if name not in TOKENIZERS:
-        raise UsageError(f"no tokenizer {name!r}: known tokenizers are {', '.join(TOKENIZERS)}")
-    return TOKENIZERS[name]()
+    return _class_of(kind).learned(text, fractions, **settings)
+
+
+def make_tokenizer(kind: str, vocabulary: str | None = None, vocabulary_sha256: str | None = None) -> Tokenizer:
+    """The tokenizer of this kind with a vocabulary that was learned before, proven against the hash of a run config.
+
+    Raises UsageError for an unknown kind, and for a vocabulary that is missing or is another one.
+    """
+    found = None if vocabulary is None else sha256_hex(vocabulary.encode())
+    if found != vocabulary_sha256:
+        raise UsageError(
+            f"the vocabulary does not fit: the run was made for {_named(vocabulary_sha256)} of tokenizer {kind!r}, and "
+            f"there is {_named(found)} here; take checkpoint and job table of one and the same experiment"
+        )
+    return _class_of(kind).from_vocabulary(vocabulary or "")
+
+
+def encoded_splits(text: bytes, tokenizer: Tokenizer, fractions: Fractions, corpus: str) -> Splits[TokenIds]:
+    """The splits of `text` as ids; `corpus` is a name for the message.
+
+    Fractions count what the text consists of: bytes for `bytes` and `bpe`, which thus hold out the same text,
+    characters for `characters`, characters of the normalised text for `letters`.
+
+    Raises CorpusError where a split that there must be is empty, UsageError for what the vocabulary cannot express.
+    """
+    if not tokenizer.merges_characters:
+        return split(tokenizer.encode(text), fractions, need=1, corpus=corpus)
+    parts = split(text, fractions, need=1, corpus=corpus)
+    return Splits(*(tokenizer.encode(part) for part in (parts.train, parts.validation, parts.test)))
+
+
+def _class_of(kind: str) -> type[Tokenizer]:
+    if kind not in TOKENIZERS:
+        raise UsageError(f"no tokenizer {kind!r}: known tokenizers are {', '.join(TOKENIZERS)}")
+    return TOKENIZERS[kind]
+
+
+def _named(sha256: str | None) -> str:
+    return "no vocabulary" if sha256 is None else f"vocabulary {sha256[:12]}"

@@ -1,13 +1,31 @@
-"""The statement by which a worker claims jobs."""
+"""The statements by which a worker claims jobs: their rows and their events."""
 
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    FromClause,
+    Insert,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from rnnlab.queue.job import Status
-from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, STARTED_ORDER, WAS_STARTED, jobs, workers
+from rnnlab.queue.dialects import takes_changes_in_queries
+from rnnlab.queue.job import Job, Status
+from rnnlab.queue.rows import IN_CHUNK, job_from_row
+from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, STARTED_ORDER, WAS_STARTED, events, jobs, workers
 
 # The worker, unless it was stopped or found dead. Locked where the database locks rows, so that it cannot be found dead
 # in the midst of its claim.
@@ -18,13 +36,47 @@ IS_ALIVE = (
 )
 
 
-@cache
-def claim_statement(one_group: bool, one_experiment: bool, started_only: bool) -> ReturningUpdate[Any]:
-    """pending -> running, of up to `the_limit` jobs of one group; returns all columns.
+def claim(connection: Connection, values: dict[str, Any], *, started_only: bool) -> list[Job]:
+    """pending -> running, of up to `the_limit` jobs of one group, with their events; in any order.
 
-    Parameters: the_worker, the_limit, now; the_group, the_experiment where only such jobs are wanted. No jobs are
-    claimed when there are none, or when the worker was stopped.
+    values: the_worker, the_limit, now; the_group, the_experiment where only such jobs are wanted. No jobs are claimed
+    when there are none, or when the worker was stopped.
     """
+    kind = ("the_group" in values, "the_experiment" in values, started_only)
+    if takes_changes_in_queries(connection.dialect.name):
+        return [job_from_row(row) for row in connection.execute(_all_at_once(*kind), values).mappings()]
+    claimed = [job_from_row(row) for row in connection.execute(_claim_statement(*kind), values).mappings()]
+    for start in range(0, len(claimed), IN_CHUNK):
+        ids = [job.id for job in claimed[start : start + IN_CHUNK]]
+        connection.execute(_EVENTS_OF_IDS, {"the_ids": ids, "now": values["now"]})
+    return claimed
+
+
+def _events_of(claimed: FromClause) -> Insert:
+    """The events of jobs that were claimed just now."""
+    row = {
+        events.c.job_id: claimed.c.id,
+        events.c.at: bindparam("now", type_=Double),
+        events.c.kind: case((claimed.c.epoch == 1, "claimed"), else_="resumed"),
+        events.c.worker_id: claimed.c.worker_id,
+        events.c.epoch: claimed.c.epoch,
+        events.c.detail: case((claimed.c.step > 0, literal("step ") + cast(claimed.c.step, Text)), else_=""),
+    }
+    return insert(events).from_select(list(row), select(*row.values()).order_by(claimed.c.id))
+
+
+_EVENTS_OF_IDS = _events_of(select(jobs).where(jobs.c.id.in_(bindparam("the_ids", expanding=True))).subquery())
+
+
+@cache
+def _all_at_once(one_group: bool, one_experiment: bool, started_only: bool) -> Select[Any]:
+    """One statement, for a database at the other end of a connection: each further one costs more than its work."""
+    claimed = _claim_statement(one_group, one_experiment, started_only).cte("claimed")
+    return select(claimed).add_cte(_events_of(claimed).cte("told"))
+
+
+@cache
+def _claim_statement(one_group: bool, one_experiment: bool, started_only: bool) -> ReturningUpdate[Any]:
     # The rows are picked, and locked where the database locks rows, in CTEs of their own: without this fence a planner
     # may update more rows than the limit allows. A first job that somebody else is just claiming does not decide the
     # group, or nothing would be left to claim in it.

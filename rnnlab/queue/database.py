@@ -6,9 +6,7 @@ its transactions begin, what its errors mean. Nobody else knows which of the two
 
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, Table, exc, make_url
-from sqlalchemy.dialects import postgresql as postgresql_dialect
-from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy import URL, Engine, exc, make_url
 
 from rnnlab.errors import DatabaseError
 from rnnlab.queue import postgres, sqlite
@@ -45,11 +43,6 @@ def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
     if engine.dialect.name == "sqlite":
         return sqlite.engine_again(Path(str(engine.url.database)), busy_seconds=busy_seconds)
     return postgres.engine_again(engine.url, busy_seconds=busy_seconds)
-
-
-def conflict_insert(dialect: str, table: Table) -> sqlite_dialect.Insert | postgresql_dialect.Insert:
-    """An INSERT into `table` that knows on_conflict_do_nothing() and on_conflict_do_update()."""
-    return sqlite_dialect.insert(table) if dialect == "sqlite" else postgresql_dialect.insert(table)
 
 
 def _address(url_or_path: str | Path) -> Path | URL:

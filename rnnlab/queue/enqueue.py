@@ -1,17 +1,17 @@
 """Adding experiments and jobs. Adding the same again, even from two processes at once, changes nothing."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, literal_column
+from sqlalchemy import ColumnElement, Connection, Engine, and_, literal_column, select
 
-from rnnlab.queue.database import conflict_insert
+from rnnlab.errors import ExperimentChangedError
+from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.reading import Reader
-from rnnlab.queue.rows import add_events, event_row
+from rnnlab.queue.rows import add_events, event_row, result_to_json
 from rnnlab.queue.tables import experiments, jobs
 from rnnlab.queue.transactions import write_transaction
 
@@ -36,20 +36,26 @@ class Enqueuer(Reader):
         super().__init__(engine)
         self.clock = clock
 
-    def put_experiment(self, name: str, spec_json: str) -> None:
-        """Store an experiment, or replace its spec. Raises DatabaseError when the database cannot be written."""
-        with write_transaction(self.engine) as connection:
-            self._put_experiment(connection, name, spec_json)
-
-    def add_jobs(self, experiment: str, spec_json: str, round_name: str, new_jobs: Iterable[NewJob]) -> int:
+    def add_jobs(
+        self,
+        experiment: str,
+        spec_json: str,
+        round_name: str,
+        new_jobs: Iterable[NewJob],
+        *,
+        instead_of: str | None = None,
+    ) -> int:
         """Store the experiment and add those jobs that are not in the round yet: all in one transaction, or none.
 
-        Returns how many were really added. Raises DatabaseError when the database cannot be written.
+        instead_of: the spec that the caller has found in the table and compared with the new one; None: there was none.
+
+        Returns how many were really added. Raises ExperimentChangedError when the table has neither that spec nor the
+        new one, and DatabaseError when the database cannot be written.
         """
         now = self.clock()
         rows = (_row(experiment, round_name, job, now) for job in new_jobs)
         # (nothing) -> pending
-        return self._add(experiment, spec_json, rows, "added", _UNTOUCHED)
+        return self._add(experiment, spec_json, instead_of, rows, "added", _UNTOUCHED)
 
     def add_finished(
         self,
@@ -57,6 +63,8 @@ class Enqueuer(Reader):
         spec_json: str,
         round_name: str,
         items: Iterable[tuple[NewJob, Mapping[str, Any], float]],
+        *,
+        instead_of: str | None = None,
     ) -> int:
         """`add_jobs` for jobs that were computed elsewhere: (job, result, seconds in training).
 
@@ -66,13 +74,13 @@ class Enqueuer(Reader):
         rows = (
             _row(experiment, round_name, job, now)
             | {"status": Status.DONE.value, "step": job.target_steps, "seconds": seconds, "finished_at": now}
-            | {"result": json.dumps(dict(result))}
+            | {"result": result_to_json(result)}
             for job, result, seconds in items
         )
         # (nothing) -> done
-        return self._add(experiment, spec_json, rows, "imported", _NEVER_CLAIMED)
+        return self._add(experiment, spec_json, instead_of, rows, "imported", _NEVER_CLAIMED)
 
-    def _put_experiment(self, connection: Connection, name: str, spec_json: str) -> None:
+    def _put_experiment(self, connection: Connection, name: str, spec_json: str, instead_of: str | None) -> None:
         now = self.clock()
         statement = conflict_insert(connection.dialect.name, experiments).values(
             name=name, spec=spec_json, created_at=now, updated_at=now
@@ -82,14 +90,20 @@ class Enqueuer(Reader):
             statement.on_conflict_do_update(
                 index_elements=[experiments.c.name],
                 set_={"spec": new.spec, "updated_at": new.updated_at},
-                where=experiments.c.spec != new.spec,
+                where=and_(experiments.c.spec == instead_of, experiments.c.spec != new.spec),
             )
         )
+        # Whoever comes second has waited for the first one here, and finds what that one has stored.
+        if connection.scalar(select(experiments.c.spec).where(experiments.c.name == name)) != spec_json:
+            raise ExperimentChangedError(
+                f"experiment {name} was changed by another command in this moment: run the same command again"
+            )
 
     def _add(
         self,
         experiment: str,
         spec_json: str,
+        instead_of: str | None,
         rows: Iterable[dict[str, Any]],
         event_kind: str,
         same_for_all: Mapping[str, ColumnElement[Any]],
@@ -97,7 +111,7 @@ class Enqueuer(Reader):
         remaining = iter(rows)
         added = 0
         with write_transaction(self.engine) as connection:
-            self._put_experiment(connection, experiment, spec_json)
+            self._put_experiment(connection, experiment, spec_json, instead_of)
             insert = conflict_insert(connection.dialect.name, jobs).values(dict(same_for_all))
             statement = insert.on_conflict_do_nothing().returning(jobs.c.id)
             while chunk := list(islice(remaining, _CHUNK)):

@@ -7,23 +7,28 @@ from contextlib import suppress
 
 from rnnlab.queue.database import BUSY_SECONDS, sibling_engine
 from rnnlab.queue.job import WorkerRecord
-from rnnlab.queue.liveness import Host, is_dead, remove_lock, this_host
+from rnnlab.queue.liveness import Host, LeaseWatch, is_dead, remove_lock, this_host
 from rnnlab.queue.store import Store
 
 
-def dead_workers(workers: Iterable[WorkerRecord], here: Host, now: float) -> list[tuple[WorkerRecord, str]]:
-    """Those workers that are dead as seen from `here`, each with the reason. Changes nothing."""
-    return [(record, reason) for record in workers if (reason := is_dead(record, here, now))]
+def dead_workers(
+    workers: Iterable[WorkerRecord], here: Host, silence_seconds: Callable[[WorkerRecord], float]
+) -> list[tuple[WorkerRecord, str]]:
+    """Those workers that are dead as seen from `here`, each with the reason. Changes nothing.
+
+    silence_seconds: for how long a worker has not renewed its lease.
+    """
+    return [(record, reason) for record in workers if (reason := is_dead(record, here, silence_seconds(record)))]
 
 
-def rescue_dead_workers(store: Store, here: Host, *, me: str | None = None) -> list[int]:
+def rescue_dead_workers(store: Store, here: Host, watch: LeaseWatch, *, me: str | None = None) -> list[int]:
     """Take the jobs from every dead worker, but never from the worker `me`. Returns the ids of these jobs.
 
-    Raises DatabaseError when the database cannot be read or written.
+    watch: what was seen of the leases so far. Raises DatabaseError when the database cannot be read or written.
     """
     others = [record for record in store.workers(alive_only=True) if record.id != me]
     rescued: list[int] = []
-    for record, reason in dead_workers(others, here, store.clock()):
+    for record, reason in dead_workers(others, here, watch.silence_seconds):
         rescued += store.rescue(record.id, reason, if_lease_until=record.lease_until)
         if record.host == here.name:
             remove_lock(record)
@@ -35,6 +40,7 @@ class Heartbeat(threading.Thread):
 
     heartbeat_seconds: between two renewals. probe_seconds: between two looks for dead workers. on_rescue: called in
     this thread with the ids of the jobs. on_error: called in this thread with every exception; none of them ends it.
+    steady: seconds that only ever go forward, whatever happens to the clock on the wall; replaced in tests.
 
     `lost` is set when the lease cannot be renewed before it runs out, or the worker was taken for dead: the worker
     must then stop its jobs. It stays set.
@@ -49,6 +55,7 @@ class Heartbeat(threading.Thread):
         probe_seconds: float = 1.0,
         on_rescue: Callable[[list[int]], None] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name=f"heartbeat-{worker_id}", daemon=True)
         self.worker_id = worker_id
@@ -65,7 +72,9 @@ class Heartbeat(threading.Thread):
         self._turn_seconds = patience + self._pause_seconds
         engine = sibling_engine(store.engine, busy_seconds=patience)
         self._store = Store(engine, lease_seconds=store.lease_seconds, clock=store.clock)
-        self._lease_until = store.clock() + store.lease_seconds  # as of the registration, just before
+        self._steady = steady
+        self._watch = LeaseWatch(steady)
+        self._lease_until = steady() + store.lease_seconds  # as of the registration, just before
 
     def run(self) -> None:
         """Until `stop()`."""
@@ -90,14 +99,14 @@ class Heartbeat(threading.Thread):
 
     def _renew(self) -> bool:
         """Renew the lease, or set `lost`. False: try again soon."""
-        asked_at = self._store.clock()
+        asked_at = self._steady()
         try:
             if self._store.heartbeat(self.worker_id):
                 self._lease_until = asked_at + self._store.lease_seconds
             else:
                 self.lost.set()
         except Exception as error:  # the thread must outlive whatever the database does
-            if self._store.clock() + self._turn_seconds > self._lease_until:  # one more try would end too late
+            if self._steady() + self._turn_seconds > self._lease_until:  # one more try would end too late
                 self.lost.set()
             self._report(error)
             return False
@@ -105,7 +114,7 @@ class Heartbeat(threading.Thread):
 
     def _probe(self) -> None:
         try:
-            rescued = rescue_dead_workers(self._store, self._here, me=self.worker_id)
+            rescued = rescue_dead_workers(self._store, self._here, self._watch, me=self.worker_id)
             if rescued and self._on_rescue is not None:
                 self._on_rescue(rescued)
         except Exception as error:

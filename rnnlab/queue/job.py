@@ -103,6 +103,17 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Finish:
+    """How a job ended: what `Store.finish` is given."""
+
+    claim: Claim
+    result: Mapping[str, Any]  # a JSON object of finite numbers
+    seconds: float  # time in training, summed over claims
+    curve: Curve  # the whole of it
+    step: int | None = None  # where a diverged job ended; None: at its target
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of the append-only history of a job."""
 
@@ -127,6 +138,6 @@ class WorkerRecord:
     lock_path: str
     started_at: float
     heartbeat_at: float
-    lease_until: float  # past this time another host may rescue its jobs
+    lease_until: float  # heartbeat_at and the lease; another host that sees no renewal for so long rescues its jobs
     stopped_at: float | None  # set on an orderly end, or by whoever found it dead
     lock_folder: str = ""  # device and inode of the folder of the lock file, as on this boot; empty: unknown

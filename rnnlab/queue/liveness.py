@@ -11,7 +11,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -117,7 +119,34 @@ class WorkerLock:
         self.close()
 
 
-def is_dead(record: WorkerRecord, here: Host, now: float) -> str | None:
+class LeaseWatch:
+    """For how long each lease was not renewed before the eyes of this process, by its own steady clock.
+
+    What the clocks of two hosts say about the time of day is never compared: either may be wrong, or be set while
+    workers live, and a step of an hour would make every live worker of the other host look dead.
+    """
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        """`steady`: seconds that only ever go forward; replaced in tests."""
+        self._steady = steady
+        self._seen: dict[str, tuple[float, float]] = {}  # worker -> its last renewal, and when that was first seen
+
+    def silence_seconds(self, record: WorkerRecord) -> float:
+        """Since when the worker has not renewed its lease; 0 when it has since the last look, or at the first look."""
+        now = self._steady()
+        renewal, since = self._seen.get(record.id, (None, now))
+        if renewal != record.heartbeat_at:
+            since = now
+        self._seen[record.id] = (record.heartbeat_at, since)
+        return now - since
+
+
+def silence_by_the_clock(record: WorkerRecord, now: float) -> float:
+    """The same for a single look, which has to trust the clocks; `now` in seconds since 1970. For display."""
+    return now - record.heartbeat_at
+
+
+def is_dead(record: WorkerRecord, here: Host, silence_seconds: float) -> str | None:
     """Why the worker is certainly gone (same host) or has to be taken for gone (another host); None while it lives.
 
     On one host the lock decides alone: a worker that holds it lives, however old its lease is. Everywhere else the
@@ -126,14 +155,14 @@ def is_dead(record: WorkerRecord, here: Host, now: float) -> str | None:
     names and machine ids in common): to take its jobs at once would save a minute in the one case, and let the two
     rob each other for ever in the other.
 
-    Changes nothing. `now` in seconds since 1970.
+    Changes nothing. `silence_seconds`: for how long the worker has not renewed its lease.
     """
     if record.host == here.name and record.boot_id and record.boot_id == here.boot_id:
         is_free = _is_free(Path(record.lock_path), record.lock_folder)
         if is_free is not None:
             return f"process {record.pid} on {record.host} is gone" if is_free else None
-    if record.lease_until < now:
-        return f"no sign of life from {record.host} for {now - record.heartbeat_at:.0f} s"
+    if silence_seconds > record.lease_until - record.heartbeat_at:
+        return f"no sign of life from {record.host} for {silence_seconds:.0f} s"
     return None
 
 

@@ -7,19 +7,21 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, func, or_, select
 
+from rnnlab.queue.dialects import number_in
 from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
 from rnnlab.queue.rows import IN_CHUNK, MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
-from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, curves, events, experiments, jobs, workers
+from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, WAS_STARTED, curves, events, experiments, jobs, workers
 from rnnlab.queue.transactions import read_transaction
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Sums over the jobs of one round, group and status: what a progress bar and an estimate of the time need."""
+    """Sums over like jobs of one round and group: what a progress bar and an estimate of the time need."""
 
     round: str
     group_key: str
     status: Status
+    trained_here: bool  # whether somebody has claimed them; imported jobs were never claimed
     jobs: int  # number of jobs
     step: int  # optimiser steps committed, summed
     target_steps: int  # optimiser steps wanted, summed
@@ -65,15 +67,37 @@ class Reader:
             return connection.scalar(query) or 0
 
     def progress(self, experiment: str) -> list[Progress]:
-        """Sums by (round, group, status), in that order."""
-        by = (jobs.c.round, jobs.c.group_key, jobs.c.status)
+        """Sums by (round, group, status, whether they were trained here), in that order."""
+        by = (jobs.c.round, jobs.c.group_key, jobs.c.status, WAS_STARTED)
         sums = (func.count(), func.sum(jobs.c.step), func.sum(jobs.c.target_steps), func.sum(jobs.c.seconds))
         query = select(*by, *sums).where(jobs.c.experiment == experiment).group_by(*by).order_by(*by)
         with read_transaction(self.engine) as connection:
             return [
-                Progress(round_name, group_key, Status(status), n, step, target_steps, seconds)
-                for round_name, group_key, status, n, step, target_steps, seconds in connection.execute(query)
+                Progress(round_name, group_key, Status(status), bool(was_started), *sums_of_group)
+                for round_name, group_key, status, was_started, *sums_of_group in connection.execute(query)
             ]
+
+    def lowest(self, experiment: str, key: str, *, unless: str) -> tuple[Job, float] | None:
+        """The finished job with the lowest number under `key` of its result, and that number; None where there is none.
+
+        Jobs with a number under `unless` do not count. Both keys are identifiers; no result has any other key.
+        """
+        if not key.isidentifier():
+            return None
+        value, excluded = (number_in(self.engine.dialect.name, jobs.c.result, name) for name in (key, unless))
+        query = (
+            select(jobs.c.id, value.label("value"))
+            .where(jobs.c.experiment == experiment, jobs.c.status == Status.DONE.value)
+            .where(excluded.is_(None), value.is_not(None))
+            .order_by("value", jobs.c.id)
+            .limit(1)
+        )
+        with read_transaction(self.engine) as connection:
+            found = connection.execute(query).first()
+            if found is None:
+                return None
+            row = connection.execute(select(jobs).where(jobs.c.id == found.id)).mappings().one()
+            return job_from_row(row), float(found.value)
 
     def job(self, job_id: int) -> Job | None:
         """One job, or None."""

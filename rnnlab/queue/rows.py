@@ -1,6 +1,7 @@
 """Between the rows of the tables and the frozen records of job.py."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert
@@ -31,6 +32,14 @@ def worker_from_row(row: RowMapping) -> WorkerRecord:
 def event_from_row(row: RowMapping) -> Event:
     """A row of `events`."""
     return Event(**row)
+
+
+def result_to_json(result: Mapping[str, Any]) -> str:
+    """JSON as the standard has it, so that databases can look into it.
+
+    Raises ValueError for NaN and infinities, which it cannot express: a number that there is not is None.
+    """
+    return json.dumps(dict(result), allow_nan=False)
 
 
 def curve_to_json(curve: Curve) -> str:

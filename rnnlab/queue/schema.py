@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.job import WorkerRecord
-from rnnlab.queue.liveness import is_dead, this_host
+from rnnlab.queue.liveness import is_dead, silence_by_the_clock, this_host
 from rnnlab.queue.tables import APPLICATION, SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def _refuse_live_workers(connection: Connection, where: str, version: int) -> No
     known = {field.name for field in fields(WorkerRecord)}
     rows = connection.execute(text("SELECT * FROM workers WHERE stopped_at IS NULL")).mappings()
     records = [WorkerRecord(**{name: row[name] for name in row if name in known}) for row in rows]
-    alive = sum(is_dead(record, this_host(), time.time()) is None for record in records)
+    now = time.time()
+    alive = sum(is_dead(record, this_host(), silence_by_the_clock(record, now)) is None for record in records)
     if alive:
         raise DatabaseError(
             f"job database {where} is of an older rnnlab (schema {version}), and {alive} of its workers are alive: "

@@ -5,65 +5,44 @@ it is written in the same transaction. A write about a running job goes through 
 those of the last claim: a worker that was taken for dead, and comes back, can change nothing.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, and_, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Double, Insert, Integer, bindparam, case, select, update
 
 from rnnlab.errors import StaleClaimError
-from rnnlab.queue.claiming import IS_ALIVE, claim_statement
-from rnnlab.queue.database import conflict_insert
+from rnnlab.queue import claiming, finishing
 from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
-from rnnlab.queue.job import Claim, Curve, Job, Status
-from rnnlab.queue.rows import add_events, curve_to_json, event_row, job_from_row, storable
-from rnnlab.queue.tables import IS_RUNNING, curves, jobs
+from rnnlab.queue.dialects import conflict_insert
+from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
+from rnnlab.queue.rows import add_events, curve_to_json, event_row, result_to_json, storable
+from rnnlab.queue.tables import IS_CLAIMED, curves, jobs
 from rnnlab.queue.transactions import write
 from rnnlab.queue.verbs import Verbs
 from rnnlab.queue.workers import stopped_error
 
 MAX_FAILURES = 2  # so many exceptions make a job failed
 
-_IS_CLAIMED = and_(
-    jobs.c.id == bindparam("the_job"),
-    jobs.c.worker_id == bindparam("the_worker"),
-    jobs.c.epoch == bindparam("the_epoch"),
-    IS_RUNNING,
-)
 _STEP = bindparam("new_step", type_=Integer)
-_MORE_SECONDS = jobs.c.seconds + bindparam("more_seconds")
+_SECONDS = bindparam("new_seconds", type_=Double)
 
 # running -> running. The step never goes back: a job that lost its checkpoint makes progress only past its old mark.
+# Nothing is added up here, so that a commit whose answer was lost may be repeated.
 _PROGRESS = (
     update(jobs)
-    .where(_IS_CLAIMED)
+    .where(IS_CLAIMED)
     .values(
         step=case((jobs.c.step < _STEP, _STEP), else_=jobs.c.step),
         deaths=case((jobs.c.step < _STEP, 0), else_=jobs.c.deaths),
-        seconds=_MORE_SECONDS,
-    )
-)
-
-# running -> done, whatever is wished
-_FINISH = (
-    update(jobs)
-    .where(_IS_CLAIMED)
-    .values(
-        status=Status.DONE.value,
-        step=func.coalesce(_STEP, jobs.c.target_steps),
-        deaths=0,
-        seconds=_MORE_SECONDS,
-        result=bindparam("the_result"),
-        finished_at=bindparam("now"),
-        wish=null(),
+        seconds=_SECONDS,
     )
 )
 
 # running -> pending, or failed when the budget is used up, or what is wished
 _FAIL = (
     update(jobs)
-    .where(_IS_CLAIMED)
+    .where(IS_CLAIMED)
     .values(
         failures=jobs.c.failures + 1, error=bindparam("the_error"), **departing(jobs.c.failures + 1 >= MAX_FAILURES)
     )
@@ -71,12 +50,10 @@ _FAIL = (
 )
 
 # running -> pending, or what is wished
-_RELEASE = (
-    update(jobs).where(_IS_CLAIMED).values(preemptions=jobs.c.preemptions + 1, **departing()).returning(*RETURNED)
-)
+_RELEASE = update(jobs).where(IS_CLAIMED).values(preemptions=jobs.c.preemptions + 1, **departing()).returning(*RETURNED)
 
 # running -> paused, cancelled
-_GRANT = update(jobs).where(_IS_CLAIMED, jobs.c.wish.is_not(None)).values(**departing()).returning(jobs.c.status)
+_GRANT = update(jobs).where(IS_CLAIMED, jobs.c.wish.is_not(None)).values(**departing()).returning(jobs.c.status)
 
 
 @cache
@@ -111,30 +88,22 @@ class Store(Verbs):
 
         Returns no jobs when none is to be had. Raises WorkerStoppedError when the worker was stopped or found dead.
         """
-        now = self.clock()
-        statement = claim_statement(group_key is not None, experiment is not None, started_only)
-        values = {"the_worker": worker_id, "the_limit": limit, "now": now}
+        values: dict[str, Any] = {"the_worker": worker_id, "the_limit": limit, "now": self.clock()}
         values |= {} if group_key is None else {"the_group": group_key}
         values |= {} if experiment is None else {"the_experiment": experiment}
 
         def body(connection: Connection) -> list[Job]:
-            claimed = [job_from_row(row) for row in connection.execute(statement, values).mappings()]
-            if not claimed and connection.scalar(IS_ALIVE, {"the_worker": worker_id}) is None:
+            claimed = claiming.claim(connection, values, started_only=started_only)
+            if not claimed and connection.scalar(claiming.IS_ALIVE, {"the_worker": worker_id}) is None:
                 raise stopped_error(worker_id)
-            claimed.sort(key=lambda job: (-job.priority, job.epoch == 1, job.id))
-            rows = []
-            for job in claimed:
-                kind, detail = "claimed" if job.epoch == 1 else "resumed", f"step {job.step}" if job.step else ""
-                rows.append(event_row(job.id, kind, at=now, epoch=job.epoch, worker_id=worker_id, detail=detail))
-            add_events(connection, rows)
-            return claimed
+            return sorted(claimed, key=lambda job: (-job.priority, job.epoch == 1, job.id))
 
-        return write(self.engine, body)
+        return write(self.engine, body, one_statement=True)
 
     def commit_progress(self, claim: Claim, step: int, seconds: float, curve: Curve) -> None:
         """Record that a checkpoint after `step` optimiser steps lies on the disk; the job stays running.
 
-        seconds: time in training since the last commit. curve: the whole curve up to `step`.
+        seconds: time in training so far, that of earlier claims included. curve: the whole curve up to `step`.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
@@ -153,7 +122,7 @@ class Store(Verbs):
         def body(connection: Connection) -> list[Claim]:
             stale = []
             for (claim, step, seconds, _), curve_points in zip(ordered, points, strict=True):
-                values = _token(claim) | {"new_step": step, "more_seconds": seconds}
+                values = _token(claim) | {"new_step": step, "new_seconds": seconds}
                 if connection.execute(_PROGRESS, values).rowcount == 1:
                     _put_curve(connection, claim.job_id, curve_points)
                 else:
@@ -165,23 +134,34 @@ class Store(Verbs):
     def finish(
         self, claim: Claim, result: Mapping[str, Any], seconds: float, curve: Curve, *, step: int | None = None
     ) -> None:
-        """End a job as done, with its result (a JSON object) and its whole curve.
+        """End a job as done, with its result (a JSON object of finite numbers) and its whole curve.
 
-        seconds: time in training since the last commit. step: where a diverged job ended; else it is at its target.
+        seconds: time in training, that of earlier claims included. step: where a diverged job ended; else it is at its
+        target. Finishing twice by the same claim is finishing once: the answer to the first call may have been lost.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
+        if self.finish_many([Finish(claim, result, seconds, curve, step)]):
+            raise _stale(claim)
+
+    def finish_many(self, items: Iterable[Finish]) -> list[Claim]:
+        """`finish` of several jobs in one transaction: the disk is waited for once.
+
+        Returns the claims that are not valid any more; their jobs stay as they are, the others are done.
+        """
         now = self.clock()
-        values = {"new_step": step, "more_seconds": seconds, "the_result": json.dumps(dict(result)), "now": now}
-        points = curve_to_json(curve)
+        ordered = sorted(items, key=lambda item: item.claim.job_id)
+        written = [(result_to_json(item.result), curve_to_json(item.curve)) for item in ordered]
 
-        def body(connection: Connection) -> None:
-            if connection.execute(_FINISH, _token(claim) | values).rowcount != 1:
-                raise _stale(claim)
-            _put_curve(connection, claim.job_id, points)
-            add_events(connection, [_event(claim, "finished", now)])
+        def body(connection: Connection) -> list[Claim]:
+            stale = []
+            for item, (result, points) in zip(ordered, written, strict=True):
+                values = {"new_step": item.step, "new_seconds": item.seconds, "the_result": result, "now": now}
+                if not finishing.finish(connection, _token(item.claim) | values | {"the_points": points}):
+                    stale.append(item.claim)
+            return stale
 
-        write(self.engine, body)
+        return write(self.engine, body, one_statement=len(ordered) == 1)
 
     def fail(self, claim: Claim, error: str) -> Status:
         """Record an exception, with its reason and traceback: the job is pending again, or failed at MAX_FAILURES.
@@ -234,7 +214,7 @@ class Store(Verbs):
             if status is not None:
                 add_events(connection, [_event(claim, status, now, AS_WISHED)])
                 return Status(status)
-            if connection.scalar(select(jobs.c.id).where(_IS_CLAIMED), _token(claim)) is None:
+            if connection.scalar(select(jobs.c.id).where(IS_CLAIMED), _token(claim)) is None:
                 raise _stale(claim)
             return None
 

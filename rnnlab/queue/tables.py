@@ -40,6 +40,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     literal_column,
 )
 from sqlalchemy.sql.elements import Grouping
@@ -76,7 +77,7 @@ workers = Table(
     Column("lock_path", Text, nullable=False, comment="lock file that the worker holds for life"),
     Column("started_at", Double, nullable=False, comment="when it registered"),
     Column("heartbeat_at", Double, nullable=False, comment="last renewal of the lease"),
-    Column("lease_until", Double, nullable=False, comment="past this time another host may rescue its jobs"),
+    Column("lease_until", Double, nullable=False, comment="a lease after heartbeat_at; unrenewed for so long: rescued"),
     Column("stopped_at", Double, comment="orderly end, or found dead; such a worker can claim nothing any more"),
     Column("lock_folder", Text, nullable=False, comment="device and inode of the folder of lock_path; empty: unknown"),
 )
@@ -136,6 +137,14 @@ events = Table(
 IS_PENDING = jobs.c.status == literal_column("'pending'")
 IS_RUNNING = jobs.c.status == literal_column("'running'")
 WAS_STARTED = jobs.c.epoch > literal_column("0")
+
+# The fencing token, as parameters: the last claim of a job, and whether it is still valid.
+IS_LAST_CLAIM = and_(
+    jobs.c.id == bindparam("the_job"),
+    jobs.c.worker_id == bindparam("the_worker"),
+    jobs.c.epoch == bindparam("the_epoch"),
+)
+IS_CLAIMED = and_(IS_LAST_CLAIM, IS_RUNNING)
 
 # Who is first: high priority, then jobs that somebody has begun, then age.
 CLAIM_ORDER = (jobs.c.priority.desc(), Grouping(WAS_STARTED).desc(), jobs.c.id)

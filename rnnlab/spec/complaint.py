@@ -8,13 +8,16 @@ from pydantic import BaseModel, ValidationError
 
 from rnnlab.spec.cells import CELL_SETTINGS
 from rnnlab.spec.regimes import REGIME_SETTINGS
+from rnnlab.spec.settings import TOKENIZER_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
-# So do the cells and the regimes, whose tables of settings are unions.
+# So do the cells, the regimes and the tokenizers, whose tables of settings are unions.
 _KINDS: dict[Any, type[BaseModel]] = {
-    name: table for tables in (CELL_SETTINGS, REGIME_SETTINGS) for name, table in dict[str, Any](tables).items()
+    name: table
+    for tables in (CELL_SETTINGS, REGIME_SETTINGS, TOKENIZER_SETTINGS)
+    for name, table in dict[str, Any](tables).items()
 }
 
 _PATTERNS = {
@@ -37,6 +40,7 @@ _ALLOWED: dict[str, Callable[[dict[str, Any]], str]] = {
     "list_type": lambda context: "a list: [...], or [[double brackets]] for tables",
     "dict_type": lambda context: "a table: { key = value }",
     "model_type": lambda context: "a table: { key = value }",
+    "union_tag_not_found": lambda context: "a table: { key = value }",
     "literal_error": lambda context: str(context["expected"]).replace("'", '"'),
     "string_pattern_mismatch": lambda context: _PATTERNS[context["pattern"]],
     "too_short": lambda context: "a list or a table that is not empty",
@@ -56,6 +60,9 @@ def first_complaint(error: ValidationError, root: type[BaseModel] | None = None)
         line = f"{key} is missing: it must be given"
     elif details["type"] == "value_error":
         line = f"{key}: {details['ctx']['error']}" if key else str(details["ctx"]["error"])
+    elif details["type"] == "union_tag_invalid":
+        kinds = _either(details["ctx"]["expected_tags"])
+        line = f"{key}.kind = {shown(details['ctx']['tag'])}: must be {kinds}"
     else:
         line = f"{key} = {shown(given)}: must be {_allowed(details)}" if key else f"must be {_allowed(details)}"
     more = len({_key(other) for other in complaints}) - 1
@@ -64,6 +71,12 @@ def first_complaint(error: ValidationError, root: type[BaseModel] | None = None)
 
 def _number(bound: float) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+
+
+def _either(tags: str) -> str:
+    """`"a", "b" or "c"`, as pydantic writes the values of a literal."""
+    *others, last = tags.replace("'", '"').split(", ")
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _key(details: Mapping[str, Any]) -> str:

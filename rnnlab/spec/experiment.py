@@ -14,12 +14,14 @@ from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknow
 from rnnlab.spec.legal import Use, check_uses, legal_values
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
 from rnnlab.spec.settings import (
+    ByteSettings,
     CorpusSettings,
     Count,
     EvaluationSettings,
     Scalar,
     Seed,
     Settings,
+    Sha256,
     SplitSettings,
     TokenizerSettings,
 )
@@ -35,7 +37,7 @@ class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
     name: Annotated[str, Field(min_length=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
 
 
 class SkipRule(Settings):
@@ -100,7 +102,7 @@ class Experiment(Settings):
     name: Annotated[str, Field(pattern=_NAME)]
     title: str = ""
     corpus: CorpusChoice
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TokenizerSettings = ByteSettings()
     split: SplitSettings = SplitSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Seed = 0
@@ -205,9 +207,7 @@ class Experiment(Settings):
         """
         document: dict[str, Any] = {
             "corpus": corpus.model_dump(),
-            "tokenizer": self.tokenizer.model_dump(),
-            "split": self.split.model_dump(),
-            "evaluation": self.evaluation.model_dump(),
+            **{name: getattr(self, name).model_dump() for name in ("tokenizer", "split", "evaluation")},
             "model": dict(self.model),
             "training": dict(self.training),
             "seed": self.seed,

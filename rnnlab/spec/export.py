@@ -12,7 +12,8 @@ def experiment_toml(config: RunConfig, name: str, title: str) -> str:
         f"corpus = {{ name = {spelled(config.corpus.name)}, sha256 = {spelled(config.corpus.sha256)} }}",
     ]
     for table in ("tokenizer", "split", "evaluation"):
-        entries = ", ".join(f"{key} = {spelled(value)}" for key, value in getattr(config, table).model_dump().items())
+        settings = getattr(config, table).model_dump(exclude_none=True)
+        entries = ", ".join(f"{key} = {spelled(value)}" for key, value in settings.items())
         lines.append(f"{table} = {{ {entries} }}")
     for heading, settings in (("model", config.model), ("training", config.training)):
         lines += ["", f"[{heading}]", *(f"{key} = {spelled(value)}" for key, value in settings.model_dump().items())]

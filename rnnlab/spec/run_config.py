@@ -97,8 +97,12 @@ class RunConfig(Settings):
         return parse_run_config(document)
 
 
+# Made once: a large grid spends most of its time on this.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def _canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(document)
 
 
 def kinds_of(document: Mapping[str, Any]) -> Kinds:

@@ -1,12 +1,13 @@
 """The settings of one run, as pydantic models: what may be written, its unit, its legal range."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Scalar = bool | int | float | str
 
 
@@ -23,13 +24,77 @@ class CorpusSettings(Settings):
     """The text, identified by its contents: `name` is for people, `sha256` is what counts."""
 
     name: Annotated[str, Field(min_length=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
-class TokenizerSettings(Settings):
-    """How text becomes symbols. `bytes`: vocabulary 256, one symbol a byte."""
+class FixedVocabulary(Settings):
+    """A tokenizer that learns nothing from the corpus."""
+
+    @property
+    def vocabulary_sha256(self) -> str | None:
+        """The hash of the learned vocabulary; None where nothing is learned."""
+        return None
+
+
+class ByteSettings(FixedVocabulary):
+    """`bytes`: vocabulary 256, one symbol a byte."""
 
     kind: Literal["bytes"] = "bytes"
+
+
+class LetterSettings(FixedVocabulary):
+    """`letters`: vocabulary 28, one symbol a lower-case letter; everything else is one space a run."""
+
+    kind: Literal["letters"] = "letters"
+
+
+class LearnedVocabulary(Settings):
+    """A tokenizer whose vocabulary is made from the corpus, once, by `rnnlab init`."""
+
+    kind: str
+    vocabulary: Sha256 | None = None  # its hash; an experiment file that gives it insists on it
+
+    @property
+    def vocabulary_sha256(self) -> str | None:
+        """The hash of the learned vocabulary; None in an experiment file, where it is not decided yet."""
+        return self.vocabulary
+
+
+class CharacterSettings(LearnedVocabulary):
+    """`characters`: one symbol a character, the distinct ones of the corpus, sorted."""
+
+    kind: Literal["characters"] = "characters"
+    padding: bool = False  # a symbol before them, for no text: it has id 0
+
+
+class PairSettings(LearnedVocabulary):
+    """`bpe`: byte-pair encoding of bytes, learned from the training split."""
+
+    kind: Literal["bpe"] = "bpe"
+    vocab_size: Annotated[int, Field(ge=257, le=65_536)]  # symbols: 256 bytes and what is merged of them
+
+
+def _tokenizer_kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return str(value.get("kind", "bytes"))
+    return getattr(value, "kind", None)
+
+
+TokenizerSettings = Annotated[
+    Annotated[ByteSettings, Tag("bytes")]
+    | Annotated[CharacterSettings, Tag("characters")]
+    | Annotated[LetterSettings, Tag("letters")]
+    | Annotated[PairSettings, Tag("bpe")],
+    Discriminator(_tokenizer_kind),
+]
+
+# One entry a tokenizer; rnnlab/data/tokenizer.py has the classes of the same kinds.
+TOKENIZER_SETTINGS: dict[str, type[Settings]] = {
+    "bytes": ByteSettings,
+    "characters": CharacterSettings,
+    "letters": LetterSettings,
+    "bpe": PairSettings,
+}
 
 
 class SplitSettings(Settings):

@@ -8,7 +8,8 @@ A file is a header line and what torch.save wrote:
 Version 1 is of the online regime; version 2 adds the averages over epochs of the BPTT regime.
 
 The body depends on the run's state alone: neither worker, epoch nor time is in it, so equal runs give equal bytes. The
-epoch of the claim that wrote it stands in the file's name, so that a stale worker cannot overwrite a newer file.
+epoch of the claim that wrote it stands in the file's name, so that a stale worker cannot overwrite a newer file. What
+the run's tokenizer learned is in the body too, where it learned anything: the text is not needed to read and to write.
 """
 
 import io
@@ -36,15 +37,17 @@ class Checkpoint:
 
     config_json: str  # canonical JSON of the run config
     state: RunState
+    vocabulary: str | None  # what the tokenizer learned, None where it learns nothing
 
 
-def encode(config: RunConfig, state: RunState) -> bytes:
-    """The bytes of a checkpoint file."""
+def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) -> bytes:
+    """The bytes of a checkpoint file. `vocabulary`: what the run's tokenizer learned, if anything."""
     stream = io.BytesIO()
     epochs = not isinstance(config.training, OnlineSettings)
     torch.save(
         {
             "config": config.canonical_json,
+            **({} if vocabulary is None else {"vocabulary": vocabulary}),
             "step": state.step,
             "ema_loss": state.ema_loss,
             "curve_steps": torch.tensor(state.curve_steps, dtype=torch.int64),
@@ -93,7 +96,7 @@ def decode(data: bytes, source: str) -> Checkpoint:
         epoch_sum=document.get("epoch_sum", 0.0),
         epoch_loss=document.get("epoch_loss"),
     )
-    return Checkpoint(document["config"], state)
+    return Checkpoint(document["config"], state, document.get("vocabulary"))
 
 
 def read(path: Path) -> Checkpoint:
@@ -108,13 +111,13 @@ def read(path: Path) -> Checkpoint:
     return decode(data, f"checkpoint {path}")
 
 
-def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int) -> Path:
+def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int, vocabulary: str | None = None) -> Path:
     """Write a checkpoint and drop the older ones, except for the one before, which is kept as a second line.
 
     Raises OSError (disk full); the older checkpoints are then untouched.
     """
     path = run_dir / checkpoint_name(epoch, state.step)
-    atomic_write(path, encode(config, state))
+    atomic_write(path, encode(config, state, vocabulary))
     mine: list[Path] = []
     others: list[Path] = []
     for other in _newest_first(run_dir):
@@ -137,8 +140,8 @@ def keep_only(run_dir: Path, path: Path | None) -> None:
             other.unlink(missing_ok=True)
 
 
-def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> RunState | None:
-    """The state of the newest checkpoint that is whole; `complain` is told about each one that is not.
+def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is whole; `complain` is told about each one that is not.
 
     The bits of a run depend on its config alone, so the most advanced whole file is right, whoever wrote it. That of a
     shorter run which is otherwise the same will do: it is where an extended run begins.
@@ -152,7 +155,7 @@ def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) ->
         if not _is_usable(checkpoint, config):
             complain(f"checkpoint {path} belongs to another run config: it is not used")
             continue
-        return checkpoint.state
+        return checkpoint
     return None
 
 

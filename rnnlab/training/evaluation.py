@@ -18,6 +18,7 @@ from rnnlab.spec.regimes import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
 from rnnlab.training.run_state import RunState, debiased
+from rnnlab.training.stepwise import stepwise_losses
 from rnnlab.training.window_losses import split_losses
 
 
@@ -64,15 +65,7 @@ def held_out_losses(
     validation_EW = held_out_windows(configs[0], splits.validation)
     test_EW = held_out_windows(configs[0], splits.test)
     windows_EW = torch.cat([validation_EW, test_EW]).to(device, torch.int64)
-    n_rows, length = windows_EW.shape
-    hidden = model.initial_state(n_rows)
-    total_ME = torch.zeros(len(configs), n_rows, dtype=torch.float64, device=device)
-    for t in range(length - 1):
-        logits_MEV, hidden = model.step(windows_EW[:, t].expand(len(configs), -1), hidden)
-        targets = windows_EW[:, t + 1].repeat(len(configs))
-        losses = torch.nn.functional.cross_entropy(logits_MEV.flatten(0, 1), targets, reduction="none")
-        total_ME += losses.view(len(configs), n_rows)
-    mean_ME = total_ME / (length - 1)
+    mean_ME = stepwise_losses(model, windows_EW)
     n_validation = len(validation_EW)
     validation = mean_ME[:, :n_validation].mean(dim=1).tolist()
     if not len(test_EW):

@@ -33,7 +33,7 @@ class RunState:
     second_moments: dict[str, Tensor]  # Adam's v; empty with SGD
     hidden_LBS: Tensor  # state of each layer (two each with LSTMs), where one is carried from step to step; else L = 0
     step: int = 0
-    ema_loss: float = EMA_START_NATS  # nats per symbol
+    ema_loss: float = EMA_START_NATS  # nats per symbol; starts at log(V) where V is above 256
     curve_steps: list[int] = field(default_factory=list)
     curve_ema_loss: list[float] = field(default_factory=list)  # nats per symbol
     diverged_at_step: int | None = None  # the first step whose loss was NaN or infinite
@@ -91,12 +91,15 @@ def fresh_state(config: RunConfig, vocabulary_size: int) -> RunState:
     parameters = initial_parameters(parameter_shapes(config.model, vocabulary_size), config.seed)
     moments = {} if config.training.optimizer == "sgd" else parameters
     online = isinstance(config.training, OnlineSettings)
+    # With more symbols than bytes, an average that began at 3 nats, below the loss of knowing nothing, would have its
+    # minimum there.
+    start = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
     return RunState(
         parameters=parameters,
         first_moments={name: torch.zeros_like(value) for name, value in moments.items()},
         second_moments={name: torch.zeros_like(value) for name, value in moments.items()},
         hidden_LBS=torch.zeros(_carried_tensors(config), config.training.batch_size, config.model.state_size),
-        ema_loss=EMA_START_NATS if online else 0.0,
+        ema_loss=start if online else 0.0,
     )
 
 

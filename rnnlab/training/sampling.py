@@ -3,7 +3,7 @@
 Shapes: M = 1 model, B = 1 row, V vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,12 +22,12 @@ def sample(
     state: RunState,
     tokenizer: Tokenizer,
     *,
-    prime: bytes,
+    prime: Sequence[int],
     length: int,
     temperature: float,
     seed: int,
 ) -> Iterator[int]:
-    """Symbols drawn one after the other from softmax(logits / temperature), after the model has read `prime`.
+    """Ids drawn one after the other from softmax(logits / temperature), after the model has read the ids `prime`.
 
     Temperature 0 always takes the likeliest symbol. Raises UsageError for a negative length or temperature, or an
     empty prime.
@@ -41,7 +41,7 @@ def sample(
     generator = keyed_generator("sample", seed)
     hidden = model.initial_state(1)
     logits_V = torch.empty(0)
-    for symbol in tokenizer.encode(prime).tolist():
+    for symbol in prime:
         logits_V, hidden = _advance(model, symbol, hidden)
     for _ in range(length):
         symbol = _draw(logits_V, temperature, generator)

@@ -11,11 +11,13 @@ from rnnlab.data.batches import load_splits
 from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions, Splits
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
+from rnnlab.files import sha256_hex
 from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import final_losses, result_of
+from rnnlab.training.measures import TextRate, text_rate, with_text_units
 from rnnlab.training.run_state import RunState, fresh_state
 
 
@@ -25,16 +27,28 @@ class Workbench:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._texts: dict[str, tuple[Splits[Tensor], Tokenizer]] = {}
+        self._rates: dict[str, dict[str, TextRate]] = {}  # by text and split: how much text a symbol stands for
+        self._vocabularies: dict[str | None, str] = {}  # by their hashes
+
+    def keep_vocabulary(self, vocabulary: str) -> None:
+        """What a tokenizer learned at `init`, for the runs whose configs name its hash."""
+        self._vocabularies[sha256_hex(vocabulary.encode())] = vocabulary
+
+    def vocabulary(self, config: RunConfig) -> str | None:
+        """What the config's tokenizer learned, as far as it is kept here; None where it learns nothing."""
+        return self._vocabularies.get(config.tokenizer.vocabulary_sha256)
 
     def text(self, config: RunConfig) -> tuple[Splits[Tensor], Tokenizer]:
         """The token splits and the tokenizer that the config names.
 
-        Raises CorpusError if the text is not on this machine or too short for the config's windows.
+        Raises CorpusError if the text is not on this machine or too short for the config's windows, UsageError if the
+        vocabulary of the tokenizer is not kept here.
         """
         key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.span}"
         if key not in self._texts:
             corpus = find(config.corpus.sha256, config.corpus.name)
-            tokenizer = make_tokenizer(config.tokenizer.kind)
+            settings = config.tokenizer
+            tokenizer = make_tokenizer(settings.kind, self.vocabulary(config), settings.vocabulary_sha256)
             fractions = Fractions(config.split.train, config.split.validation, config.split.test)
             self._texts[key] = load_splits(corpus, tokenizer, fractions, config.training.span), tokenizer
         return self._texts[key]
@@ -44,8 +58,8 @@ class Workbench:
 
         `complain` is told about checkpoints that are torn, corrupt or foreign.
         """
-        state = checkpoint.newest(run_dir, config, complain)
-        return state if state is not None else fresh_state(config, self.text(config)[1].vocabulary_size)
+        found = checkpoint.newest(run_dir, config, complain)
+        return found.state if found is not None else fresh_state(config, self.text(config)[1].vocabulary_size)
 
     def cohort(self, members: Sequence[Member]) -> Cohort:
         """A cohort of these runs, ready to train."""
@@ -69,7 +83,7 @@ class Workbench:
             else []
         )
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
-        return [
+        results = [
             result_of(
                 member.config,
                 member.state,
@@ -79,3 +93,12 @@ class Workbench:
             | provenance
             for member in finished
         ]
+        return [with_text_units(result, self._text_rates(finished[0].config)) for result in results]
+
+    def _text_rates(self, config: RunConfig) -> dict[str, TextRate]:
+        key = f"{config.corpus.sha256} {config.split} {config.tokenizer}"
+        if key not in self._rates:
+            splits, tokenizer = self.text(config)
+            held_out = {"validation": splits.validation, "test": splits.test}
+            self._rates[key] = {name: text_rate(tokens, tokenizer) for name, tokens in held_out.items()}
+        return self._rates[key]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,8 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.queue.job import Claim, Curve, Job, Status
+from rnnlab.planning import stored_plan
+from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import run_config_from_json
 from rnnlab.training import checkpoint
@@ -61,8 +63,9 @@ class Ledger:
 
     def place(self, job: Job) -> Place:
         """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
+        self._keep_vocabulary(job)
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
-        return Place(job, run_config_from_json(job.payload), run_dir)
+        return Place(job, run_config_from_json(job.payload), run_dir, job.seconds)
 
     def fail(self, place: Place, trace: str) -> None:
         """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
@@ -96,8 +99,7 @@ class Ledger:
                     self.finish([one], max_threads)
             return
         seconds = (time.perf_counter() - begun) / len(done)
-        for (place, member), result in zip(done, results, strict=True):
-            self._commit(place, member.state, result, place.seconds + seconds)
+        self._commit(done, results, seconds)
 
     def checkpoint(self, team: Team) -> tuple[list[Place], int]:
         """Write a checkpoint of every member and commit it. A full disk costs the checkpoint, not the run.
@@ -108,7 +110,7 @@ class Ledger:
         unwritten, reason = 0, ""
         for place, member in team.trainees():
             try:
-                checkpoint.write(place.run_dir, place.config, member.state, place.job.epoch)
+                self._write(place, member.state)
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
@@ -118,8 +120,6 @@ class Ledger:
         for claim, (place, _, _) in written.items():
             if claim in stale:
                 self._leave(place, f"job {place.job.id} was taken over by another worker")
-            else:
-                place.seconds = 0.0
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
@@ -142,15 +142,24 @@ class Ledger:
             unless = f", but for {unwritten} that have only the one before" if unwritten else ""
             self._view.message(f"{len(places)} jobs are released, with a checkpoint of where they stand{unless}")
 
-    def _commit(self, place: Place, state: RunState, result: dict[str, Any], seconds: float) -> None:
-        path = None
-        if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
-            path = self._final_checkpoint(place, state)
-        result = result | {"checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None}
-        with self._unless_stale(place):
-            self._patience(
-                lambda: self._store.finish(place.job.claim, result, seconds, _curve_of(state), step=state.step)
-            )
+    def _commit(self, done: Sequence[Trainee], results: Sequence[dict[str, Any]], seconds: float) -> None:
+        """Final checkpoints first, then all the ends in one transaction. `seconds`: of the evaluation, for each."""
+        finals: dict[Claim, tuple[Place, dict[str, Any], Path | None]] = {}
+        items = []
+        for (place, member), found in zip(done, results, strict=True):
+            path, state = None, member.state
+            if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
+                path = self._final_checkpoint(place, state)
+            result = _finite(found) | {
+                "checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None
+            }
+            finals[place.job.claim] = (place, result, path)
+            items.append(Finish(place.job.claim, result, place.seconds + seconds, _curve_of(state), state.step))
+        stale = self._patience(lambda: self._store.finish_many(items))
+        for claim, (place, result, path) in finals.items():
+            if claim in stale:
+                self._leave(place, f"job {place.job.id} was taken over by another worker")
+                continue
             with contextlib.suppress(OSError):  # tidying up is no reason to stop
                 checkpoint.keep_only(place.run_dir, path)
             self._tally.finished += 1
@@ -159,13 +168,25 @@ class Ledger:
 
     def _final_checkpoint(self, place: Place, state: RunState) -> Path:
         try:
-            return checkpoint.write(place.run_dir, place.config, state, place.job.epoch)
+            return self._write(place, state)
         except OSError as error:
             raise WorkerStoppedError(
                 f"the final checkpoint of job {place.job.id} could not be written to {place.run_dir} "
                 f"({error.strerror or error}): free some space, then start a worker again; nothing is lost but the "
                 "work since the last checkpoint"
             ) from error
+
+    def _keep_vocabulary(self, job: Job) -> None:
+        """Have what the job's tokenizer learned at hand; it is in the table."""
+        config = run_config_from_json(job.payload)
+        if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
+            vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
+            if vocabulary is not None:
+                self._bench.keep_vocabulary(vocabulary)
+
+    def _write(self, place: Place, state: RunState) -> Path:
+        vocabulary = self._bench.vocabulary(place.config)
+        return checkpoint.write(place.run_dir, place.config, state, place.job.epoch, vocabulary)
 
     @contextlib.contextmanager
     def _unless_stale(self, place: Place) -> Iterator[None]:
@@ -177,6 +198,11 @@ class Ledger:
     def _leave(self, place: Place, reason: str) -> None:
         place.log(reason)
         self._view.message(f"{reason}; left to its new owner")
+
+
+def _finite(result: dict[str, Any]) -> dict[str, Any]:
+    """NaN and infinities are None, as the table wants it: a held-out loss can overflow where no training loss did."""
+    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in result.items()}
 
 
 def _curve_of(state: RunState) -> Curve:

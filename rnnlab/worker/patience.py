@@ -1,13 +1,15 @@
 """Waiting for a database that does not answer for now: a server that restarts, a lock that somebody holds too long."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from rnnlab.errors import DatabaseAwayError
 from rnnlab.worker.options import WorkerView
 
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+_LEAVING_SECONDS = 10.0  # schedulers commonly give 30 s between SIGTERM and SIGKILL
 _Result = TypeVar("_Result")
 
 
@@ -24,18 +26,30 @@ class Patience:
         self._view = view
         self._stop_requested = stop_requested
         self._in_vain = in_vain
+        self._leave_at: float | None = None  # time.monotonic() when a stop waits no longer
 
     def __call__(self, call: Callable[[], _Result]) -> _Result:
-        """What `call` returns. Raises DatabaseAwayError when the wait is in vain or a stop was requested meanwhile."""
+        """What `call` returns.
+
+        Raises DatabaseAwayError when the wait is in vain, or a stop was requested and the database does not come back
+        in time for the jobs to be given back: others then take the worker for dead, which costs its jobs one death.
+        """
         told = False
         while True:
             try:
                 return call()
             except DatabaseAwayError as error:
                 self.was_needed = True
-                if self._in_vain() or self._stop_requested.is_set():
+                if self._in_vain() or self._leaves_without():
                     raise
                 if not told:
                     self._view.message(f"{error}; waiting for it")
                     told = True
-                self._stop_requested.wait(_RETRY_SECONDS)
+                time.sleep(_RETRY_SECONDS)
+
+    def _leaves_without(self) -> bool:
+        if not self._stop_requested.is_set():
+            return False
+        if self._leave_at is None:
+            self._leave_at = time.monotonic() + _LEAVING_SECONDS
+        return time.monotonic() > self._leave_at

@@ -18,7 +18,7 @@ class Place:
     job: Job
     config: RunConfig
     run_dir: Path
-    seconds: float = 0.0  # time in training that is not in the table yet
+    seconds: float  # time in training so far, that of earlier claims included
 
     def log(self, text: str) -> None:
         """One line, or a traceback, in the job's own log. It is for people: a full disk must not stop the job."""

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from tests.store.conftest import skip_or_fail
+from tests.store.postgres_server import PostgresServer
 
 from .harness import BLOCK_STEPS, LONG, SHORT, Outcome, Site, assert_done_once
 
@@ -28,12 +32,20 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="package")
+def server() -> Iterator[PostgresServer]:
+    """A server to be maltreated."""
+    skip_or_fail()
+    with PostgresServer() as server:
+        yield server
+
+
 @pytest.fixture
 def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Makes results folders; whatever works on them is ended with the test."""
     sites: list[Site] = []
 
-    def make(**places: Path) -> Site:
+    def make(**places: Any) -> Site:
         sites.append(Site(tmp_path / f"site {len(sites)}", **places))
         return sites[-1]
 

@@ -99,11 +99,25 @@ class Outcome:
     curves: dict[str, Curve]
 
 
+@dataclass(frozen=True)
+class OtherHost:
+    """A host that shares the files, with a clock of its own."""
+
+    name: str
+    clock: Path  # a file with the seconds by which it is wrong
+
+    def set_clock(self, seconds: float) -> None:
+        """Let it be wrong by so much from now on."""
+        new = self.clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self.clock)
+
+
 class Process:
     """A command of rnnlab in a process of its own, with its messages in a file."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, number: int, host: str | None = None) -> None:
-        program = ["-m", "rnnlab"] if host is None else [str(ELSEWHERE), host]
+    def __init__(self, arguments: Sequence[str], folder: Path, number: int, host: "OtherHost | None" = None) -> None:
+        program = ["-m", "rnnlab"] if host is None else [str(ELSEWHERE), host.name, str(host.clock)]
         self._log = folder / f"stderr-{number}.txt"
         with self._log.open("wb") as stream:
             self._popen = subprocess.Popen(
@@ -236,8 +250,8 @@ class Site:
 
     # Workers
 
-    def start(self, *flags: str, host: str | None = None) -> Process:
-        """A `rnnlab worker` process; `host`: as if on another host of this name."""
+    def start(self, *flags: str, host: OtherHost | None = None) -> Process:
+        """A `rnnlab worker` process; `host`: as if on another host."""
         return self.start_command("worker", *flags, *self.place, host=host)
 
     @property
@@ -246,7 +260,7 @@ class Site:
         flags = ["--results", str(self.workspace.results_dir)]
         return flags if self.database == self.workspace.default_database else [*flags, "--db", str(self.database)]
 
-    def start_command(self, *arguments: str, host: str | None = None) -> Process:
+    def start_command(self, *arguments: str, host: OtherHost | None = None) -> Process:
         """An `rnnlab` process."""
         self.processes.append(Process(arguments, self.folder, len(self.processes), host))
         return self.processes[-1]

@@ -2,9 +2,6 @@
 
 import errno
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from rnnlab.errors import WorkerStoppedError
 from rnnlab.files import atomic_write, parse_checkpoint_name
 from rnnlab.queue.job import Status
 
+from .disks import fill, read_only, small_disk
 from .harness import LONG_PART, SHORT_PART, WINDOW_STEPS, Outcome, Site, assert_done_once, assert_same_bits, wait_for
 
 
@@ -75,7 +73,7 @@ def test_no_space_for_a_final_checkpoint(site: Site, short_reference: Outcome, m
 
 @pytest.mark.parametrize("table_too", [False, True], ids=["run folders", "run folders and job table"])
 def test_a_disk_that_fills_up_in_mid_run(tmp_path: Path, long_reference: Outcome, table_too: bool) -> None:
-    with _small_disk(tmp_path / "disk", megabytes=16) as disk:
+    with small_disk(tmp_path / "disk", megabytes=16) as disk:
         results = disk / "results"
         site = Site(tmp_path / "site", results=results, database=None if table_too else tmp_path / "table.db")
         try:
@@ -88,7 +86,7 @@ def _fill_up_and_go_on(site: Site, disk: Path, reference: Outcome) -> None:
     worker = site.start("--checkpoint-seconds", "0.2")
     wait_for("a worker in mid-run", lambda: site.midway(1))
     ballast = disk / "ballast"
-    _fill(ballast)
+    fill(ballast)
     assert worker.wait() in (1, 2), worker.messages
     assert "Traceback" not in worker.messages
     last = worker.messages.splitlines()[-1]
@@ -103,29 +101,18 @@ def _fill_up_and_go_on(site: Site, disk: Path, reference: Outcome) -> None:
     assert_same_bits(site, reference)
 
 
-@contextmanager
-def _small_disk(at: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, in memory. Mounting takes rights that not everybody has."""
-    at.mkdir()
-    try:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(at)], capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        pytest.skip("needs the mount command, to make a small file system")
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.strip()}")
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)
-
-
-def _fill(path: Path) -> None:
-    """Write until there is no space left."""
-    with path.open("wb", buffering=0) as stream:
+def test_a_folder_that_is_read_only_for_a_while(tmp_path: Path, long_reference: Outcome) -> None:
+    with small_disk(tmp_path / "disk", megabytes=16) as disk:
+        site = Site(tmp_path / "site", results=disk / "results", database=tmp_path / "table.db")
         try:
-            while stream.write(bytes(4096)):
-                pass
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
+            worker = site.init(LONG_PART).start("--checkpoint-seconds", "0.2")
+            wait_for("a worker in mid-run", lambda: site.midway(1))
+            with read_only(site.run_dir(site.jobs()[0]).parent):
+                wait_for("a complaint", lambda: "Read-only file system" in worker.messages or not worker.runs)
+            assert worker.wait() in (0, 1), worker.messages
+            assert "Traceback" not in worker.messages
+            site.finish()
+            assert_done_once(site)
+            assert_same_bits(site, long_reference)
+        finally:
+            site.close()

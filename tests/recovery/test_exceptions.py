@@ -1,8 +1,9 @@
 """What goes wrong with one job, or is taken away, stays with that job; its neighbours train on as if nothing was."""
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import final_losses
 from rnnlab.training.run_state import RunState, fresh_state
+from rnnlab.training.workbench import Workbench
 from rnnlab.worker import Worker
 
 from .harness import (
@@ -282,6 +284,20 @@ def test_without_the_text_nothing_is_begun(
     assert {job.status for job in site.jobs()} == {Status.PENDING}
     assert {job.deaths for job in site.jobs()} == {0}
     assert not site.reader.workers(alive_only=True)
+
+
+def test_a_held_out_loss_that_is_not_finite_is_no_loss(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = Workbench.results
+
+    def overflow(self: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+        return [result | {"test_loss": math.inf} for result in results(self, finished, max_threads)]
+
+    monkeypatch.setattr(Workbench, "results", overflow)
+    site.init(SHORT_PART).train()
+    done = [job.result for job in site.jobs(Status.DONE) if job.result is not None]
+    assert len(done) == 4
+    assert {result["test_loss"] for result in done} == {None}
+    assert all(result["validation_loss"] > 0 for result in done)
 
 
 @contextmanager

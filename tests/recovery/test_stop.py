@@ -3,11 +3,14 @@
 import os
 import signal
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
 from rnnlab.queue.job import Status
+from tests.store.postgres_server import PostgresServer
 
 from .harness import LONG_PART, Outcome, Process, Site, assert_done_once, assert_same_bits, resume_command, wait_for
 
@@ -98,3 +101,22 @@ def _start_pool(site: Site) -> Process:
     pool = site.init(LONG_PART).start("--processes", "2", "--cohort", "2", "--checkpoint-seconds", "0.2")
     wait_for("two workers in mid-run", lambda: site.midway(2))
     return pool
+
+
+def test_a_stop_while_the_database_is_away_costs_nothing(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+) -> None:
+    site = new_site(database=server.url(server.create_database())).init(LONG_PART)
+    worker = site.start("--checkpoint-seconds", "0.2")
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    server.stop()
+    worker.send(signal.SIGTERM)
+    time.sleep(2.0)
+    assert worker.runs, worker.messages
+    server.start()
+    assert worker.wait() == 130, worker.messages
+    assert site.events("rescued") == []
+    assert {job.deaths for job in site.jobs()} == {0}
+    assert {(job.status, job.preemptions) for job in site.jobs() if job.epoch} == {(Status.PENDING, 1)}
+    site.finish()
+    assert_same_bits(site, long_reference)

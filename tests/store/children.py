@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rnnlab.errors import ExperimentChangedError
 from rnnlab.queue.database import open_database
 from rnnlab.queue.liveness import WorkerLock
 from rnnlab.queue.store import Store
@@ -23,6 +24,21 @@ def add_jobs(url: str, count: str) -> str:
     engine = open_database(url, create=True)
     try:
         return str(Store(engine).add_jobs("demo", "{}", "first", [new_job(number) for number in range(int(count))]))
+    finally:
+        engine.dispose()
+
+
+def define(url: str, number: str) -> str:
+    """Store an experiment that nobody else stores, with a job of its own."""
+    engine = open_database(url, create=False)
+    try:
+        store = Store(engine)
+        assert store.experiment("demo") is None
+        wait()
+        store.add_jobs("demo", number, "first", [new_job(int(number))])
+        return "stored"
+    except ExperimentChangedError:
+        return "changed meanwhile"
     finally:
         engine.dispose()
 
@@ -84,6 +100,7 @@ def wait() -> None:
 
 COMMANDS: dict[str, Callable[..., str]] = {
     "add": add_jobs,
+    "define": define,
     "open": open_only,
     "claim": claim_all,
     "vanish": claim_and_vanish,

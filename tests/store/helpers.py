@@ -36,7 +36,7 @@ def new_job(number: int, group_key: str = "g", priority: int = 0, target_steps: 
 
 def add(store: Store, jobs: Iterable[NewJob], experiment: str = "demo", round_name: str = "first") -> list[int]:
     """Add jobs to a round; the ids of all jobs of that round."""
-    store.add_jobs(experiment, "{}", round_name, jobs)
+    store.add_jobs(experiment, "{}", round_name, jobs, instead_of=store.experiment(experiment))
     return [job.id for job in store.jobs(experiment, round_name)]
 
 

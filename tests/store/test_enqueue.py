@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
+from rnnlab.errors import ExperimentChangedError
 from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import experiments
@@ -96,19 +97,38 @@ def test_storing_the_same_experiment_again_is_no_update(store: Store, clock: Man
         with read_transaction(store.engine) as connection:
             return float(connection.execute(select(experiments.c.updated_at)).scalar_one())
 
-    store.put_experiment("demo", "{}")
+    store.add_jobs("demo", "{}", "first", [])
     first = clock.now
     clock.now += 5
-    store.put_experiment("demo", "{}")
+    store.add_jobs("demo", "{}", "first", [])
+    store.add_jobs("demo", "{}", "first", [], instead_of="{}")
     assert updated_at() == first
-    store.put_experiment("demo", '{"a":1}')
+    store.add_jobs("demo", '{"a":1}', "first", [], instead_of="{}")
     assert updated_at() == clock.now
 
 
-def test_experiments_are_stored_and_replaced(store: Store) -> None:
+def test_an_experiment_is_replaced_by_those_only_who_know_what_they_replace(store: Store) -> None:
     assert store.experiment("demo") is None
-    store.put_experiment("demo", '{"a":1}')
-    store.put_experiment("zoo", "{}")
-    store.add_jobs("demo", '{"a":2}', "first", [])
+    store.add_jobs("demo", '{"a":1}', "first", [])
+    store.add_jobs("zoo", "{}", "first", [])
+    for found in (None, '{"a":0}'):
+        with pytest.raises(ExperimentChangedError, match="experiment demo was changed by another command"):
+            store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of=found)
+    assert (store.experiment("demo"), store.jobs()) == ('{"a":1}', [])
+    assert store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of='{"a":1}') == 1
     assert store.experiment("demo") == '{"a":2}'
     assert store.experiment_names() == ["demo", "zoo"]
+
+
+def test_of_different_experiments_of_one_name_at_the_same_moment_one_is_stored(store: Store, database_url: str) -> None:
+    """Each process has looked before, and found nothing."""
+    outputs = run_together([["define", database_url, str(number)] for number in range(4)])
+    assert sorted(output.strip() for output in outputs) == ["changed meanwhile"] * 3 + ["stored"]
+    assert len(store.jobs()) == 1
+
+
+def test_a_result_is_json_as_databases_understand_it(store: Store) -> None:
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store.add_finished("demo", "{}", "first", [(new_job(1), {"loss": number}, 1.0)])
+    assert store.jobs() == []

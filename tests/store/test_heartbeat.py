@@ -24,7 +24,7 @@ def start(store: Store) -> Iterator[Start]:
     running: list[Heartbeat] = []
 
     def start_one(of: Store, worker_id: str, **callbacks: Callable[..., None]) -> Heartbeat:
-        heartbeat = Heartbeat(of, worker_id, heartbeat_seconds=0.02, probe_seconds=0.02, **callbacks)
+        heartbeat = Heartbeat(of, worker_id, heartbeat_seconds=0.02, probe_seconds=0.02, steady=of.clock, **callbacks)
         running.append(heartbeat)
         heartbeat.start()
         return heartbeat
@@ -104,8 +104,10 @@ def test_no_exception_ends_it(store: Store, clock: ManualClock, start: Start, mo
 
     monkeypatch.setattr(Store, "heartbeat", unreliable)
     register(store, "me")
-    clock.now += 61
     heartbeat = start(store, "me", on_error=on_error, on_rescue=on_rescue)
+    eventually(lambda: len(errors) >= 2)
+    time.sleep(0.2)  # it has looked at the silent one
+    clock.now += 61
     eventually(lambda: len(errors) >= 3)
     assert [str(error) for error in errors] == ["one", "two", "1"]
     assert heartbeat.is_alive()
@@ -140,7 +142,6 @@ def test_several_workers_rescue_a_dead_one_once(store: Store, clock: ManualClock
     ids = add(store, [new_job(n) for n in range(4)])
     register(store, "silent")
     store.claim("silent", 4)
-    clock.now += 61
     rescued: list[int] = []
     lock = threading.Lock()
 
@@ -150,6 +151,10 @@ def test_several_workers_rescue_a_dead_one_once(store: Store, clock: ManualClock
 
     for number in range(3):
         start(store, register(store, f"w{number}"), on_rescue=note)
+    time.sleep(0.2)  # all of them have looked at the silent one
+    clock.now += 59
+    time.sleep(0.2)
+    clock.now += 2
     eventually(lambda: len(rescued) >= 4)
     time.sleep(0.1)
     assert sorted(rescued) == ids

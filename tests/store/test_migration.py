@@ -20,14 +20,14 @@ from rnnlab.queue import schema
 from rnnlab.queue.database import open_database
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Status
-from rnnlab.queue.liveness import this_host
+from rnnlab.queue.liveness import LeaseWatch, this_host
 from rnnlab.queue.migrations.versions import v0001_first
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import SCHEMA_VERSION, metadata
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
 from .conftest import New
-from .helpers import CURVE, add, kinds, new_job, opened, register, run_together
+from .helpers import CURVE, ManualClock, add, kinds, new_job, opened, register, run_together
 
 DUMP = Path(__file__).with_name("version_1.sql").read_text()
 TABLES = list(v0001_first.metadata.sorted_tables)
@@ -172,7 +172,11 @@ def test_a_migrated_database_keeps_its_rows(old_url: str) -> None:
 def test_a_migrated_database_can_be_worked_on(old_url: str) -> None:
     with opened(old_url, create=True) as engine:
         store = Store(engine)
-        assert rescue_dead_workers(store, this_host()) == [3]
+        steady = ManualClock()
+        watch = LeaseWatch(steady)
+        assert rescue_dead_workers(store, this_host(), watch) == []
+        steady.now += 61
+        assert rescue_dead_workers(store, this_host(), watch) == [3]
         [failed] = store.jobs(status=Status.FAILED)
         store.retry([failed.id])
         register(store, "new")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
-from rnnlab.queue.claiming import claim_statement
+from rnnlab.queue.claiming import claim
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -106,7 +106,7 @@ def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str)
 
 
 def test_the_short_scheme_is_the_same_database(postgres_url: str, engine: Engine) -> None:
-    Store(engine).put_experiment("demo", "{}")
+    Store(engine).add_jobs("demo", "{}", "first", [])
     again = open_database(postgres_url.replace("+psycopg", ""), create=False)
     assert Store(again).experiment_names() == ["demo"]
     again.dispose()
@@ -242,7 +242,7 @@ def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) 
     thread = threading.Thread(target=lambda: rescued.extend(store.rescue("w", "gone")))
     with write_transaction(engine) as connection:
         values = {"the_worker": "w", "the_limit": 1, "now": 1.0}
-        assert len(connection.execute(claim_statement(False, False, False), values).all()) == 1
+        assert len(claim(connection, values, started_only=False)) == 1
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
@@ -300,8 +300,8 @@ def test_a_lock_is_not_waited_for_endlessly(engine: Engine) -> None:
     with write_transaction(engine) as connection:
         connection.exec_driver_sql("LOCK TABLE experiments IN EXCLUSIVE MODE")
         with pytest.raises(DatabaseAwayError, match="locked by another program"):
-            Store(impatient).put_experiment("demo", "{}")
-    Store(impatient).put_experiment("demo", '{"new":1}')
+            Store(impatient).add_jobs("demo", "{}", "first", [])
+    Store(impatient).add_jobs("demo", '{"new":1}', "first", [], instead_of="{}")
     impatient.dispose()
 
 

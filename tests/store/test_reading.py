@@ -66,10 +66,10 @@ def test_counts_and_sums(store: Store) -> None:
     assert store.counts() == dict(store.counts("demo")) | {("other", "first", pending): 1}
     assert (store.pending_count(), store.pending_count("demo"), store.pending_count("none")) == (5, 4, 0)
     assert store.progress("demo") == [
-        Progress("first", "a", done, 1, 1000, 1000, 4.0),
-        Progress("first", "a", running, 2, 250, 2000, 1.0),
-        Progress("first", "b", pending, 3, 0, 3000, 0.0),
-        Progress("second", "g", pending, 1, 0, 1000, 0.0),
+        Progress("first", "a", done, True, 1, 1000, 1000, 4.0),
+        Progress("first", "a", running, True, 2, 250, 2000, 1.0),
+        Progress("first", "b", pending, False, 3, 0, 3000, 0.0),
+        Progress("second", "g", pending, False, 1, 0, 1000, 0.0),
     ]
 
 
@@ -162,5 +162,31 @@ def test_a_store_opened_for_looking_cannot_write(store: Store, reader: Reader) -
     fill(store)
     before = look_at_everything(store)
     with pytest.raises(DatabaseError, match="read-only"):
-        Store(reader.engine).put_experiment("demo", '{"changed":1}')
+        Store(reader.engine).add_jobs("demo", '{"changed":1}', "first", [])
     assert look_at_everything(store) == before
+
+
+def test_the_lowest_result_is_found_by_the_database(store: Store) -> None:
+    add(store, [new_job(n) for n in range(7)])
+    add(store, [new_job(9)], experiment="other")
+    jobs = store.claim(register(store, "w"), 8)
+    results: list[dict[str, object]] = [
+        {"loss": 3, "note": 'a "quoted" text, {"loss": 0}', "stopped": None},
+        {"loss": 1e-3, "stopped": 17},
+        {"loss": None},
+        {"loss": "0.5"},
+        {"other": 0.1},
+        {"loss": -2.5, "nested": {"loss": -9}},
+        {"loss": True},
+        {"loss": -7.25},
+    ]
+    assert store.lowest("demo", "loss", unless="stopped") is None
+    for job, result in zip(jobs, results, strict=True):
+        store.finish(job.claim, result, 1.0, CURVE)
+    found = store.lowest("demo", "loss", unless="stopped")
+    assert found is not None
+    assert (found[0].id, found[0].result, found[1]) == (jobs[5].id, results[5], -2.5)
+    assert store.lowest("demo", "stopped", unless="other") == (store.job(jobs[1].id), 17.0)
+    assert store.lowest("demo", "missing", unless="stopped") is None
+    assert store.lowest("demo", 'no "key', unless="stopped") is None
+    assert store.lowest("nobody", "loss", unless="stopped") is None

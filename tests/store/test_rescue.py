@@ -4,7 +4,7 @@ import pytest
 
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Job, Status
-from rnnlab.queue.liveness import Host
+from rnnlab.queue.liveness import Host, LeaseWatch
 from rnnlab.queue.store import Store
 
 from .helpers import CURVE, ManualClock, add, kinds, new_job, register
@@ -125,14 +125,36 @@ def test_the_heartbeat_renews_the_lease_of_a_live_worker_only(store: Store, cloc
     assert store.workers()[0].lease_until == worker.lease_until
 
 
-def test_workers_of_other_hosts_are_rescued_when_their_lease_is_over(store: Store, clock: ManualClock) -> None:
+def test_workers_of_other_hosts_are_rescued_when_their_lease_was_seen_to_run_out(
+    store: Store, clock: ManualClock
+) -> None:
     ids = add(store, [new_job(n) for n in range(3)])
     claim_by_new_worker(store, "silent")
     claim_by_new_worker(store, "beating")
     claim_by_new_worker(store, "me")
-    clock.now += 59
-    assert rescue_dead_workers(store, HERE, me="me") == []
+    watch = LeaseWatch(clock)
+    assert rescue_dead_workers(store, HERE, watch, me="me") == []
+    clock.now += 60
+    assert rescue_dead_workers(store, HERE, watch, me="me") == []
     store.heartbeat("beating")
-    clock.now += 2
-    assert rescue_dead_workers(store, HERE, me="me") == ids[:1]
+    clock.now += 1
+    assert rescue_dead_workers(store, HERE, watch, me="me") == ids[:1]
     assert [worker.id for worker in store.workers(alive_only=True)] == ["beating", "me"]
+
+
+@pytest.mark.parametrize("step_seconds", [3600.0, -3600.0])
+def test_a_clock_that_is_set_kills_nobody(store: Store, clock: ManualClock, step_seconds: float) -> None:
+    add(store, [new_job(n) for n in range(2)])
+    job = claim_by_new_worker(store, "w")
+    steady = ManualClock()
+    watch = LeaseWatch(steady)
+    for _ in range(10):
+        steady.now += 30
+        clock.now += step_seconds
+        assert rescue_dead_workers(store, HERE, watch) == []
+        assert store.heartbeat("w")
+    assert store.still_owned([job.claim]) == {job.claim}
+    steady.now += 30
+    assert rescue_dead_workers(store, HERE, watch) == []  # sees the last renewal
+    steady.now += 61
+    assert rescue_dead_workers(store, HERE, watch) == [job.id]

@@ -24,7 +24,7 @@ from rnnlab.errors import StaleClaimError, WorkerStoppedError
 from rnnlab.queue.database import open_database
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Claim, Job, Status, Wish
-from rnnlab.queue.liveness import Host
+from rnnlab.queue.liveness import Host, LeaseWatch
 from rnnlab.queue.store import Store
 
 from .helpers import CURVE, ManualClock, new_job, register
@@ -92,6 +92,9 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self, new_url: Callable[[], str]) -> None:
         super().__init__()
         self.clock = ManualClock()
+        self.steady = ManualClock(0.0)  # goes on evenly, whatever the clock is set to
+        self.watch = LeaseWatch(self.steady)
+        self.noticed: dict[str, tuple[float, float]] = {}  # worker -> its lease, and when that was first seen
         engine = open_database(new_url(), create=True)
         self.store = Store(engine, lease_seconds=LEASE_SECONDS, clock=self.clock)
         self.model: dict[int, Model] = {}
@@ -144,6 +147,10 @@ class StoreMachine(RuleBasedStateMachine):
         model = self.model[claim.job_id]
         return model.status is Status.RUNNING and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
 
+    def has_finished(self, claim: Claim) -> bool:
+        model = self.model[claim.job_id]
+        return model.status is Status.DONE and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
+
     def held(self, worker_id: str) -> list[int]:
         return [i for i, m in self.model.items() if m.status is Status.RUNNING and m.worker_id == worker_id]
 
@@ -166,6 +173,8 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.is_valid(claim):
             if end == "release":
                 assert self.store.release([claim]) == []
+            elif end == "finish" and self.has_finished(claim):
+                self.store.finish(claim, {"another": "result"}, 9.0, CURVE)  # changes nothing
             else:
                 with pytest.raises(StaleClaimError):
                     self.end_with(claim, end)
@@ -229,6 +238,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 25.0, 61.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.now += seconds
+        self.steady.now += seconds
+
+    @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
+    def clock_is_set(self, seconds: float) -> None:
+        self.clock.now += seconds
 
     @precondition(lambda self: self.workers)
     @rule(pick=PICK)
@@ -242,9 +256,15 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def look_for_the_dead(self, pick: int) -> None:
         me = sorted(self.leases)[pick % len(self.leases)]
-        silent = sorted(w for w, until in self.leases.items() if w != me and until < self.clock.now)
+        silent = []
+        for worker_id in sorted(self.leases.keys() - {me}):
+            lease, since = self.noticed.get(worker_id, (None, 0.0))
+            if lease != self.leases[worker_id]:
+                self.noticed[worker_id] = (self.leases[worker_id], self.steady.now)
+            elif self.steady.now - since > LEASE_SECONDS:
+                silent.append(worker_id)
         expected = sorted(job_id for worker_id in silent for job_id in self.die(worker_id))
-        assert sorted(rescue_dead_workers(self.store, HERE, me=me)) == expected
+        assert sorted(rescue_dead_workers(self.store, HERE, self.watch, me=me)) == expected
 
     # Operators
 
@@ -358,7 +378,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.counts() == counts
         assert self.store.open_count() == statuses.count(Status.PENDING) + statuses.count(Status.RUNNING)
         assert self.store.still_owned(self.claims) == {claim for claim in self.claims if self.is_valid(claim)}
-        assert [worker.id for worker in self.store.workers(alive_only=True)] == sorted(self.leases)
+        assert {worker.id for worker in self.store.workers(alive_only=True)} == self.leases.keys()
         for worker_id in self.leases:
             held = self.held(worker_id)
             assert [claim.job_id for claim in self.store.held_by(worker_id)] == held

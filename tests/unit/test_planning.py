@@ -1,5 +1,6 @@
 """From experiments to jobs in the table, and from finished rounds to the next ones."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -250,6 +251,64 @@ def test_make_plan_without_the_text(data_folder: Path, small_toml: str) -> None:
     other = plan_of(small_toml.replace('"generated"', f'{{ name = "enwik8", sha256 = "{sha256}" }}')).experiment
     assert make_plan(other, None, need_text=False).corpus.sha256 == sha256
     assert not data_folder.exists()
+
+
+# Vocabularies
+
+CHARACTERS = 'corpus = "generated"\ntokenizer = { kind = "characters" }'
+PAIRS = 'corpus = "generated"\ntokenizer = { kind = "bpe", vocab_size = 300 }'
+
+
+def learning(small_toml: str, tokenizer: str) -> str:
+    return small_toml.replace('corpus = "generated"', tokenizer)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARACTERS, PAIRS])
+def test_the_vocabulary_is_decided_at_init_and_kept_in_the_table(
+    store: Store, data_folder: Path, small_toml: str, tokenizer: str
+) -> None:
+    plan = make_plan(plan_of(learning(small_toml, tokenizer)).experiment, None)
+    assert plan.vocabulary is not None
+    sha256 = sha256_hex(plan.vocabulary.encode())
+    assert {config.tokenizer.vocabulary_sha256 for config in plan.first_round} == {sha256}
+    assert initialise(store, plan).added == 4
+    assert stored_plan(store, "small") == plan
+    assert initialise(store, make_plan(plan_of(learning(small_toml, tokenizer)).experiment, None)).added == 0
+    finish(store, by_place, "explore")
+    assert advance(store, "small", enqueue=True).n_added == 4
+    assert {config_of(job).tokenizer.vocabulary_sha256 for job in store.jobs()} == {sha256}
+    assert stored_plan(store, "small") == plan
+
+
+def test_nothing_learned_leaves_the_plan_as_it_ever_was(data_folder: Path, small_toml: str) -> None:
+    plan = make_plan(plan_of(small_toml).experiment, None)
+    assert plan.vocabulary is None
+    assert json.loads(plan.json).keys() == {"experiment", "corpus"}
+    assert json.loads(plan.json)["experiment"]["tokenizer"] == {"kind": "bytes"}
+
+
+def test_another_tokenizer_is_another_protocol(store: Store, data_folder: Path, small_toml: str) -> None:
+    initialise(store, make_plan(plan_of(learning(small_toml, PAIRS)).experiment, None))
+    for other in (CHARACTERS, PAIRS.replace("300", "301"), 'corpus = "generated"'):
+        plan = make_plan(plan_of(learning(small_toml, other)).experiment, None)
+        with pytest.raises(SpecError, match=r'^experiment small was started with tokenizer = \{kind = "bpe", voc'):
+            initialise(store, plan)
+
+
+def test_a_file_that_insists_on_a_vocabulary(data_folder: Path, small_toml: str) -> None:
+    text = learning(small_toml, PAIRS)
+    plan = make_plan(plan_of(text).experiment, None)
+    sha256 = plan.first_round[0].tokenizer.vocabulary_sha256
+    insisting = text.replace("vocab_size = 300", f'vocab_size = 300, vocabulary = "{sha256}"')
+    assert make_plan(plan_of(insisting).experiment, None) == plan
+    with pytest.raises(SpecError, match=r"^tokenizer.vocabulary = .* comes vocabulary [0-9a-f]{64}: leave"):
+        make_plan(plan_of(insisting.replace("= 300", "= 301")).experiment, None)
+
+
+def test_a_vocabulary_needs_the_text(data_folder: Path, small_toml: str) -> None:
+    experiment = plan_of(learning(small_toml, CHARACTERS).replace('"generated"', '"enwik8"')).experiment
+    with pytest.raises(CorpusError, match=r"^corpus enwik8 is not on this machine"):
+        make_plan(experiment, None, need_text=False)
 
 
 # Which experiment

@@ -1,10 +1,7 @@
 """How far an experiment is. Looking changes nothing."""
 
-import math
 import tomllib
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -105,17 +102,13 @@ def test_the_current_round_is_the_last_with_work(store: Store, plan: Plan) -> No
 def test_best_run_is_finite_and_not_diverged(store: Store, plan: Plan) -> None:
     initialise(store, plan)
     one, two, three, four = claim_all(store)
-    results: list[dict[str, Any]] = [
-        {"min_loss": None},
-        {"min_loss": 0.5, "diverged_at_step": 3},
-        {"min_loss": 2.0},
-        {"final_loss": 0.1},
-    ]
-    done = [replace(job, result=result) for job, result in zip((one, two, three, four), results, strict=True)]
-    assert best_run(done, "min_loss") == BestRun(three.id, "explore", "min_loss", 2.0)
-    assert best_run(done[:2], "min_loss") is None
-    assert best_run([replace(one, result={"min_loss": math.inf})], "min_loss") is None
-    assert best_run([], "min_loss") is None
+    assert best_run(store, "small", "min_loss") is None
+    store.finish(one.claim, {"min_loss": None, "diverged_at_step": None}, 1.0, Curve())
+    store.finish(two.claim, {"min_loss": 0.5, "diverged_at_step": 3}, 1.0, Curve())
+    assert best_run(store, "small", "min_loss") is None
+    store.finish(three.claim, {"min_loss": 2.0, "diverged_at_step": None}, 1.0, Curve())
+    store.finish(four.claim, {"min_loss": 2.5}, 1.0, Curve())
+    assert best_run(store, "small", "min_loss") == BestRun(three.id, "explore", "min_loss", 2.0)
 
 
 def test_unknown_experiment(store: Store) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.cli.options import counted, repeat_flags, writable
+from rnnlab.cli.options import counted, repeat_flags, shown_database, writable
+from rnnlab.cli.working import WorkerChoices
 from rnnlab.errors import UsageError
 
 
@@ -26,6 +27,27 @@ def test_flags_that_the_environment_gives_are_left_out(monkeypatch: pytest.Monke
     assert repeat_flags("jobs.db", Path("elsewhere")) == ""
     # A flag went above the environment: without it, the hint would lead elsewhere.
     assert repeat_flags("other.db", Path("results")) == " --db other.db --results results"
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        (
+            "postgresql+psycopg://me:pass:word@host:5432/lab?sslmode=require",
+            "postgresql+psycopg://me:***@host:5432/lab",
+        ),
+        ("postgresql://me@host/lab", "postgresql://me@host/lab"),
+        ("postgresql://me@/lab?host=/tmp/a:b@c", "postgresql://me@/lab?host=/tmp/a:b@c"),
+        ("a:b@c.db", "a:b@c.db"),
+    ],
+)
+def test_a_password_is_not_repeated(given: str, printed: str) -> None:
+    assert shown_database(given).startswith(printed)
+    assert "pass:word" not in repeat_flags(given, Path("results"))
+    choices = WorkerChoices(None, "auto", None, None, False, 60.0, False, given, Path("results"))
+    assert "pass:word" not in choices.command(2)
+    assert given not in choices.flags()
+    assert choices.environment() == {"RNNLAB_DB": given}
 
 
 def test_counted() -> None:

@@ -1,6 +1,7 @@
 """A data folder of its own for each test, and a web server that can misbehave."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,7 @@ class Server:
     content: bytes = b""
     knows_ranges: bool = True
     cut_after_bytes: int | None = None  # of the body; the length it announces is that of the whole
+    delay_seconds: float = 0.0  # before it answers
     status: int | None = None  # an error to answer instead
     ranges_asked: list[str | None] = field(default_factory=list)
 
@@ -46,6 +48,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             asked = self.headers["Range"]
             server.ranges_asked.append(asked)
+            time.sleep(server.delay_seconds)
             body = server.content
             start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.knows_ranges else 0
             if server.status is not None or (start and start >= len(body)):

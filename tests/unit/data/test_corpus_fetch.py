@@ -1,6 +1,8 @@
 import gzip
 import random
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,7 +122,27 @@ def test_a_part_of_another_file_does_no_lasting_harm(server: Server, register: R
     assert read_bytes(fetch("timemachine")) == TEXT
 
 
-def test_without_network(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+FETCH = """
+import sys
+from dataclasses import replace
+from rnnlab.data.corpus import fetch
+from rnnlab.data.registry import PUBLIC
+url, sha256, size = sys.argv[1:]
+PUBLIC["timemachine"] = replace(PUBLIC["timemachine"], url=url, sha256=sha256, size_bytes=int(size))
+print(fetch("timemachine").sha256)
+"""
+
+
+def test_processes_that_fetch_at_once_make_one_download(server: Server) -> None:
+    server.content = TEXT
+    server.delay_seconds = 1.0  # so that the others come while the first one waits
+    command = [sys.executable, "-c", FETCH, server.url, sha256_hex(TEXT), str(len(TEXT))]
+    fetching = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=60)[0] for process in fetching] == [f"{sha256_hex(TEXT)}\n"] * 3
+    assert server.ranges_asked == [None]
+
+
+def test_without_network(register: Register, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -134,6 +156,12 @@ def test_without_network(register: Register, monkeypatch: pytest.MonkeyPatch) ->
     assert f"cannot download {url} (" in message
     assert "Connection refused" in message
     assert f"download {url} elsewhere and `rnnlab data add FILE --name timemachine`" in message
+    place = data_folder / "timemachine.txt"
+    assert message.endswith(f"or put it there as {place}")
+    # Which is what it says.
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(TEXT)
+    assert read_bytes(fetch("timemachine")) == TEXT
 
 
 def test_an_error_of_the_server(server: Server, register: Register) -> None:

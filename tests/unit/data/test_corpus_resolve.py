@@ -119,12 +119,13 @@ def test_an_unknown_name() -> None:
     )
 
 
-def test_a_public_corpus_that_is_not_here() -> None:
+def test_a_public_corpus_that_is_not_here(data_folder: Path) -> None:
     with pytest.raises(CorpusError) as error:
         resolve("enwik8")
     assert one_line(error) == (
         "corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`, or without network download "
-        "http://mattmahoney.net/dc/enwik8.zip elsewhere and `rnnlab data add FILE --name enwik8`"
+        "http://mattmahoney.net/dc/enwik8.zip elsewhere and `rnnlab data add FILE --name enwik8`, "
+        f"or put it there as {data_folder / 'enwik8'}"
     )
 
 

@@ -1,5 +1,6 @@
 """The real public corpora, where they lie beside the checkout: sizes, hashes, and the statistics published of them."""
 
+import string
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.corpus import read_bytes, resolve
+from rnnlab.data.letters import LetterTokenizer
+from rnnlab.data.pairs import PairTokenizer
 from rnnlab.data.registry import PUBLIC
-from rnnlab.data.tokenizer import ByteTokenizer
+from rnnlab.data.splits import Fractions
+from rnnlab.data.tokenizer import ByteTokenizer, encoded_splits
 from rnnlab.files import sha256_hex
 
 
@@ -52,3 +57,41 @@ def test_the_first_megabyte_of_enwik8(shared_data: Path) -> None:
     corpus = resolve(str(shared_data / "enwik8.first1MB.gz"))
     assert corpus.name == "enwik8.first1MB"
     assert corpus.sha256 == "369b688978f649681136198fb96db14c1616756260c55fb4b65e9bc049552cad"
+
+
+def shared_text(shared_data: Path, name: str) -> bytes:
+    return read_bytes(resolve(str(shared_data / PUBLIC[name].file_name)))
+
+
+def test_characters_of_tinyshakespeare(shared_data: Path) -> None:
+    text = shared_text(shared_data, "tinyshakespeare")
+    tokenizer = CharacterTokenizer.learned(text, Fractions(0.9, 0.05, 0.05))
+    assert tokenizer.vocabulary_size == 65
+    assert "".join(tokenizer.characters) == "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
+    assert len(encoded_splits(text, tokenizer, Fractions(0.9, 0.1, 0.0), "x").train) == 1_003_854
+
+
+def test_characters_of_nietzsche(shared_data: Path) -> None:
+    text = shared_text(shared_data, "nietzsche")
+    tokenizer = CharacterTokenizer.learned(text, Fractions(0.8, 0.1, 0.1), padding=True)
+    ids = tokenizer.encode(text)
+    assert (tokenizer.vocabulary_size, len(ids)) == (85, 600_893)
+    assert ids[:10].tolist() == [40, 42, 29, 30, 25, 27, 29, 1, 1, 1]
+    assert plug_in_entropies(ids.astype(np.int64)) == pytest.approx([3.122, 2.471, 1.955], abs=6e-4)
+
+
+def test_letters_of_the_time_machine(shared_data: Path) -> None:
+    tokenizer = LetterTokenizer()
+    ids = tokenizer.encode(shared_text(shared_data, "timemachine"))
+    assert (len(ids), len(set(ids.tolist())), tokenizer.vocabulary_size) == (173_428, 27, 28)
+    assert ids[:10].tolist() == [21, 9, 6, 0, 21, 10, 14, 6, 0, 14]
+    assert plug_in_entropies(ids.astype(np.int64)) == pytest.approx([2.827, 2.271, 1.803], abs=6e-4)
+
+
+def test_pairs_of_tinyshakespeare(shared_data: Path) -> None:
+    text = shared_text(shared_data, "tinyshakespeare")
+    tokenizer = PairTokenizer.learned(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
+    parts = encoded_splits(text, tokenizer, Fractions(0.9, 0.05, 0.05), "x")
+    assert b"".join(map(tokenizer.decode, (parts.train, parts.validation, parts.test))) == text
+    assert len(tokenizer.decode(parts.train)) == 1_003_854
+    assert 1.5 < len(tokenizer.decode(parts.test)) / len(parts.test) < 3

@@ -209,7 +209,7 @@ def test_a_path_and_its_url_are_the_same_database(tmp_path: Path, name: str) -> 
     make(tmp_path / "new" / name)
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
     engine = open_database(tmp_path / "new" / name, create=False)
-    Store(engine).put_experiment("demo", "{}")
+    Store(engine).add_jobs("demo", "{}", "first", [])
     engine.dispose()
     if name == "plain.db":
         engine = open_database(f"sqlite:///{tmp_path}/new/{name}", create=False)
@@ -240,7 +240,7 @@ def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
 def test_a_writer_waits_for_the_lock_before_it_reads(tmp_path: Path) -> None:
     """Read, then write, from several threads at once: lost updates or refusals would show in the sum."""
     engine = open_database(tmp_path / "rnnlab.db", create=True)
-    Store(engine).put_experiment("demo", "0")
+    Store(engine).add_jobs("demo", "0", "first", [])
 
     def count_up() -> None:
         for _ in range(25):
@@ -261,8 +261,8 @@ def test_a_locked_database_is_reported_in_one_line_and_usable_again(tmp_path: Pa
     engine = open_database(tmp_path / "rnnlab.db", create=True)
     impatient = sibling_engine(engine, busy_seconds=0.05)
     with write_transaction(engine), pytest.raises(DatabaseAwayError, match="locked by another program"):
-        Store(impatient).put_experiment("demo", "{}")
-    Store(impatient).put_experiment("demo", "{}")
+        Store(impatient).add_jobs("demo", "{}", "first", [])
+    Store(impatient).add_jobs("demo", "{}", "first", [])
     impatient.dispose()
     engine.dispose()
 

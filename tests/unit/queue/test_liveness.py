@@ -13,9 +13,18 @@ import pytest
 
 from rnnlab.errors import WorkerStoppedError
 from rnnlab.queue.job import WorkerRecord
-from rnnlab.queue.liveness import Host, WorkerLock, boot_id, is_dead, new_worker_id, remove_lock, this_host
+from rnnlab.queue.liveness import (
+    Host,
+    LeaseWatch,
+    WorkerLock,
+    boot_id,
+    is_dead,
+    new_worker_id,
+    remove_lock,
+    this_host,
+)
 
-LATER = 1e12  # any lease is over by then
+LONG = 1e12  # a silence of so many seconds is longer than any lease
 HOLD_A_LOCK = """
 import dataclasses, json, pathlib, sys
 from rnnlab.queue.liveness import WorkerLock
@@ -49,7 +58,7 @@ def record_of(child: "subprocess.Popen[str]") -> WorkerRecord:
 def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subprocess.Popen[str]") -> None:
     record = record_of(child)
     for _ in range(20):
-        assert is_dead(record, this_host(), LATER) is None
+        assert is_dead(record, this_host(), LONG) is None
     remove_lock(record)
     assert Path(record.lock_path).exists()
     child.kill()
@@ -65,7 +74,7 @@ def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subproc
 def test_a_stopped_process_is_alive(child: "subprocess.Popen[str]") -> None:
     record = record_of(child)
     os.kill(child.pid, signal.SIGSTOP)
-    assert is_dead(record, this_host(), LATER) is None
+    assert is_dead(record, this_host(), LONG) is None
     os.kill(child.pid, signal.SIGCONT)
 
 
@@ -80,7 +89,7 @@ def test_an_orderly_end_leaves_no_file(child: "subprocess.Popen[str]") -> None:
 def test_within_one_process_a_held_lock_counts_too(tmp_path: Path) -> None:
     with WorkerLock(tmp_path, "me") as lock:
         record = lock.record("cuda:0", now=100.0, lease_seconds=60.0)
-        assert is_dead(record, this_host(), LATER) is None
+        assert is_dead(record, this_host(), LONG) is None
     assert (record.id, record.device, record.lease_until, record.pid) == ("me", "cuda:0", 160.0, os.getpid())
     assert is_dead(record, this_host(), 0.0) is not None
 
@@ -102,24 +111,24 @@ RECORD = WorkerRecord("w", "lab", "boot 1", 1, "cpu", "/no/such/folder/w.lock", 
 
 
 @pytest.mark.parametrize(
-    ("record", "here", "now", "reason"),
+    ("record", "here", "silence_seconds", "reason"),
     [
         # Another boot of the same name: restarted, or another machine that is called the same.
-        (replace(RECORD, boot_id="boot 0"), HERE, 160.0, None),
-        (replace(RECORD, boot_id="boot 0"), HERE, 161.0, "no sign of life from lab for 61 s"),
-        (replace(RECORD, host="other"), HERE, 160.0, None),
-        (replace(RECORD, host="other"), HERE, 161.0, "no sign of life from other for 61 s"),
-        (replace(RECORD, boot_id=""), HERE, 160.0, None),
-        (replace(RECORD, boot_id=""), HERE, 161.0, "no sign of life from lab for 61 s"),
-        (RECORD, Host("lab", ""), 160.0, None),
-        (RECORD, HERE, 160.0, None),  # its folder cannot be seen from here
-        (RECORD, HERE, 161.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, boot_id="boot 0"), HERE, 60.0, None),
+        (replace(RECORD, boot_id="boot 0"), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, host="other"), HERE, 60.0, None),
+        (replace(RECORD, host="other"), HERE, 61.0, "no sign of life from other for 61 s"),
+        (replace(RECORD, boot_id=""), HERE, 60.0, None),
+        (replace(RECORD, boot_id=""), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (RECORD, Host("lab", ""), 60.0, None),
+        (RECORD, HERE, 60.0, None),  # its folder cannot be seen from here
+        (RECORD, HERE, 61.0, "no sign of life from lab for 61 s"),
     ],
 )
 def test_where_no_lock_can_be_seen_the_lease_decides(
-    record: WorkerRecord, here: Host, now: float, reason: str | None
+    record: WorkerRecord, here: Host, silence_seconds: float, reason: str | None
 ) -> None:
-    assert is_dead(record, here, now) == reason
+    assert is_dead(record, here, silence_seconds) == reason
 
 
 def test_a_missing_file_means_dead_only_in_the_folder_where_it_was(tmp_path: Path) -> None:
@@ -131,8 +140,8 @@ def test_a_missing_file_means_dead_only_in_the_folder_where_it_was(tmp_path: Pat
     mine.rename(other)
     mine.mkdir()
     for elsewhere in (record, replace(record, lock_folder="")):
-        assert is_dead(elsewhere, this_host(), 160.0) is None
-        assert is_dead(elsewhere, this_host(), 161.0) is not None
+        assert is_dead(elsewhere, this_host(), 60.0) is None
+        assert is_dead(elsewhere, this_host(), 61.0) is not None
     assert list(mine.iterdir()) == list(other.iterdir()) == []
 
 
@@ -141,13 +150,28 @@ def test_two_machines_of_one_name_do_not_rob_each_other(tmp_path: Path) -> None:
     one, two = Host("lab", "boot of one"), Host("lab", "boot of two")
     with WorkerLock(tmp_path, "w") as lock:
         record = replace(lock.record("cpu", now=100.0, lease_seconds=60.0), host="lab", boot_id=one.boot_id)
-        assert is_dead(record, two, 100.0) is None
-        assert is_dead(record, one, LATER) is None
-    assert is_dead(record, two, 100.0) is None  # even when the file that it sees by chance is free
-    assert is_dead(record, one, 100.0) is not None
+        assert is_dead(record, two, 0.0) is None
+        assert is_dead(record, one, LONG) is None
+    assert is_dead(record, two, 0.0) is None  # even when the file that it sees by chance is free
+    assert is_dead(record, one, 0.0) is not None
 
 
 def test_names_differ_and_the_boot_id_does_not() -> None:
     assert len({new_worker_id() for _ in range(1000)}) == 1000
     assert boot_id() == boot_id()
     assert this_host() == this_host()
+
+
+def test_a_lease_is_watched_by_a_steady_clock_alone() -> None:
+    """However the clocks of the two hosts differ, or are set: what counts is for how long nothing new was seen."""
+    now = 5.0
+    watch = LeaseWatch(lambda: now)
+    in_the_past, in_the_future = replace(RECORD, heartbeat_at=-1e9), replace(RECORD, id="v", heartbeat_at=1e9)
+    assert watch.silence_seconds(in_the_past) == watch.silence_seconds(in_the_future) == 0.0
+    now = 12.0
+    assert watch.silence_seconds(in_the_past) == watch.silence_seconds(in_the_future) == 7.0
+    # Each renews once, and its clock was set back by an hour meanwhile.
+    renewed = [replace(record, heartbeat_at=record.heartbeat_at - 3600) for record in (in_the_past, in_the_future)]
+    assert [watch.silence_seconds(record) for record in renewed] == [0.0, 0.0]
+    now = 15.0
+    assert [watch.silence_seconds(record) for record in renewed] == [3.0, 3.0]

@@ -15,6 +15,13 @@ from .examples import parse
 _texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 _switches = st.booleans()
 
+TOKENIZERS = [
+    {"kind": "bytes"},
+    {"kind": "letters"},
+    {"kind": "characters", "padding": True, "vocabulary": "a" * 64},
+    {"kind": "bpe", "vocab_size": 512, "vocabulary": "b" * 64},
+]
+
 
 @st.composite
 def _run_configs(draw: st.DrawFn) -> RunConfig:
@@ -24,7 +31,7 @@ def _run_configs(draw: st.DrawFn) -> RunConfig:
     return parse_run_config(
         {
             "corpus": {"name": draw(_texts), "sha256": draw(st.text("0123456789abcdef", min_size=64, max_size=64))},
-            "tokenizer": {"kind": "bytes"},
+            "tokenizer": draw(st.sampled_from(TOKENIZERS)),
             "split": {"train": train, "validation": validation, "test": 1 - train - validation},
             "model": {
                 "cell": "gated",

@@ -33,6 +33,37 @@ def test_hash_of_a_dynamics_config_never_changes() -> None:
     assert last.hash == "a7df3d0efb32064024f3ea3ea09bdf6d75325ac32a45ea61c021d307b2afc6ba"
 
 
+TOKENIZERS = [
+    ({}, '"tokenizer":{"kind":"bytes"}'),
+    ({"kind": "letters"}, '"tokenizer":{"kind":"letters"}'),
+    (
+        {"kind": "characters", "vocabulary": "c" * 64},
+        f'"tokenizer":{{"kind":"characters","padding":false,"vocabulary":"{"c" * 64}"}}',
+    ),
+    (
+        {"kind": "bpe", "vocab_size": 512, "vocabulary": "c" * 64},
+        f'"tokenizer":{{"kind":"bpe","vocab_size":512,"vocabulary":"{"c" * 64}"}}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "canonical"), TOKENIZERS)
+def test_the_tokenizer_in_the_canonical_json(settings: dict[str, Scalar], canonical: str) -> None:
+    run = parse_run_config({**config().model_dump(), "tokenizer": settings})
+    assert canonical in run.canonical_json
+    assert parse_run_config(json.loads(run.canonical_json)) == run
+
+
+def test_runs_with_other_vocabularies_are_other_runs_and_share_no_cohort() -> None:
+    runs = [
+        parse_run_config({**config().model_dump(), "tokenizer": {"kind": "characters", "vocabulary": letter * 64}})
+        for letter in "ab"
+    ]
+    assert runs[0].hash != runs[1].hash
+    assert runs[0].group_key != runs[1].group_key
+    assert [run.tokenizer.vocabulary_sha256 for run in runs] == ["a" * 64, "b" * 64]
+
+
 def test_formatting_and_order_of_keys_do_not_matter(small_toml: str) -> None:
     spread = small_toml.replace("corpus =", "# a comment\n\ncorpus   =").replace("1e-3", "0.001_0")
     dotted = small_toml.replace('[model]\ncell = "gated"\nstate_size = 4\n', "").replace(

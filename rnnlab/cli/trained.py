@@ -1,0 +1,65 @@
+"""The model of a job as its newest checkpoint has it, for the commands that use models."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnlab.cli.choosing import chosen_job
+from rnnlab.cli.options import open_store, workspace_of
+from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
+from rnnlab.errors import CheckpointError, UsageError
+from rnnlab.planning import config_of
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.checkpoint import Checkpoint, newest
+from rnnlab.training.run_state import RunState
+
+_LOOKS = 3  # a worker may replace the checkpoint between the look into the folder and the reading
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A job that is finished or in training, and what is needed to use its model; no text is."""
+
+    job_id: int
+    experiment: str
+    config: RunConfig
+    state: RunState
+    tokenizer: Tokenizer
+
+
+def trained_model(job: str | None, experiment: str | None, db: str | None, results: Path) -> TrainedModel:
+    """The job that the user means, or the best one, and its model.
+
+    Raises UsageError, in one line, if there is no such job; CheckpointError if it has no checkpoint here that is whole,
+    or one with another vocabulary than its config names.
+    """
+    workspace = workspace_of(results)
+    with open_store(db, workspace, read_only=True) as store:
+        chosen = chosen_job(store, job, experiment)
+    config = config_of(chosen)
+    run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
+    found = _newest(run_dir, config)
+    if found is None:
+        raise CheckpointError(
+            f"job {chosen.id} has no whole checkpoint in {run_dir}: it was not trained here; "
+            "`rnnlab worker` trains it, --results names another folder"
+        )
+    settings = config.tokenizer
+    try:
+        tokenizer = make_tokenizer(settings.kind, found.vocabulary, settings.vocabulary_sha256)
+    except UsageError as error:
+        raise CheckpointError(f"the checkpoint of job {chosen.id} in {run_dir} cannot be used: {error}") from error
+    return TrainedModel(chosen.id, chosen.experiment, config, found.state, tokenizer)
+
+
+def _newest(run_dir: Path, config: RunConfig) -> Checkpoint | None:
+    complaints: list[str] = []
+    found = None
+    for _ in range(_LOOKS):
+        complaints = []
+        found = newest(run_dir, config, complaints.append)
+        if not complaints:
+            break
+    for text in complaints:
+        print(text, file=sys.stderr)
+    return found

@@ -1,0 +1,94 @@
+"""One symbol a character: the distinct characters of the corpus, sorted."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnlab.data.splits import Fractions
+from rnnlab.data.tokens import TokenIds, checked_ids, smallest_type
+from rnnlab.errors import UsageError
+
+_PADDING = ""  # it stands for no text, and no text is encoded as it
+
+
+@dataclass(frozen=True)
+class CharacterTokenizer:
+    """The id of a character is its place in `characters`; a padding symbol may stand before them, as id 0."""
+
+    characters: tuple[str, ...]
+    merges_characters = False
+
+    @classmethod
+    def learned(cls, text: bytes, fractions: Fractions, *, padding: bool = False) -> Self:
+        """The vocabulary of the whole text, held-out parts included, as the published studies have it.
+
+        Raises UsageError where the text is no UTF-8.
+        """
+        return cls((*([_PADDING] if padding else []), *sorted(set(_decoded(text)))))
+
+    @classmethod
+    def from_vocabulary(cls, vocabulary: str) -> Self:
+        """From what `vocabulary` gave: a JSON list of the characters."""
+        return cls(tuple(json.loads(vocabulary)))
+
+    @property
+    def vocabulary(self) -> str:
+        """All that has to be kept, as JSON."""
+        return json.dumps(self.characters, separators=(",", ":"))
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Distinct characters, and the padding symbol where there is one."""
+        return len(self.characters)
+
+    def encode(self, text: bytes) -> TokenIds:
+        """Ids [characters of `text`].
+
+        Raises UsageError where the text is no UTF-8, or has a character that the vocabulary lacks.
+        """
+        points = _code_points(_decoded(text))
+        known = points < len(self._id_of)
+        ids = self._id_of[np.where(known, points, 0)]
+        missing = ~known | (ids < 0)
+        if missing.any():
+            character = chr(int(points[missing.argmax()]))
+            raise UsageError(
+                f"the vocabulary has no character {character!r} (U+{ord(character):04X}): it has the "
+                f"{sum(map(bool, self.characters)):,} of the corpus that it was made from"
+            )
+        return ids.astype(smallest_type(self.vocabulary_size))
+
+    def decode(self, ids: TokenIds | Sequence[int]) -> bytes:
+        """The characters as UTF-8; nothing for padding.
+
+        Raises ValueError for an id outside the vocabulary.
+        """
+        return "".join(self.characters[one] for one in checked_ids(ids, self.vocabulary_size)).encode()
+
+    @cached_property
+    def _id_of(self) -> npt.NDArray[np.int32]:
+        """Code point -> id, -1 where there is none."""
+        ids = np.full(max((ord(one) for one in self.characters if one), default=0) + 1, -1, dtype=np.int32)
+        for place, character in enumerate(self.characters):
+            if character != _PADDING:
+                ids[ord(character)] = place
+        return ids
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the text is not UTF-8 (byte 0x{text[error.start]:02x} at position {error.start:,}): the tokenizer "
+            '"characters" needs UTF-8, "bytes" and "bpe" take any text'
+        ) from error
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
