@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from rnnlab.models.gated import count_parameters
+from rnnlab.models.registry import count_parameters
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.sizing import cohort_size
 from rnnlab.training.workbench import Workbench
 
-_BYTES_PER_PARAMETER = 3 * 4  # a checkpoint holds the weights and Adam's two moments in float32
+_BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group
 
 
@@ -45,10 +45,15 @@ def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str
     counts = [count_parameters(config.model, vocabulary_size) for config in configs]
     return Estimate(
         seconds=sum(_group_seconds(bench, group, vocabulary_size) for group in groups.values()),
-        disk_bytes=sum(counts) * _BYTES_PER_PARAMETER,
+        disk_bytes=sum(count * _copies(config) for count, config in zip(counts, configs, strict=True)) * _BYTES,
         smallest_parameters=min(counts),
         largest_parameters=max(counts),
     )
+
+
+def _copies(config: RunConfig) -> int:
+    """A checkpoint holds the weights, and Adam's two moments."""
+    return 1 if config.training.optimizer == "sgd" else 3
 
 
 def _group_seconds(bench: Workbench, group: list[RunConfig], vocabulary_size: int) -> float:

@@ -21,8 +21,10 @@ class Extended:
     known: int  # were in the table already
 
 
-def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], windows: int) -> Extended:
-    """Add a job with `windows` windows for each of these, and lay its parent's final checkpoint into its run folder.
+def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], length: int, unit: str = "windows") -> Extended:
+    """Add a longer job for each of these, and lay its parent's final checkpoint into its run folder.
+
+    `length`: how long it is in all, in the unit that the jobs are measured in: windows, iterations or epochs.
 
     The new jobs form a round of their own, so that the tables of the old one stay comparable. All are added, or none.
     Raises UsageError or CheckpointError, in one line, for a job that cannot be extended.
@@ -34,15 +36,18 @@ def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], windows: int
             raise UsageError(
                 f"job {job.id} is {job.status}: only jobs that are done, and did not diverge, can be extended"
             )
-        if windows <= config.training.windows:
-            raise UsageError(f"--windows {windows}: job {job.id} has {config.training.windows} already, give more")
+        if unit != config.training.duration_name:
+            raise UsageError(_wrong_unit(job, unit, config.training.duration_name))
+        before = getattr(config.training, unit)
+        if length <= before:
+            raise UsageError(f"--{unit} {length}: job {job.id} has {before} already, give more")
         final = (job.result or {}).get("checkpoint")
         if final is None or not (workspace.results_dir / final).is_file():
             raise CheckpointError(
                 f"job {job.id} has no final checkpoint in {workspace.results_dir}: it was trained elsewhere; "
                 "--results names another folder"
             )
-        longer[job.id] = config.with_settings({"windows": windows})
+        longer[job.id] = config.with_settings({unit: length})
     added = 0
     for job in jobs:
         config = longer[job.id]
@@ -52,3 +57,9 @@ def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], windows: int
         plan = stored_plan(store, job.experiment)
         added += store.add_jobs(job.experiment, plan.json, EXTENDED_ROUND, new_jobs([config]), instead_of=plan.stored)
     return Extended(added, len(jobs) - added)
+
+
+def _wrong_unit(job: Job, given: str, own: str) -> str:
+    if own == "schedule":
+        return f"job {job.id} follows a schedule of learning rates, which ends as it was planned: it cannot be extended"
+    return f"--{given}: the length of job {job.id} is measured in {own}: give --{own}"

@@ -13,7 +13,7 @@ from rnnlab.planning import Plan, continuing, new_jobs
 from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
-from rnnlab.spec.run_config import RunConfig, parse_run_config, setting_fields
+from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
 
 _SECONDS = "seconds"
@@ -120,13 +120,13 @@ def _check_columns(path: Path, columns: list[str], plan: Plan) -> None:
 
 def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list[RunConfig], int]:
     """The run config of each row, no two of them the same; and how many rows repeat the settings of another."""
-    cell = str(plan.experiment.cell)
-    names = [name for name in setting_fields(cell) if name in rows[0].fields and name != "cell"]
+    settings = plan.experiment.kinds.fields
+    names = [name for name in settings if name in rows[0].fields and (name != "cell" or "cell" in plan.experiment.grid)]
     fixed = rule.set if rule is not None else {}
     configs: dict[str, RunConfig] = {}
     seen: Counter[str] = Counter()
     for row in rows:
-        point = {name: _setting(cell, name, row) for name in names}
+        point = {name: _setting(settings[name].annotation, name, row) for name in names}
         try:
             config = plan.experiment.run_config(plan.corpus, {**fixed, **point})
         except SpecError as error:
@@ -139,13 +139,13 @@ def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list
     return list(configs.values()), seen.total() - len(seen)
 
 
-def _setting(cell: str, name: str, row: _Row) -> Scalar:
+def _setting(kind: object, name: str, row: _Row) -> Scalar:
     readers: dict[object, tuple[Callable[[str], Scalar], str]] = {
         bool: (lambda given: _SWITCHES[given.strip().lower()], "0, 1, true or false"),
         int: (int, "a whole number"),
         float: (float, "a number"),
     }
-    read, wanted = readers.get(setting_fields(cell)[name].annotation, (str, "a text"))
+    read, wanted = readers.get(kind, (str, "a text"))
     text = row.fields[name]
     try:
         return read(text)
@@ -162,7 +162,7 @@ def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) ->
 
 def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
-    settings = setting_fields(str(plan.experiment.cell))
+    settings = plan.experiment.kinds.fields
     result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
     for name in (plan.experiment.analysis.metric, *(rule.select.by for rule in plan.experiment.rounds)):
         if isinstance(result.get(name), str):

@@ -11,7 +11,7 @@ from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
 from rnnlab.data.splits import Fractions, check_sizes
 from rnnlab.data.tokenizer import Tokenizer, encoded_splits, learn_tokenizer
-from rnnlab.errors import SpecError, UsageError
+from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
@@ -77,7 +77,7 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)
-            _check_length(experiment, found, tokenizer)
+            _check_length(plan, found, tokenizer)
     assert plan.first_round
     return plan
 
@@ -99,15 +99,26 @@ def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
     return Plan(decided, plan.corpus, tokenizer.vocabulary), tokenizer
 
 
-def _check_length(experiment: Experiment, corpus: Corpus, tokenizer: Tokenizer) -> None:
-    """Raises CorpusError if a window of any round does not fit into a split."""
+# Settings that say how long a window is -> symbols that it covers beyond that: the last target.
+_LENGTHS = {"window_length": 0, "block_size": 1}
+
+
+def _check_length(plan: Plan, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit into a split."""
+    experiment = plan.experiment
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]
-    lengths = [table["window_length"] for table in tables if "window_length" in table]
-    lengths += experiment.grid.get("window_length", [])
+    uses = [*experiment.grid.items(), *((name, [value]) for table in tables for name, value in table.items())]
+    spans = [int(value) + _LENGTHS[name] for name, values in uses if name in _LENGTHS for value in values]
     shares = Fractions(**experiment.split.model_dump())
     splits = encoded_splits(read_bytes(corpus), tokenizer, shares, corpus.name)
-    check_sizes(splits, shares, need=max(map(int, lengths)), corpus=corpus.name)
+    check_sizes(splits, shares, need=max(spans), corpus=corpus.name)
+    needed = max(config.training.train_tokens_needed for config in plan.first_round)
+    if needed > len(splits.train):
+        raise CorpusError(
+            f"corpus {corpus.name!r}: the windows of an epoch need {needed:,} tokens, but the training split has "
+            f"{len(splits.train):,}: give fewer epoch_windows, a smaller block_size or a longer text"
+        )
 
 
 def stored_plan(store: Reader, name: str) -> Plan:

@@ -53,6 +53,9 @@ class MetricName:
 METRICS: Mapping[str, MetricName] = {
     "min_loss": MetricName("lowest EMA of training loss", "nats per {}", "ema_loss"),
     "final_loss": MetricName("final EMA of training loss", "nats per {}", "ema_loss"),
+    "epoch_loss": MetricName("mean training loss of the last epoch", "nats per {}", "ema_loss"),
+    "training_loss": MetricName("training loss after training", "nats per {}"),
+    "held_out_loss": MetricName("loss on held-out windows", "nats per {}"),
     "validation_loss": MetricName("validation loss", "nats per {}"),
     "test_loss": MetricName("test loss", "nats per {}"),
     "validation_bits_per_character": MetricName("validation loss", "bits per character"),

@@ -68,8 +68,20 @@ def setting_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def factors(frame: pd.DataFrame) -> list[str]:
-    """The settings that take more than one value in `frame`, in payload order, the seed apart."""
-    return [name for name in setting_columns(frame) if len(levels(frame[name])) > 1]
+    """The settings that take more than one value in `frame`, in payload order, the seed apart.
+
+    Not those that come and go with the cell and do not vary where they are: runs of cells with other settings could
+    else never be compared.
+    """
+    varying = [name for name in setting_columns(frame) if len(levels(frame[name])) > 1]
+    return [name for name in varying if not _belongs_to_the_cell(frame, name)]
+
+
+def _belongs_to_the_cell(frame: pd.DataFrame, name: str) -> bool:
+    missing = frame[name].isna()
+    if "cell" not in setting_columns(frame) or not missing.any() or len(levels(frame[name])) > 2:
+        return False
+    return bool((missing.groupby(frame["cell"]).nunique() == 1).all())
 
 
 def levels(column: "pd.Series[Any]") -> list[Any]:

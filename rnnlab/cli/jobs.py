@@ -131,17 +131,28 @@ def retry(
 
 def extend(
     jobs: JobsArgument,
-    windows: Annotated[int, typer.Option(min=1, help="Windows in all, more than the jobs have had.")],
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="Windows in all, more than the jobs have had (online regime).")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps in all (jobs that are measured in iterations).")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all (jobs that are measured in epochs).")] = None,
     experiment: ExperimentOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Train finished jobs longer, from their final checkpoints, as new jobs in a round called extended."""
+    from rnnlab.errors import UsageError
     from rnnlab.extending import extend as extend_jobs
 
+    lengths = {"windows": windows, "iterations": iterations, "epochs": epochs}
+    given = [(length, unit) for unit, length in lengths.items() if length is not None]
+    if len(given) != 1:
+        raise UsageError("give one of --windows, --iterations and --epochs: how long the jobs are to be in all")
     workspace = workspace_of(results)
     with open_store(db, workspace) as store:
-        outcome = extend_jobs(store, workspace, _jobs(store, jobs, experiment), windows)
+        outcome = extend_jobs(store, workspace, _jobs(store, jobs, experiment), *given[0])
     print(f"added {outcome.added} jobs to round extended, {outcome.known} were there already")
     print("next: rnnlab worker", file=sys.stderr)
 

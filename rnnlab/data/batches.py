@@ -32,6 +32,17 @@ def window_positions(seed: int, window_index: int, batch_size: int, n_tokens: in
     return (draws_B % n_starts + offset) % n_starts
 
 
+def epoch_order(seed: int, epoch: int, n_windows: int) -> torch.Tensor:
+    """The numbers 0 .. n_windows - 1 in the order of this epoch: int64 [n_windows] on the CPU, each of them once."""
+    return torch.randperm(n_windows, generator=_generator(f"rnnlab/epoch/{seed}/{epoch}"))
+
+
+def held_out_windows(seed: int, n_windows: int, n_held_out: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The numbers 0 .. n_windows - 1, split at random: (to train on, held out), each in ascending order, int64."""
+    shuffled = torch.randperm(n_windows, generator=_generator(f"rnnlab/held-out/{seed}"))
+    return shuffled[n_held_out:].sort().values, shuffled[:n_held_out].sort().values
+
+
 def evaluation_positions(n_tokens: int, window_length: int, max_windows: int) -> torch.Tensor:
     """Starts of at most `max_windows` windows that do not overlap, evenly spaced over the split: int64 [B] on the CPU.
 
@@ -63,6 +74,11 @@ def load_splits(corpus: Corpus, tokenizer: Tokenizer, fractions: Fractions, need
 def _encoded(corpus: Corpus, tokenizer: Tokenizer, fractions: Fractions) -> Splits[torch.Tensor]:
     parts = encoded_splits(read_bytes(corpus), tokenizer, fractions, corpus.name)
     return Splits(*(torch.tensor(part) for part in (parts.train, parts.validation, parts.test)))
+
+
+def _generator(key: str) -> torch.Generator:
+    digest = hashlib.sha256(key.encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
 
 
 def _count_starts(n_tokens: int, window_length: int) -> int:

@@ -25,10 +25,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from rnnlab.models.initialise import Parameter
 from rnnlab.models.numerics import Users, gather_rows, logistic
-from rnnlab.spec.settings import GatedSettings
-
-ParameterShapes = dict[str, tuple[tuple[int, ...], int]]
+from rnnlab.spec.cells import GatedSettings
 
 _SOURCES = ("new_state", "old_state", "residual")
 
@@ -37,23 +36,23 @@ def _sources(settings: GatedSettings) -> list[str]:
     return [source for source in _SOURCES if getattr(settings, f"use_{source}")]
 
 
-def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> ParameterShapes:
-    """Name -> (shape, fan_in) of every parameter of one model; a weight is [inputs, outputs].
+def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> dict[str, Parameter]:
+    """Name -> shape and fan-in of every parameter of one model; a weight is [inputs, outputs].
 
     The blocks of a map that was split by source keep the fan-in of the whole map.
     """
     S, V = settings.state_size, vocabulary_size
-    shapes: ParameterShapes = {"embed.weight": ((V, S), V), "embed.bias": ((S,), V)}
+    shapes = {"embed.weight": Parameter((V, S), V), "embed.bias": Parameter((S,), V)}
 
     def add(name: str, inputs: int, outputs: int) -> None:
-        shapes[f"{name}.weight"] = ((inputs, outputs), inputs)
-        shapes[f"{name}.bias"] = ((outputs,), inputs)
+        shapes[f"{name}.weight"] = Parameter((inputs, outputs), inputs)
+        shapes[f"{name}.bias"] = Parameter((outputs,), inputs)
 
     def add_split(name: str, sources: list[str]) -> None:
         fan_in = len(sources) * S
         for source in sources:
-            shapes[f"{name}.from_{source}"] = ((S, S), fan_in)
-        shapes[f"{name}.bias"] = ((S,), fan_in)
+            shapes[f"{name}.from_{source}"] = Parameter((S, S), fan_in)
+        shapes[f"{name}.bias"] = Parameter((S,), fan_in)
 
     for layer in range(settings.n_layers):
         at = f"layers.{layer}"
@@ -69,11 +68,6 @@ def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> Parameter
             add_split(f"{at}.output_gate", ["output", *_sources(settings)])
     add("head", S, V)
     return shapes
-
-
-def count_parameters(settings: GatedSettings, vocabulary_size: int) -> int:
-    """Number of trainable numbers of one model."""
-    return sum(torch.Size(shape).numel() for shape, _ in parameter_shapes(settings, vocabulary_size).values())
 
 
 class GatedCohort:

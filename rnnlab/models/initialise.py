@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,18 +15,64 @@ def keyed_generator(*key: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def initial_parameters(
-    shapes: Mapping[str, tuple[tuple[int, ...], int]], seed: int, dtype: torch.dtype = torch.float32
-) -> dict[str, Tensor]:
-    """Parameters drawn from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), the default of torch.nn.Linear, weights and biases.
+# (shape, fan_in, generator) -> float32 on the CPU
+Draw = Callable[[tuple[int, ...], int, torch.Generator], Tensor]
 
-    `shapes` maps a parameter's name to (shape, fan_in).
-    """
-    parameters = {}
-    for name, (shape, fan_in) in shapes.items():
-        bound = 1 / math.sqrt(fan_in)
-        drawn = torch.empty(shape, dtype=torch.float32).uniform_(
-            -bound, bound, generator=keyed_generator("parameter", seed, name)
-        )
-        parameters[name] = drawn.to(dtype)
-    return parameters
+
+def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): torch.nn.Linear's default for weights and biases, and nn.RNN's."""
+    bound = 1 / math.sqrt(fan_in)
+    return torch.empty(shape, dtype=torch.float32).uniform_(-bound, bound, generator=generator)
+
+
+def standard_normal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """N(0, 1): torch.nn.Embedding's default."""
+    return torch.empty(shape, dtype=torch.float32).normal_(generator=generator)
+
+
+def small_normal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """N(0, 0.01), the standard deviation: the weights of networks written out in Dive into Deep Learning."""
+    return torch.empty(shape, dtype=torch.float32).normal_(0, 0.01, generator=generator)
+
+
+def zeros(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """All zero."""
+    return torch.zeros(shape, dtype=torch.float32)
+
+
+def identity(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """The identity for each block of [S, k S], one block a gate (Le, Jaitly and Hinton 2015)."""
+    return torch.eye(shape[0], dtype=torch.float32).repeat(1, shape[1] // shape[0])
+
+
+def orthogonal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """A random rotation or reflection, uniform over all of them, for each block of [S, k S] (Saxe et al. 2014)."""
+    size = shape[0]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several share a decomposition out, which changes its bits
+    try:
+        blocks = []
+        for _ in range(shape[1] // size):
+            q, r = torch.linalg.qr(torch.empty(size, size, dtype=torch.float64).normal_(generator=generator))
+            blocks.append(q * r.diagonal().sign())
+    finally:
+        torch.set_num_threads(threads)
+    return torch.cat(blocks, dim=1).to(torch.float32)
+
+
+class Parameter(NamedTuple):
+    """One parameter of one model, before it is drawn."""
+
+    shape: tuple[int, ...]
+    fan_in: int  # inputs of the whole map that it is a part of
+    draw: Draw = uniform
+
+
+def initial_parameters(
+    parameters: Mapping[str, Parameter], seed: int, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """The parameters drawn, each from a stream of its own."""
+    return {
+        name: one.draw(one.shape, one.fan_in, keyed_generator("parameter", seed, name)).to(dtype)
+        for name, one in parameters.items()
+    }

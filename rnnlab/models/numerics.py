@@ -48,6 +48,13 @@ def gather_rows(weight_MVS: Tensor, ids_MB: Tensor) -> Tensor:
     return result
 
 
+def affine(x: Tensor, weight_MKN: Tensor, bias_MN: Tensor) -> Tensor:
+    """W x + b for each model, [M, B, N]; `x` is [M, B, K], or int64 [M, B]: symbols that stand for one-hot vectors."""
+    if x.dtype == torch.int64:
+        return gather_rows(weight_MKN, x) + bias_MN.unsqueeze(1)
+    return torch.baddbmm(bias_MN.unsqueeze(1), x, weight_MKN)
+
+
 class Users:
     """The models of a cohort that have a certain part, and the moves between the cohort and that subset.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from rnnlab.spec.settings import GatedSettings
+from rnnlab.spec.cells import GatedSettings
 
 
 class GatedLayer(nn.Module):

@@ -6,13 +6,19 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from rnnlab.spec.cells import CELL_SETTINGS
+from rnnlab.spec.regimes import REGIME_SETTINGS
 from rnnlab.spec.settings import TOKENIZER_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
-# So do the tokenizers, whose tables of settings are a union.
-_KINDS: dict[Any, type[BaseModel]] = dict(TOKENIZER_SETTINGS.items())
+# So do the cells, the regimes and the tokenizers, whose tables of settings are unions.
+_KINDS: dict[Any, type[BaseModel]] = {
+    name: table
+    for tables in (CELL_SETTINGS, REGIME_SETTINGS, TOKENIZER_SETTINGS)
+    for name, table in dict[str, Any](tables).items()
+}
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "lower-case letters, digits, - and _, at most 64, a letter or a digit first",

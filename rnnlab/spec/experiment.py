@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +10,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.complaint import first_complaint
+from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
-from rnnlab.spec.run_config import RunConfig, parse_run_config, place_setting, setting_fields, unknown_cell
+from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
 from rnnlab.spec.settings import (
-    CELL_SETTINGS,
-    DEFAULT_CELL,
     ByteSettings,
     CorpusSettings,
     Count,
@@ -24,7 +24,6 @@ from rnnlab.spec.settings import (
     Sha256,
     SplitSettings,
     TokenizerSettings,
-    TrainingSettings,
 )
 from rnnlab.spec.spelling import shown, spelled, spelled_list
 
@@ -124,27 +123,33 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _settings_fit(self) -> "Experiment":
-        cell = str(self.cell)
-        if cell not in CELL_SETTINGS:
-            raise ValueError(unknown_cell(self.cell))
+        kinds = self.kinds
+        if complaint := unknown_kind(kinds):
+            raise ValueError(complaint)
+        for cell in kinds.cells:
+            complaints = [unfit(cell, regime) for regime in kinds.regimes]
+            if all(complaints):
+                raise ValueError(complaints[0])
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
-        check_uses(cell, self._uses())
-        for table, other, own in (("model", "training", CELL_SETTINGS[cell]), ("training", "model", TrainingSettings)):
-            for name in getattr(self, table).keys() - own.model_fields.keys():
+        check_uses(kinds, self._uses())
+        given = {**self.model, **self.training, **self.grid}
+        for table, other, own in (
+            ("model", "training", kinds.model_fields),
+            ("training", "model", kinds.training_fields),
+        ):
+            for name in getattr(self, table).keys() - own.keys():
                 where = "an axis of [grid], or the key atop the file" if name == "seed" else f"in [{other}]"
                 raise ValueError(f"{table}.{name}: {name} is given {where}, not in [{table}]")
-        given = {**self.model, **self.training, **self.grid}
-        for name, field in setting_fields(cell).items():
-            if field.is_required() and name != "seed" and name not in given:
-                table = "training" if name in TrainingSettings.model_fields else "model"
-                raise ValueError(f"{table}.{name} is missing: give it there, or make it an axis of [grid]")
+            for name, field in own.items():
+                if field.is_required() and name not in given:
+                    raise ValueError(f"{table}.{name} is missing: give it there, or make it an axis of [grid]")
         return self
 
     @model_validator(mode="after")
     def _axes_fit(self) -> "Experiment":
         for axis, values in self.grid.items():
-            if len(set(legal_values(str(self.cell), Use(f"grid.{axis}", axis, values)))) < len(values):
+            if len(set(legal_values(self.kinds, Use(f"grid.{axis}", axis, values)))) < len(values):
                 raise ValueError(f"grid.{axis} names a value twice: {spelled_list(values)}")
             if axis in self.model or axis in self.training:
                 raise ValueError(f"{axis} is an axis of [grid] and a fixed setting too: leave one of them out")
@@ -162,10 +167,12 @@ class Experiment(Settings):
             )
         return self
 
-    @property
-    def cell(self) -> Scalar:
-        """The cell of the models; CELL_SETTINGS has its settings."""
-        return self.model.get("cell", DEFAULT_CELL)
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The cells and the regimes of the runs, fixed or axes of the grid."""
+        cells = self.grid.get("cell") or [self.model.get("cell", DEFAULT_CELL)]
+        regimes = self.grid.get("regime") or [self.training.get("regime", DEFAULT_REGIME)]
+        return Kinds(tuple(cells), tuple(regimes))
 
     def _uses(self) -> Iterator[Use]:
         """Every place of the file that gives values to settings of a run."""
@@ -206,8 +213,7 @@ class Experiment(Settings):
             "seed": self.seed,
         }
         try:
-            for name, value in point.items():
-                place_setting(document, name, value)
+            place_settings(document, point)
             return parse_run_config(document)
         except SpecError as error:
             where = ", ".join(f"{name} = {spelled(value)}" for name, value in point.items())

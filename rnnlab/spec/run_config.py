@@ -3,28 +3,25 @@
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import Field, ValidationError, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
+from rnnlab.spec.cells import ModelSettings
 from rnnlab.spec.complaint import first_complaint
+from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
+from rnnlab.spec.regimes import TrainingSettings
 from rnnlab.spec.settings import (
-    CELL_SETTINGS,
-    DEFAULT_CELL,
     CorpusSettings,
     EvaluationSettings,
-    GatedSettings,
     Scalar,
     Seed,
     Settings,
     SplitSettings,
     TokenizerSettings,
-    TrainingSettings,
 )
-from rnnlab.spec.spelling import shown
 
 
 class RunConfig(Settings):
@@ -33,10 +30,16 @@ class RunConfig(Settings):
     corpus: CorpusSettings
     tokenizer: TokenizerSettings
     split: SplitSettings
-    model: GatedSettings
-    training: TrainingSettings
+    model: Annotated[ModelSettings, Field(discriminator="cell")]
+    training: Annotated[TrainingSettings, Field(discriminator="regime")]
     evaluation: EvaluationSettings
     seed: Seed
+
+    @model_validator(mode="after")
+    def _regime_fits_cell(self) -> "RunConfig":
+        if complaint := unfit(self.model.cell, self.training.regime):
+            raise ValueError(complaint)
+        return self
 
     @cached_property
     def canonical_json(self) -> str:
@@ -60,14 +63,9 @@ class RunConfig(Settings):
         return f"{self.model.cell}-L{self.model.n_layers}-S{self.model.state_size}-{digest}"
 
     @property
-    def steps_per_window(self) -> int:
-        """Optimiser steps made on one window: one a prediction."""
-        return self.training.window_length - 1
-
-    @property
     def target_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.training.windows * self.steps_per_window
+        return self.training.target_steps
 
     @cached_property
     def settings(self) -> dict[str, Scalar]:
@@ -75,9 +73,15 @@ class RunConfig(Settings):
         return {**self.model.model_dump(), **self.training.model_dump(), "seed": self.seed}
 
     def is_beginning_of(self, other: "RunConfig") -> bool:
-        """Whether a run of this config is, bit for bit, the first part of a run of `other`: it has fewer windows."""
-        fewer = self.training.windows <= other.training.windows
-        return fewer and self.with_settings({"windows": other.training.windows}) == other
+        """Whether a run of this config is, bit for bit, the first part of a run of `other`: it is only shorter.
+
+        Nothing is said of runs with schedules, which end as they were planned.
+        """
+        name = self.training.duration_name
+        if self == other or name == "schedule" or other.training.duration_name != name:
+            return self == other
+        wanted = getattr(other.training, name)
+        return getattr(self.training, name) <= wanted and self.with_settings({name: wanted}) == other
 
     def with_settings(self, changes: Mapping[str, Scalar]) -> "RunConfig":
         """This config with some settings changed.
@@ -85,8 +89,11 @@ class RunConfig(Settings):
         Raises SpecError for an unknown setting or an illegal value.
         """
         document = self.model_dump()
-        for name, value in changes.items():
-            place_setting(document, name, value)
+        place_settings(document, changes)
+        # Another cell or regime has other settings: those that it does not know are left behind.
+        known = kinds_of(document).fields
+        for table in ("model", "training"):
+            document[table] = {name: value for name, value in document[table].items() if name in known}
         return parse_run_config(document)
 
 
@@ -98,42 +105,30 @@ def _canonical(document: Mapping[str, Any]) -> str:
     return _CANONICAL.encode(document)
 
 
-def setting_fields(cell: str) -> dict[str, FieldInfo]:
-    """The settings that a grid, a rule or a round may name, for models of this cell, with what they may be."""
-    return {
-        **CELL_SETTINGS[cell].model_fields,
-        **TrainingSettings.model_fields,
-        "seed": RunConfig.model_fields["seed"],
-    }
-
-
-def cell_of(document: Mapping[str, Any]) -> str:
-    """The cell that a run document names. Raises SpecError for one that there is not."""
+def kinds_of(document: Mapping[str, Any]) -> Kinds:
+    """The cell and the regime that a run document names. Raises SpecError for one that there is not."""
     cell = document.get("model", {}).get("cell", DEFAULT_CELL)
-    if cell not in CELL_SETTINGS:
-        raise SpecError(unknown_cell(cell))
-    return str(cell)
+    regime = document.get("training", {}).get("regime", DEFAULT_REGIME)
+    kinds = Kinds((cell,), (regime,))
+    if complaint := unknown_kind(kinds):
+        raise SpecError(complaint)
+    return kinds
 
 
-def unknown_cell(cell: Scalar) -> str:
-    """The message."""
-    return f"model.cell = {shown(cell)}: known cells are {', '.join(CELL_SETTINGS)}"
+def place_settings(document: dict[str, Any], settings: Mapping[str, Scalar]) -> None:
+    """Write settings into the tables of a run document that they belong to.
 
-
-def place_setting(document: dict[str, Any], name: str, value: Scalar) -> None:
-    """Write one setting into the table of a run document that it belongs to.
-
-    Raises SpecError for a name that no table has.
+    Raises SpecError for a name that no table of the document's cell and regime has.
     """
-    cell = cell_of(document)
-    if name == "seed":
-        document["seed"] = value
-    elif name in TrainingSettings.model_fields:
-        document["training"][name] = value
-    elif name in CELL_SETTINGS[cell].model_fields:
-        document["model"][name] = value
-    else:
-        raise SpecError(f"unknown setting {name!r}: cell {cell!r} knows {', '.join(setting_fields(cell))}")
+    # The cell and the regime come first: they decide what else there is.
+    for name in sorted(settings, key=lambda name: name not in ("cell", "regime")):
+        kinds = kinds_of(document)
+        if name not in kinds.fields:
+            raise SpecError(f"unknown setting {name!r}: {kinds} knows {', '.join(kinds.fields)}")
+        if name == "seed":
+            document["seed"] = settings[name]
+        else:
+            document["training" if name in kinds.training_fields else "model"][name] = settings[name]
 
 
 def run_config_from_json(text: str) -> RunConfig:
@@ -146,8 +141,13 @@ def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
 
     Raises SpecError, in one line, naming the key, the value and what is allowed.
     """
-    cell_of(document)
+    kinds = kinds_of(document)
+    named = {
+        **document,
+        "model": {"cell": kinds.cells[0], **document.get("model", {})},
+        "training": {"regime": kinds.regimes[0], **document.get("training", {})},
+    }
     try:
-        return RunConfig.model_validate(document)
+        return RunConfig.model_validate(named)
     except ValidationError as error:
         raise SpecError(first_complaint(error, RunConfig)) from error

@@ -98,11 +98,11 @@ TOKENIZER_SETTINGS: dict[str, type[Settings]] = {
 
 
 class SplitSettings(Settings):
-    """Contiguous fractions of the corpus, in this order; they add up to 1."""
+    """Contiguous fractions of the corpus, in this order; they add up to 1. Test 0: there is no test split."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.9
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.05
 
     @model_validator(mode="after")
     def _adds_up(self) -> "SplitSettings":
@@ -113,61 +113,9 @@ class SplitSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Held-out loss: at most `windows` non-overlapping windows of the training window's length, evenly spaced."""
+    """Loss on each split: over at most `windows` windows as long as in training.
 
-    windows: Count = 64
-
-
-class GatedSettings(Settings):
-    """The gated layer of the dynamics experiment (equations in rnnlab/models/gated.py)."""
-
-    free_in_cohort: ClassVar[frozenset[str]] = frozenset(
-        {
-            "use_input_gate",
-            "use_forget_gate",
-            "use_output_gate",
-            "use_state_gate",
-            "use_new_state",
-            "use_old_state",
-            "use_residual",
-        }
-    )
-
-    cell: Literal["gated"] = "gated"
-    n_layers: Annotated[int, Field(ge=1, le=64)]
-    state_size: Annotated[int, Field(ge=1, le=16_384)]  # hidden units of each layer, S
-    use_input_gate: bool = False
-    use_forget_gate: bool = False
-    use_output_gate: bool = False
-    use_state_gate: bool = False
-    use_new_state: bool = True
-    use_old_state: bool = False
-    use_residual: bool = True
-
-    @model_validator(mode="after")
-    def _has_an_output(self) -> "GatedSettings":
-        if not (self.use_new_state or self.use_old_state or self.use_residual):
-            raise ValueError("one of use_new_state, use_old_state, use_residual must be true: the layer has no output")
-        return self
-
-
-# One entry a cell: the name written in `cell = "..."` and its table of settings.
-CELL_SETTINGS: dict[str, type[GatedSettings]] = {"gated": GatedSettings}
-DEFAULT_CELL = "gated"
-
-
-class TrainingSettings(Settings):
-    """Online regime: the state is carried on and detached at every symbol, one optimiser step a symbol.
-
-    A window of `window_length` symbols gives `window_length - 1` predictions, hence as many optimiser steps.
+    They are evenly spaced and do not overlap; a run that trains on random windows is evaluated on random ones.
     """
 
-    free_in_cohort: ClassVar[frozenset[str]] = frozenset({"windows", "learning_rate", "record_every"})
-
-    regime: Literal["online"] = "online"
-    batch_size: Annotated[int, Field(ge=1, le=1_048_576)]
-    window_length: Annotated[int, Field(ge=2, le=100_000_000)]  # symbols
-    windows: Count  # random windows, one after the other; state zero at the start of each
-    optimizer: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, le=10)]
-    record_every: Count = 50  # optimiser steps between two points of the training curve
+    windows: Count = 64

@@ -30,24 +30,27 @@ class CohortAdam:
         users: Mapping[str, Users],
         first_moments: Mapping[str, Tensor],
         second_moments: Mapping[str, Tensor],
-        learning_rates: Sequence[float],
     ) -> None:
         """Parameters and moments are [U, ...] and are updated in place."""
         self._parameters = [parameter.detach() for parameter in parameters.values()]
         self._users = [users[name] for name in parameters]
         self._first = [first_moments[name] for name in parameters]
         self._second = [second_moments[name] for name in parameters]
-        self._learning_rates = list(learning_rates)
 
-    def schedule(self, steps_done: Sequence[int], n_steps: int) -> tuple[Tensor, Tensor]:
-        """The two per-model factors of the next `n_steps` updates, both [K, M]: -lr / (1 - beta1^t), sqrt(1 - beta2^t).
+    def schedule(
+        self, steps_done: Sequence[int], learning_rates_KM: Sequence[Sequence[float]]
+    ) -> tuple[Tensor, Tensor]:
+        """The two per-model factors of the next K updates, both [K, M]: -lr / (1 - beta1^t), sqrt(1 - beta2^t).
 
         `steps_done` counts each model's updates so far. Computed in float64, for the whole block at once.
         """
-        t_KM = [[done + k + 1 for done in steps_done] for k in range(n_steps)]
+        t_KM = [[done + k + 1 for done in steps_done] for k in range(len(learning_rates_KM))]
         # Python's scalar power, once for each t: a vectorised one may round by the position in its array.
         table = {t: (1 / (1 - BETA1**t), math.sqrt(1 - BETA2**t)) for t in set(itertools.chain.from_iterable(t_KM))}
-        factor_KM = [[-rate * table[t][0] for rate, t in zip(self._learning_rates, t_M, strict=True)] for t_M in t_KM]
+        factor_KM = [
+            [-rate * table[t][0] for rate, t in zip(rates_M, t_M, strict=True)]
+            for rates_M, t_M in zip(learning_rates_KM, t_KM, strict=True)
+        ]
         root_KM = [[table[t][1] for t in t_M] for t_M in t_KM]
         like = self._parameters[0]
         return (

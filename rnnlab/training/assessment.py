@@ -13,7 +13,7 @@ from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions
 from rnnlab.data.tokenizer import Tokenizer
 from rnnlab.errors import UsageError
-from rnnlab.models.gated import GatedCohort
+from rnnlab.models.registry import make_cohort
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
 from rnnlab.training.measures import text_rate
@@ -50,7 +50,7 @@ def assess(
 
     Raises CorpusError if the text is not on this machine, UsageError if the split is empty or too short.
     """
-    context = context or config.steps_per_window
+    context = context or config.training.span - 1
     corpus = find(config.corpus.sha256, config.corpus.name)
     splits = load_splits(corpus, tokenizer, Fractions(**config.split.model_dump()), need=1)
     tokens: Tensor = getattr(splits, split)
@@ -61,7 +61,7 @@ def assess(
         )
     positions = evaluation_positions(len(tokens), context + 1, max_windows or config.evaluation.windows)
     windows_EW = windows(tokens, positions, context + 1).to(torch.int64)
-    model = GatedCohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
+    model = make_cohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
     limit_threads(model, threads_for(config, live_workers=1))
     loss_ME = stepwise_losses(model, windows_EW)
     loss = float(loss_ME.mean())

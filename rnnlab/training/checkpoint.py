@@ -5,6 +5,8 @@ A file is a header line and what torch.save wrote:
     rnnlab-checkpoint 1 <SHA-256 of the body> <bytes of the body>\n
     <body>
 
+Version 1 is of the online regime; version 2 adds the averages over epochs of the BPTT regime.
+
 The body depends on the run's state alone: neither worker, epoch nor time is in it, so equal runs give equal bytes. The
 epoch of the claim that wrote it stands in the file's name, so that a stale worker cannot overwrite a newer file. What
 the run's tokenizer learned is in the body too, where it learned anything: the text is not needed to read and to write.
@@ -20,11 +22,12 @@ import torch
 
 from rnnlab.errors import CheckpointError, SpecError
 from rnnlab.files import atomic_write, checkpoint_name, parse_checkpoint_name, sha256_hex
+from rnnlab.spec.regimes import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training.run_state import RunState
 
 _MAGIC = "rnnlab-checkpoint"
-_VERSION = 1
+_VERSIONS = ("1", "2")
 _KEPT_OF_EARLIER_CLAIMS = 3
 
 
@@ -40,6 +43,7 @@ class Checkpoint:
 def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) -> bytes:
     """The bytes of a checkpoint file. `vocabulary`: what the run's tokenizer learned, if anything."""
     stream = io.BytesIO()
+    epochs = not isinstance(config.training, OnlineSettings)
     torch.save(
         {
             "config": config.canonical_json,
@@ -52,11 +56,12 @@ def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) ->
             "first_moments": state.first_moments,
             "second_moments": state.second_moments,
             "hidden_LBS": state.hidden_LBS,
-        },
+        }
+        | ({"epoch_sum": state.epoch_sum, "epoch_loss": state.epoch_loss} if epochs else {}),
         stream,
     )
     body = stream.getvalue()
-    return f"{_MAGIC} {_VERSION} {sha256_hex(body)} {len(body)}\n".encode() + body
+    return f"{_MAGIC} {_VERSIONS[epochs]} {sha256_hex(body)} {len(body)}\n".encode() + body
 
 
 def decode(data: bytes, source: str) -> Checkpoint:
@@ -68,9 +73,9 @@ def decode(data: bytes, source: str) -> Checkpoint:
     fields = header.decode("ascii", errors="replace").split(" ")
     if len(fields) != 4 or fields[0] != _MAGIC:
         raise CheckpointError(f"{source} is not a checkpoint of rnnlab")
-    if fields[1] != str(_VERSION):
+    if fields[1] not in _VERSIONS:
         raise CheckpointError(
-            f"{source} has checkpoint version {fields[1]}, this rnnlab reads {_VERSION}: upgrade rnnlab"
+            f"{source} has checkpoint version {fields[1]}, this rnnlab reads {' and '.join(_VERSIONS)}: upgrade rnnlab"
         )
     if str(len(body)) != fields[3]:
         raise CheckpointError(f"{source} is truncated: {len(body)} of {fields[3]} bytes")
@@ -88,6 +93,8 @@ def decode(data: bytes, source: str) -> Checkpoint:
         ema_loss=document["ema_loss"],
         curve_steps=document["curve_steps"].tolist(),
         curve_ema_loss=document["curve_ema_loss"].tolist(),
+        epoch_sum=document.get("epoch_sum", 0.0),
+        epoch_loss=document.get("epoch_loss"),
     )
     return Checkpoint(document["config"], state, document.get("vocabulary"))
 

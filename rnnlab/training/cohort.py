@@ -3,18 +3,22 @@
 Shapes: K steps of a block, M models, B batch rows, V vocabulary, S state, L layers, U users of a parameter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rnnlab.models.gated import GatedCohort
-from rnnlab.models.online import OnlineStep
+from rnnlab.models.recurrent import RecurrentCohort
+from rnnlab.models.registry import CohortModel, make_cohort
+from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.adam import CohortAdam
+from rnnlab.training.bptt import BpttRegime
+from rnnlab.training.online import OnlineRegime
+from rnnlab.training.optimizer import CohortOptimizer
 from rnnlab.training.run_state import RunState
-from rnnlab.training.streams import WindowStream
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,18 @@ class Member:
 
     config: RunConfig
     state: RunState
+
+
+class Regime(Protocol):
+    """How a cohort is trained: what each step sees, and what the gradients are."""
+
+    hidden: list[Tensor]  # the state that is carried from step to step, [M, B, S] each
+
+    def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
+        """Prepare the data of the next `n_steps` steps."""
+
+    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
+        """Mean losses [M] (nats per symbol) in step k of those, and the gradients of the model's parameters."""
 
 
 class Cohort:
@@ -44,30 +60,24 @@ class Cohort:
         assert not any(member.state.is_finished(member.config) for member in members)
         self._configs = [member.config for member in members]
         self._states = [member.state for member in members]
-        self._model = GatedCohort(
-            [config.model for config in self._configs],
+        self._device = device
+        self._first, self._second = self._stack("first_moments"), self._stack("second_moments")
+        hidden_LMBS = torch.stack([state.hidden_LBS for state in self._states], dim=1).to(device)
+        self._model, self._regime = _program(
+            self._configs,
             [state.parameters for state in self._states],
+            list(hidden_LMBS),
+            train_tokens,
             vocabulary_size,
             device,
         )
-        first, second = (
-            {name: self._stack(name, kind).to(device) for name in self._model.parameters}
-            for kind in ("first_moments", "second_moments")
-        )
-        self._first, self._second = first, second
-        self._gradients = {name: torch.zeros_like(first[name]) for name in first}
-        self._online = OnlineStep(self._model, self._gradients, self._configs[0].training.batch_size)
-        self._adam = CohortAdam(
+        self._optimizer = CohortOptimizer(
             self._model.parameters,
             self._model.users,
-            first,
-            second,
-            [config.training.learning_rate for config in self._configs],
+            self._first,
+            self._second,
+            [config.training for config in self._configs],
         )
-        hidden_LMBS = torch.stack([state.hidden_LBS for state in self._states], dim=1).to(device)
-        self._hidden: list[Tensor] = list(hidden_LMBS)
-        self._streams = [WindowStream(config, train_tokens) for config in self._configs]
-        self._device = device
 
     def __len__(self) -> int:
         return len(self._configs)
@@ -91,20 +101,19 @@ class Cohort:
         left = min(c.target_steps - s.step for c, s in zip(self._configs, self._states, strict=True))
         n_steps = min(max_steps, left)
         limit_threads(self._model, max_threads)
-        inputs_KMB, targets_KMB, resets = self._symbols(n_steps)
-        factors_KM, roots_KM = self._adam.schedule(self.steps, n_steps)
+        self._regime.lay_out(self.steps, n_steps)
+        self._optimizer.plan(self.steps, n_steps)
         losses_KM = torch.empty(n_steps, len(self), device=self._device)
         done = 0
         while done < n_steps and not (done and should_stop()):
-            self._reset_hidden(resets.get(done, []))
-            losses_KM[done] = self._step(inputs_KMB[done], targets_KMB[done], factors_KM[done], roots_KM[done])
+            losses_KM[done] = self._step(done)
             done += 1
         self._record(losses_KM[:done])
         return done
 
     def members(self) -> list[Member]:
         """The runs as they stand now, their tensors copied out of the cohort."""
-        hidden_LMBS = torch.stack(self._hidden).cpu()
+        hidden = [h_MBS.cpu() for h_MBS in self._regime.hidden]
         return [
             Member(
                 config,
@@ -113,50 +122,57 @@ class Cohort:
                     parameters=self._own(m, self._model.parameters),
                     first_moments=self._own(m, self._first),
                     second_moments=self._own(m, self._second),
-                    hidden_LBS=_own_copy(hidden_LMBS[:, m]),
+                    hidden_LBS=_own_copy(torch.stack([h[m] for h in hidden])) if hidden else state.hidden_LBS,
                 ),
             )
             for m, (config, state) in enumerate(zip(self._configs, self._states, strict=True))
         ]
 
-    def _stack(self, name: str, kind: str) -> Tensor:
-        return torch.stack([getattr(self._states[m], kind)[name] for m in self._model.users[name].members])
+    def _stack(self, kind: str) -> dict[str, Tensor]:
+        """One kind of tensors of all runs: name -> [U, ...], in the order of the model's users."""
+        of_each: list[dict[str, Tensor]] = [getattr(state, kind) for state in self._states]
+        names = dict.fromkeys(name for own in of_each for name in own)
+        return {name: torch.stack([own[name] for own in of_each if name in own]).to(self._device) for name in names}
 
     def _own(self, m: int, stacked: dict[str, Tensor]) -> dict[str, Tensor]:
         """Model m's rows, in the order of its own state, so that equal runs give equal checkpoint bytes."""
         return {
             name: _own_copy(stacked[name].detach()[self._model.users[name].members.index(m)])
             for name in self._states[m].parameters
+            if name in stacked
         }
 
-    def _symbols(self, n_steps: int) -> tuple[Tensor, Tensor, dict[int, list[int]]]:
-        batch_size = self._configs[0].training.batch_size
-        inputs_KMB = torch.empty(n_steps, len(self), batch_size, dtype=torch.int64)
-        targets_KMB = torch.empty_like(inputs_KMB)
-        resets: dict[int, list[int]] = {}
-        for m, (stream, state) in enumerate(zip(self._streams, self._states, strict=True)):
-            for row in stream.fill(state.step, inputs_KMB[:, m], targets_KMB[:, m]):
-                resets.setdefault(row, []).append(m)
-        return inputs_KMB.to(self._device), targets_KMB.to(self._device), resets
-
-    def _reset_hidden(self, models: list[int]) -> None:
-        """The state is zero at a window's start."""
-        if models:
-            for hidden_MBS in self._hidden:
-                hidden_MBS[models] = 0.0
-
-    def _step(self, inputs_MB: Tensor, targets_MB: Tensor, factor_M: Tensor, root_M: Tensor) -> Tensor:
-        """One optimiser step of every model; returns the losses before it, [M], nats per symbol."""
-        loss_M, self._hidden = self._online(inputs_MB, targets_MB, self._hidden)
-        self._adam.update(list(self._gradients.values()), factor_M, root_M)
+    def _step(self, k: int) -> Tensor:
+        """Optimiser step k of the block for every model; returns the losses before it, [M], nats per symbol."""
+        loss_M, gradients = self._regime.step(k)
+        self._optimizer.update(k, gradients)
         return loss_M
 
     def _record(self, losses_KM: Tensor) -> None:
         per_model = losses_KM.double().cpu().T.tolist()
         self._states = [
-            state.recorded(losses, config.training.record_every)
+            state.recorded(losses, config.training)
             for state, losses, config in zip(self._states, per_model, self._configs, strict=True)
         ]
+
+
+def _program(
+    configs: Sequence[RunConfig],
+    parameters: Sequence[Mapping[str, Tensor]],
+    hidden: list[Tensor],
+    train_tokens: Tensor,
+    vocabulary_size: int,
+    device: torch.device,
+) -> tuple[CohortModel, Regime]:
+    """The model of the cohort, and what it is trained on."""
+    model = make_cohort([config.model for config in configs], parameters, vocabulary_size, device)
+    seeds = [config.seed for config in configs]
+    if isinstance(model, GatedCohort):
+        online = [config.training for config in configs if isinstance(config.training, OnlineSettings)]
+        return model, OnlineRegime(model, online, seeds, hidden, train_tokens, device)
+    assert isinstance(model, RecurrentCohort)
+    bptt = [config.training for config in configs if isinstance(config.training, BpttSettings)]
+    return model, BpttRegime(model, bptt, seeds, hidden, train_tokens, device)
 
 
 def _own_copy(x: Tensor) -> Tensor:
@@ -164,6 +180,6 @@ def _own_copy(x: Tensor) -> Tensor:
     return x.cpu().clone(memory_format=torch.contiguous_format)
 
 
-def limit_threads(model: GatedCohort, max_threads: int) -> None:
+def limit_threads(model: CohortModel, max_threads: int) -> None:
     """Bound torch's threads by the smallest batch of products: more would split a product, and change its bits."""
     torch.set_num_threads(max(1, min(max_threads, model.smallest_product)))

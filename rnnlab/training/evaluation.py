@@ -1,10 +1,10 @@
-"""Held-out loss of finished runs, and the result that goes into the table.
+"""Losses of finished runs, and the result that goes into the table.
 
 Shapes: M models, E evaluation rows (validation windows, then test windows), W window length (symbols).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,65 +12,106 @@ from torch import Tensor
 
 from rnnlab.data.batches import evaluation_positions, windows
 from rnnlab.data.splits import Splits
-from rnnlab.models.gated import GatedCohort, count_parameters
+from rnnlab.models.recurrent import RecurrentCohort
+from rnnlab.models.registry import CohortModel, count_parameters, make_cohort
+from rnnlab.spec.regimes import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
-from rnnlab.training.run_state import RunState
+from rnnlab.training.run_state import RunState, debiased
 from rnnlab.training.stepwise import stepwise_losses
+from rnnlab.training.window_losses import split_losses
 
 
 def held_out_windows(config: RunConfig, tokens: Tensor) -> Tensor:
     """The windows of one held-out split, [E, W]: evenly spaced, not overlapping, as long as in training."""
-    length = config.training.window_length
+    if not len(tokens):
+        return torch.empty(0, config.training.span, dtype=tokens.dtype)
+    length = config.training.span
     positions = evaluation_positions(len(tokens), length, config.evaluation.windows)
     return windows(tokens, positions, length)
 
 
-@torch.no_grad()
-def held_out_losses(
+def final_losses(
     configs: Sequence[RunConfig],
     states: Sequence[RunState],
     splits: Splits[Tensor],
     vocabulary_size: int,
     device: torch.device,
     max_threads: int,
-) -> list[tuple[float, float]]:
-    """(validation loss, test loss) of each run, nats per symbol; state zero at the start of each window.
+) -> list[dict[str, float]]:
+    """The losses of each run on the parts of the text, nats per symbol: validation, test, and others of its regime.
 
-    All runs have one group key. The mean goes over every prediction of every window, summed in float64.
+    All runs have one group key.
     """
-    model = GatedCohort(
-        [config.model for config in configs],
-        [state.parameters for state in states],
-        vocabulary_size,
-        device,
+    model = make_cohort(
+        [config.model for config in configs], [state.parameters for state in states], vocabulary_size, device
     )
     limit_threads(model, max_threads)
+    if isinstance(model, RecurrentCohort):
+        trainings = [config.training for config in configs if isinstance(config.training, BpttSettings)]
+        windows_of_each = configs[0].evaluation.windows
+        return split_losses(model, trainings, [config.seed for config in configs], splits, windows_of_each)
+    return held_out_losses(model, configs, splits, device)
+
+
+@torch.no_grad()
+def held_out_losses(
+    model: CohortModel, configs: Sequence[RunConfig], splits: Splits[Tensor], device: torch.device
+) -> list[dict[str, float]]:
+    """Validation and test loss of each run of the online regime, nats per symbol; state zero at a window's start.
+
+    The mean goes over every prediction of every window, summed in float64.
+    """
     validation_EW = held_out_windows(configs[0], splits.validation)
     test_EW = held_out_windows(configs[0], splits.test)
     windows_EW = torch.cat([validation_EW, test_EW]).to(device, torch.int64)
     mean_ME = stepwise_losses(model, windows_EW)
     n_validation = len(validation_EW)
     validation = mean_ME[:, :n_validation].mean(dim=1).tolist()
+    if not len(test_EW):
+        return [{"validation": loss} for loss in validation]
     test = mean_ME[:, n_validation:].mean(dim=1).tolist()
-    return list(zip(validation, test, strict=True))
+    return [{"validation": v, "test": t} for v, t in zip(validation, test, strict=True)]
 
 
-def result_of(
-    config: RunConfig, state: RunState, held_out: tuple[float, float] | None, vocabulary_size: int
-) -> dict[str, Any]:
-    """The result that the table keeps. Losses in nats per symbol, `..._bits_per_character` in bits per symbol.
+def result_of(config: RunConfig, state: RunState, losses: Mapping[str, float], vocabulary_size: int) -> dict[str, Any]:
+    """The result that the table keeps; `losses` are those of `final_losses`, none for a run that diverged.
 
-    `min_loss` is the published metric: the minimum of the recorded curve of the training loss's EMA.
+    Losses in nats per symbol, `..._bits_per_character` in bits per symbol. `min_loss` is the published metric of the
+    dynamics experiment: the minimum of the recorded curve of the training loss's moving average.
     """
-    validation, test = held_out if held_out is not None else (None, None)
-    return {
+    result: dict[str, Any] = {
         "min_loss": min(state.curve_ema_loss, default=None),
         "final_loss": state.curve_ema_loss[-1] if state.curve_ema_loss else None,
-        "validation_loss": validation,
-        "validation_bits_per_character": None if validation is None else validation / math.log(2),
-        "test_loss": test,
-        "test_bits_per_character": None if test is None else test / math.log(2),
+    }
+    for part in ("validation", "test"):
+        loss = losses.get(part)
+        result[f"{part}_loss"] = loss
+        result[f"{part}_bits_per_character"] = None if loss is None else loss / math.log(2)
+    if isinstance(config.training, BpttSettings):
+        result |= _bptt_result(config.training, state, losses)
+    return result | {
         "parameters": count_parameters(config.model, vocabulary_size),
         "diverged_at_step": state.diverged_at_step,
     }
+
+
+def _bptt_result(training: BpttSettings, state: RunState, losses: Mapping[str, float]) -> dict[str, Any]:
+    """What this regime adds: the moving average at the very end, epoch and training losses, perplexities."""
+    ended_well = state.diverged_at_step is None and state.step > 0
+    result: dict[str, Any] = {"final_loss": debiased(state.ema_loss, state.step) if ended_well else None}
+    result["training_loss"] = losses.get("training")
+    if training.steps_per_epoch is not None:
+        result["epoch_loss"] = state.epoch_loss
+    if training.held_out_share or training.held_out_next:
+        result["held_out_loss"] = losses.get("held_out")
+    named = {"validation_loss": losses.get("validation"), "test_loss": losses.get("test"), **result}
+    for name in ("training", "epoch", "held_out", "validation", "test"):
+        if f"{name}_loss" in named:
+            result[f"{name}_perplexity"] = _perplexity(named[f"{name}_loss"])
+    return result
+
+
+def _perplexity(loss: float | None) -> float | None:
+    # Beyond that it is no finite number, which JSON has no word for.
+    return None if loss is None or loss > 700 else math.exp(loss)

@@ -9,12 +9,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from rnnlab.models.gated import parameter_shapes
+from rnnlab.models.cells import CELLS
 from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.registry import parameter_shapes
+from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.regimes import BpttSettings, OnlineSettings, TrainingSettings
 from rnnlab.spec.run_config import RunConfig
 
+# Online regime, as published with the dynamics experiment: an average that starts at 3 nats.
 EMA_DECAY = 0.95
 EMA_START_NATS = 3.0
+# BPTT regime, as published with the unrolled experiment: an average that starts at 0 and is divided by the weight that
+# the losses have in it.
+DEBIASED_DECAY = 0.98
 
 
 @dataclass(frozen=True)
@@ -22,49 +29,82 @@ class RunState:
     """One run after `step` optimiser steps; tensors lie on the CPU, in float32."""
 
     parameters: dict[str, Tensor]
-    first_moments: dict[str, Tensor]  # Adam's m, shaped like the parameters
-    second_moments: dict[str, Tensor]  # Adam's v
-    hidden_LBS: Tensor  # state of each layer; not used at a window's start, where the state is zero
+    first_moments: dict[str, Tensor]  # Adam's m, shaped like the parameters; empty with SGD
+    second_moments: dict[str, Tensor]  # Adam's v; empty with SGD
+    hidden_LBS: Tensor  # state of each layer (two each with LSTMs), where one is carried from step to step; else L = 0
     step: int = 0
     ema_loss: float = EMA_START_NATS  # nats per symbol; starts at log(V) where V is above 256
     curve_steps: list[int] = field(default_factory=list)
     curve_ema_loss: list[float] = field(default_factory=list)  # nats per symbol
     diverged_at_step: int | None = None  # the first step whose loss was NaN or infinite
+    epoch_sum: float = 0.0  # of the losses of the epoch so far; 0 where there are no epochs
+    epoch_loss: float | None = None  # mean of the batch losses of the last whole epoch, nats per symbol
 
-    def recorded(self, losses: list[float], record_every: int) -> "RunState":
-        """This state's curve, EMA and step counter after steps with these losses; tensors are left as they are.
+    def recorded(self, losses: list[float], training: TrainingSettings) -> "RunState":
+        """This state's curve, averages and step counter after steps with these losses; tensors are left as they are.
 
-        The EMA starts at 3 nats and decays by 0.95 a step, in float64; each `record_every` steps it is recorded. At
-        the first loss that is not finite the curve ends.
+        In float64; each `record_every` steps the moving average is recorded. At the first loss that is not finite the
+        curve ends.
         """
-        ema, step = self.ema_loss, self.step
+        online = isinstance(training, OnlineSettings)
+        decay = EMA_DECAY if online else DEBIASED_DECAY
+        per_epoch = None if isinstance(training, OnlineSettings) else training.steps_per_epoch
+        ema, step, epoch_sum, epoch_loss = self.ema_loss, self.step, self.epoch_sum, self.epoch_loss
         steps, values = list(self.curve_steps), list(self.curve_ema_loss)
+        diverged_at_step = None
         for loss in losses:
             step += 1
             if not math.isfinite(loss):
-                return replace(self, step=step, curve_steps=steps, curve_ema_loss=values, diverged_at_step=step)
-            ema = EMA_DECAY * ema + (1 - EMA_DECAY) * loss
-            if step % record_every == 0:
+                diverged_at_step = step
+                break
+            ema = decay * ema + (1 - decay) * loss
+            if step % training.record_every == 0:
                 steps.append(step)
-                values.append(ema)
-        return replace(self, step=step, ema_loss=ema, curve_steps=steps, curve_ema_loss=values)
+                values.append(ema if online else debiased(ema, step))
+            if per_epoch is not None:
+                epoch_sum += loss
+                if step % per_epoch == 0:
+                    epoch_sum, epoch_loss = 0.0, epoch_sum / per_epoch
+        return replace(
+            self,
+            step=step,
+            ema_loss=ema,
+            curve_steps=steps,
+            curve_ema_loss=values,
+            diverged_at_step=diverged_at_step,
+            epoch_sum=epoch_sum,
+            epoch_loss=epoch_loss,
+        )
 
     def is_finished(self, config: RunConfig) -> bool:
         """Whether nothing is left to train."""
         return self.diverged_at_step is not None or self.step >= config.target_steps
 
 
+def debiased(ema_loss: float, step: int) -> float:
+    """The moving average of the BPTT regime after `step` >= 1 steps, without what it still has of its start at 0."""
+    return float(ema_loss / (1 - DEBIASED_DECAY**step))
+
+
 def fresh_state(config: RunConfig, vocabulary_size: int) -> RunState:
     """The state before the first step: a pure function of the config."""
     parameters = initial_parameters(parameter_shapes(config.model, vocabulary_size), config.seed)
-    zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    moments = {} if config.training.optimizer == "sgd" else parameters
+    online = isinstance(config.training, OnlineSettings)
     # With more symbols than bytes, an average that began at 3 nats, below the loss of knowing nothing, would have its
     # minimum there.
-    ema_loss = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
+    start = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
     return RunState(
-        ema_loss=ema_loss,
         parameters=parameters,
-        first_moments=zeros,
-        second_moments={name: value.clone() for name, value in zeros.items()},
-        hidden_LBS=torch.zeros(config.model.n_layers, config.training.batch_size, config.model.state_size),
+        first_moments={name: torch.zeros_like(value) for name, value in moments.items()},
+        second_moments={name: torch.zeros_like(value) for name, value in moments.items()},
+        hidden_LBS=torch.zeros(_carried_tensors(config), config.training.batch_size, config.model.state_size),
+        ema_loss=start if online else 0.0,
     )
+
+
+def _carried_tensors(config: RunConfig) -> int:
+    if isinstance(config.model, GatedSettings):
+        return config.model.n_layers
+    carried = isinstance(config.training, BpttSettings) and config.training.carry_state
+    return config.model.n_layers * CELLS[config.model.cell].n_states if carried else 0

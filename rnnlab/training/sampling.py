@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rnnlab.data.tokenizer import Tokenizer
 from rnnlab.errors import UsageError
-from rnnlab.models.gated import GatedCohort
 from rnnlab.models.initialise import keyed_generator
+from rnnlab.models.registry import CohortModel, make_cohort
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.run_state import RunState
 
@@ -36,7 +36,7 @@ def sample(
         raise UsageError(f"length {length} and temperature {temperature:g}: both must be at least 0")
     if not prime:
         raise UsageError("the prime is empty: give at least one symbol to start from")
-    model = GatedCohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
+    model = make_cohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
     torch.set_num_threads(1)
     generator = keyed_generator("sample", seed)
     hidden = model.initial_state(1)
@@ -49,7 +49,7 @@ def sample(
         logits_V, hidden = _advance(model, symbol, hidden)
 
 
-def _advance(model: GatedCohort, symbol: int, hidden: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def _advance(model: CohortModel, symbol: int, hidden: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     logits_MBV, hidden = model.step(torch.tensor([[symbol]]), hidden)
     return logits_MBV[0, 0], hidden
 

@@ -6,21 +6,25 @@ import re
 import torch
 
 from rnnlab.errors import UsageError
+from rnnlab.spec.regimes import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 
 # Activations of one map of a whole cohort: small enough to stay in a core's cache, large enough to amortise the calls.
 _CPU_ELEMENTS = 2**18
 _LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
+_KEPT_ELEMENTS = 2**25  # states of whole windows: ten or so such tensors are kept for the gradients, in float32
 _LARGEST_CPU_COHORT = 64
 _LARGEST_GPU_COHORT = 256
 
 
 def cohort_size(config: RunConfig, device: torch.device) -> int:
-    """A cohort size that suits the device: at least 2."""
-    if device.type != "cpu":
-        return _LARGEST_GPU_COHORT
+    """A cohort size that suits the device: at least 2, unless the windows of one model alone fill the memory."""
     per_model = config.training.batch_size * config.model.state_size
-    return max(2, min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model))
+    size = _LARGEST_GPU_COHORT if device.type != "cpu" else min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model)
+    if isinstance(config.training, BpttSettings):
+        kept = per_model * config.training.block_size * config.model.n_layers
+        return max(1, min(max(2, size), _KEPT_ELEMENTS // kept))
+    return max(2, size)
 
 
 def threads_for(config: RunConfig, live_workers: int) -> int:

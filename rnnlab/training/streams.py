@@ -1,4 +1,4 @@
-"""The symbols that each run of a cohort sees, as a pure function of (seed, step).
+"""The symbols that each run of a cohort sees in the online regime, as a pure function of (seed, step).
 
 Shapes: K steps of a block, M models, B batch rows, W window length (symbols).
 """
@@ -7,23 +7,24 @@ import torch
 from torch import Tensor
 
 from rnnlab.data.batches import window_positions, windows
-from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.regimes import OnlineSettings
 
 
 class WindowStream:
     """The random windows of one run, one after the other; each is read symbol by symbol."""
 
-    def __init__(self, config: RunConfig, tokens: Tensor) -> None:
+    def __init__(self, training: OnlineSettings, seed: int, tokens: Tensor) -> None:
         """`tokens` is the training split, 1-D, any integer type."""
-        self._config = config
+        self._training = training
+        self._seed = seed
         self._tokens = tokens
         self._window_index = -1
         self._window_BW = torch.empty(0)
 
     def fill(self, first_step: int, inputs_KB: Tensor, targets_KB: Tensor) -> list[int]:
         """Write the symbols of the K steps from `first_step` on; returns the rows at which a window starts."""
-        training = self._config.training
-        per_window = self._config.steps_per_window
+        training = self._training
+        per_window = training.steps_per_window
         starts = []
         row = 0
         while row < len(inputs_KB):
@@ -39,7 +40,7 @@ class WindowStream:
 
     def _window(self, index: int, batch_size: int, length: int) -> Tensor:
         if index != self._window_index:
-            positions = window_positions(self._config.seed, index, batch_size, len(self._tokens), length)
+            positions = window_positions(self._seed, index, batch_size, len(self._tokens), length)
             self._window_BW = windows(self._tokens, positions, length)
             self._window_index = index
         return self._window_BW

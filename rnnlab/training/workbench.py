@@ -16,7 +16,7 @@ from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import held_out_losses, result_of
+from rnnlab.training.evaluation import final_losses, result_of
 from rnnlab.training.measures import TextRate, text_rate, with_text_units
 from rnnlab.training.run_state import RunState, fresh_state
 
@@ -44,13 +44,13 @@ class Workbench:
         Raises CorpusError if the text is not on this machine or too short for the config's windows, UsageError if the
         vocabulary of the tokenizer is not kept here.
         """
-        key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.window_length}"
+        key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.span}"
         if key not in self._texts:
             corpus = find(config.corpus.sha256, config.corpus.name)
             settings = config.tokenizer
             tokenizer = make_tokenizer(settings.kind, self.vocabulary(config), settings.vocabulary_sha256)
             fractions = Fractions(config.split.train, config.split.validation, config.split.test)
-            self._texts[key] = load_splits(corpus, tokenizer, fractions, config.training.window_length), tokenizer
+            self._texts[key] = load_splits(corpus, tokenizer, fractions, config.training.span), tokenizer
         return self._texts[key]
 
     def resume(self, config: RunConfig, run_dir: Path, complain: Callable[[str], None]) -> RunState:
@@ -71,7 +71,7 @@ class Workbench:
         splits, tokenizer = self.text(finished[0].config)
         whole = [member for member in finished if member.state.diverged_at_step is None]
         losses = iter(
-            held_out_losses(
+            final_losses(
                 [member.config for member in whole],
                 [member.state for member in whole],
                 splits,
@@ -87,7 +87,7 @@ class Workbench:
             result_of(
                 member.config,
                 member.state,
-                None if member.state.diverged_at_step is not None else next(losses),
+                {} if member.state.diverged_at_step is not None else next(losses),
                 tokenizer.vocabulary_size,
             )
             | provenance

@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rnnlab.models.reference import GatedLanguageModel
+from rnnlab.spec.cells import GatedSettings, RecurrentSettings
+from rnnlab.spec.regimes import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.spec.settings import GatedSettings
 from rnnlab.training.run_state import EMA_DECAY, EMA_START_NATS, fresh_state
 from rnnlab.training.streams import WindowStream
 
@@ -60,6 +62,21 @@ def run_config(model: GatedSettings, *, seed: int = 0, **training: int | float) 
     )
 
 
+def bptt_config(model: RecurrentSettings, *, seed: int = 0, evaluation_windows: int = 4, **training: Any) -> RunConfig:
+    """A run config of the BPTT regime on no particular text: random windows, unless `training` says otherwise."""
+    return parse_run_config(
+        {
+            "corpus": {"name": "none", "sha256": "0" * 64},
+            "tokenizer": {"kind": "bytes"},
+            "split": {"train": 0.9, "validation": 0.05, "test": 0.05},
+            "evaluation": {"windows": evaluation_windows},
+            "model": model.model_dump(),
+            "training": {"regime": "bptt", "batch_size": 5, "block_size": 4, "record_every": 3, **training},
+            "seed": seed,
+        }
+    )
+
+
 def random_tokens(n: int) -> Tensor:
     """Symbols with a little structure, so that there is something to learn."""
     generator = torch.Generator().manual_seed(1)
@@ -69,12 +86,14 @@ def random_tokens(n: int) -> Tensor:
 
 def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]:
     """Losses of the textbook model under torch.optim.Adam on the same batches, one step a symbol."""
+    assert isinstance(config.model, GatedSettings)
+    assert isinstance(config.training, OnlineSettings)
     model = GatedLanguageModel(config.model, VOCABULARY)
     model.load_cohort_parameters(fresh_state(config, VOCABULARY).parameters)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     inputs_KB = torch.empty(n_steps, config.training.batch_size, dtype=torch.int64)
     targets_KB = torch.empty_like(inputs_KB)
-    starts = WindowStream(config, tokens).fill(0, inputs_KB, targets_KB)
+    starts = WindowStream(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
     losses = []
     state: list[Tensor] = []
     for step in range(n_steps):

@@ -10,7 +10,7 @@ from rnnlab.data.splits import Splits
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import held_out_losses
+from rnnlab.training.evaluation import final_losses
 from rnnlab.training.run_state import fresh_state
 from tests.oracle.helpers import VOCABULARY, all_gate_settings, random_tokens, run_config
 
@@ -95,9 +95,9 @@ def test_held_out_losses_do_not_depend_on_the_cohort() -> None:
     configs = [run_config(model, seed=seed, batch_size=5) for seed, model in enumerate(all_gate_settings(1, 7)[::9])]
     states = [fresh_state(config, VOCABULARY) for config in configs]
     splits = Splits(_TOKENS[:10_000], _TOKENS[10_000:15_000], _TOKENS[15_000:])
-    together = held_out_losses(configs, states, splits, VOCABULARY, _CPU, 2)
+    together = final_losses(configs, states, splits, VOCABULARY, _CPU, 2)
     for config, state, expected in zip(configs, states, together, strict=True):
-        assert held_out_losses([config], [state], splits, VOCABULARY, _CPU, 2) == [expected]
+        assert final_losses([config], [state], splits, VOCABULARY, _CPU, 2) == [expected]
 
 
 def test_a_diverged_neighbour_changes_nothing_and_ends_with_its_curve() -> None:

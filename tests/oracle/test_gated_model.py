@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnlab.models.gated import GatedCohort, count_parameters, parameter_shapes
+from rnnlab.models.gated import GatedCohort, parameter_shapes
 from rnnlab.models.initialise import initial_parameters
 from rnnlab.models.online import OnlineStep
 from rnnlab.models.reference import GatedLanguageModel, GatedLayer
-from rnnlab.spec.settings import GatedSettings
+from rnnlab.models.registry import count_parameters
+from rnnlab.spec.cells import GatedSettings
 from tests.oracle.helpers import all_gate_settings
 
 Array = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnlab.models.numerics import Users
-from rnnlab.spec.settings import GatedSettings
+from rnnlab.spec.cells import GatedSettings
 from rnnlab.training.adam import CohortAdam
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
@@ -34,14 +34,14 @@ def test_adam_equals_torch_adam_over_100_steps_with_a_rate_and_a_step_count_for_
     optimizers = {m: torch.optim.Adam(plain[m].values(), lr=rates[m]) for m in range(3)}
     parameters = {name: value.clone() for name, value in start.items()}
     moments = [{name: torch.zeros_like(value) for name, value in start.items()} for _ in range(2)]
-    adam = CohortAdam(parameters, users, moments[0], moments[1], rates)
+    adam = CohortAdam(parameters, users, moments[0], moments[1])
     done = [0, 0, 0]
     for step in range(100):
         gradients = {name: torch.randn_like(value) for name, value in start.items()}
         active = [m for m in range(3) if step >= late[m]]
         tensors = (parameters, moments[0], moments[1])
         before = {name: [tensor[name].clone() for tensor in tensors] for name in start}
-        factors, roots = adam.schedule(done, 1)
+        factors, roots = adam.schedule(done, [rates])
         adam.update([gradients[name] for name in parameters], factors[0], roots[0])
         for m in range(3):
             if m not in active:  # not born yet: put its rows back

@@ -17,7 +17,7 @@ from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import held_out_losses
+from rnnlab.training.evaluation import final_losses
 from rnnlab.training.run_state import RunState, fresh_state
 from rnnlab.training.workbench import Workbench
 from rnnlab.worker import Worker
@@ -88,12 +88,12 @@ def _raise_in_beginning(patch: pytest.MonkeyPatch) -> None:
 
 
 def _raise_in_evaluation(patch: pytest.MonkeyPatch) -> None:
-    def evaluate(configs: list[RunConfig], *arguments: Any) -> list[tuple[float, float]]:
+    def evaluate(configs: list[RunConfig], *arguments: Any) -> list[dict[str, float]]:
         if any(_guilty(config) for config in configs):
             raise RuntimeError("boom")
-        return held_out_losses(configs, *arguments)
+        return final_losses(configs, *arguments)
 
-    patch.setattr("rnnlab.training.workbench.held_out_losses", evaluate)
+    patch.setattr("rnnlab.training.workbench.final_losses", evaluate)
 
 
 @pytest.mark.parametrize(

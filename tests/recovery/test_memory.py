@@ -55,7 +55,7 @@ def test_a_job_that_does_not_fit_alone_fails_and_the_others_do_not(
         run_block = Cohort.run_block
 
         def run(self: Cohort, *arguments: Any) -> int:
-            if any(config.model.use_output_gate for config in self._configs):
+            if any(config.settings["use_output_gate"] for config in self._configs):
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return run_block(self, *arguments)
 

@@ -8,7 +8,7 @@ import torch
 
 from rnnlab import estimate as module
 from rnnlab.estimate import estimate
-from rnnlab.models.gated import count_parameters
+from rnnlab.models.registry import count_parameters
 from rnnlab.planning import make_plan
 from rnnlab.spec.experiment import parse_experiment
 

@@ -135,7 +135,7 @@ def test_a_column_goes_above_what_the_round_sets(small_toml: str, tmp_path: Path
     for round_name, header, row, windows in rows:
         path = write(tmp_path, header, row)
         ((config, _, _),) = read_results(plan_of(small_toml), round_name, path).runs
-        assert config.training.windows == windows
+        assert config.settings["windows"] == windows
 
 
 def test_the_experiment_goes_on_from_imported_rounds(store: Store, small_toml: str, tmp_path: Path) -> None:

@@ -371,13 +371,15 @@ def test_a_complete_round_adds_the_next(store: Store, small_toml: str) -> None:
     told = advance(store, "small", enqueue=True)
     assert (told.rounds, told.added, told.n_added) == (asked.rounds, asked.added, 4)
     added = [config_of(job) for job in store.jobs("small", "refine")]
-    assert [(run.model.n_layers, run.model.use_forget_gate, run.model.state_size) for run in added] == [
+    assert [
+        (run.settings["n_layers"], run.settings["use_forget_gate"], run.settings["state_size"]) for run in added
+    ] == [
         (1, False, 4),
         (1, False, 6),
         (1, True, 4),
         (1, True, 6),
     ]
-    assert {run.training.windows for run in added} == {3}
+    assert {run.settings["windows"] for run in added} == {3}
     assert {job.status for job in store.jobs("small", "refine")} == {Status.PENDING}
 
     before = rows(store)

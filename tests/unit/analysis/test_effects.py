@@ -85,6 +85,21 @@ def test_a_setting_that_half_of_the_jobs_lack_is_a_level() -> None:
     assert (row["reference"], row["pairs"], row["median"]) == (None, 1, -1.0)
 
 
+def test_cells_with_settings_of_their_own_are_compared() -> None:
+    """As long as those do not vary: else there is no telling which of them to compare."""
+    own = {"rnn": {"linear": "joint"}, "gru": {"update_gate": "keeps"}}
+    jobs = [
+        make_job(i + 1, {"cell": cell, "size": size, **own[cell]}, {"min_loss": float(size + (cell == "gru"))})
+        for i, (cell, size) in enumerate([("rnn", 1), ("rnn", 2), ("gru", 1), ("gru", 2)])
+    ]
+    effects = paired_effects(results_frame(jobs))
+    assert set(effects["factor"]) == {"cell", "size"}
+    row = one(effects, "cell", "rnn")
+    assert (row["reference"], row["pairs"], row["better"], row["median"]) == ("gru", 2, 2, -1.0)
+    jobs.append(make_job(5, {"cell": "rnn", "size": 2, "linear": "split"}, {"min_loss": 0.0}))
+    assert "linear" in set(paired_effects(results_frame(jobs))["factor"])
+
+
 def test_no_pairs_no_runs_and_wrong_names() -> None:
     jobs = [make_job(1, {"a": 1, "b": 1}, {"min_loss": 2.0}), make_job(2, {"a": 2, "b": 2}, {"min_loss": 1.0})]
     frame = results_frame(jobs)

@@ -27,7 +27,12 @@ def check(cli: Cli, arguments: list[str], complaint: str, *, subprocess: bool = 
 AXES = "n_layers = [1, 2]\nuse_forget_gate = [false, true]"
 EXPERIMENT_FILES = [
     ("seed = 0", "sede = 0", r"bad\.toml: unknown key sede: known here are name, title, corpus"),
-    ('cell = "gated"', 'cell = "lstm"', r'bad\.toml: model\.cell = "lstm": known cells are gated'),
+    ('cell = "gated"', 'cell = "elman"', r'bad\.toml: model\.cell = "elman": known cells are gated, rnn, .*'),
+    (
+        'cell = "gated"',
+        'cell = "lstm"',
+        r'bad\.toml: cell "lstm" is trained with regime = "bptt": give that in \[training\]',
+    ),
     (AXES, "", r"bad\.toml: \[grid\] is empty: give at least one axis"),
     ("n_layers = [1, 2]", "n_layers = []", r"bad\.toml: grid\.n_layers is empty: give at least one value"),
     ("n_layers = [1, 2]", "n_layers = [0]", r"bad\.toml: grid\.n_layers = 0: must be at least 1"),

@@ -74,7 +74,7 @@ MISTAKES = [
     ("seed = 0", "split = { validation = 0 }", "split.validation = 0: must be greater than 0"),
     ("seed = 0", "evaluation = { windows = 0 }", "evaluation.windows = 0: must be at least 1"),
     # Settings that all runs share
-    ('cell = "gated"', 'cell = "lstm"', 'model.cell = "lstm": known cells are gated'),
+    ('cell = "gated"', 'cell = "elman"', 'model.cell = "elman": known cells are gated, rnn, lstm, '),
     ('cell = "gated"', "cell = 3", "model.cell = 3: known cells are gated"),
     ('cell = "gated"', 'cell = ["gated"]', 'model.cell = ["gated"]: must be a number, a text in quotes, true or false'),
     ('cell = "gated"', "layers = 2", "model.layers: unknown setting 'layers': cell 'gated' knows cell, n_layers, "),

@@ -12,13 +12,15 @@ def test_dynamics_is_the_published_grid() -> None:
     runs = enumerate_configs(find_experiment("dynamics"), CORPUS)
     assert len(runs) == len({run.hash for run in runs}) == 432
     # 3 x 2 x 2^4 gates x 3 ways to feed the output: with the residual, at both sizes; without it, at 256 only.
-    shapes = Counter((run.model.n_layers, run.model.state_size, run.model.use_residual) for run in runs)
+    shapes = Counter(
+        (run.settings["n_layers"], run.settings["state_size"], run.settings["use_residual"]) for run in runs
+    )
     assert shapes == {
         (layers, size, residual): 48
         for layers in (1, 2, 3)
         for size, residual in ((32, True), (256, True), (256, False))
     }
-    assert all(run.model.use_new_state or run.model.use_old_state for run in runs)
+    assert all(run.settings["use_new_state"] or run.settings["use_old_state"] for run in runs)
     assert len({run.group_key for run in runs}) == 6
 
 
@@ -51,7 +53,7 @@ when = { n_layers = 2, use_forget_gate = false }
 
 def test_a_point_overrides_nothing_else(small_toml: str) -> None:
     for run in configs_of(small_toml):
-        assert (run.model.state_size, run.training.windows, run.seed) == (4, 2, 0)
+        assert (run.settings["state_size"], run.settings["windows"], run.seed) == (4, 2, 0)
 
 
 def test_seed_as_an_axis(small_toml: str) -> None:

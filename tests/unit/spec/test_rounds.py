@@ -148,7 +148,7 @@ def test_set_vary_when_keep_in_this_order() -> None:
     plan = plan_round(rule, _runs([1.0, 2.0]))
     # The third variant asks for n_layers = 2: parents have 1. What a variant sets goes above what is set for all.
     assert plan.variants == 4
-    assert [(one.model.state_size, one.training.windows) for one in plan.configs] == [(9, 7), (2, 7), (2, 8)]
+    assert [(one.settings["state_size"], one.settings["windows"]) for one in plan.configs] == [(9, 7), (2, 7), (2, 8)]
     assert {one.model.n_layers for one in plan.configs} == {2}
 
 

@@ -1,0 +1,104 @@
+"""The settings of each cell. The equations stand with the cells, in rnnlab/models."""
+
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from rnnlab.spec.settings import Settings
+
+Layers = Annotated[int, Field(ge=1, le=64)]
+Width = Annotated[int, Field(ge=1, le=16_384)]
+
+
+class GatedSettings(Settings):
+    """The gated layer of the dynamics experiment (equations in rnnlab/models/gated.py)."""
+
+    free_in_cohort: ClassVar[frozenset[str]] = frozenset(
+        {
+            "use_input_gate",
+            "use_forget_gate",
+            "use_output_gate",
+            "use_state_gate",
+            "use_new_state",
+            "use_old_state",
+            "use_residual",
+        }
+    )
+
+    cell: Literal["gated"] = "gated"
+    n_layers: Layers
+    state_size: Width  # hidden units of each layer, S
+    use_input_gate: bool = False
+    use_forget_gate: bool = False
+    use_output_gate: bool = False
+    use_state_gate: bool = False
+    use_new_state: bool = True
+    use_old_state: bool = False
+    use_residual: bool = True
+
+    @model_validator(mode="after")
+    def _has_an_output(self) -> "GatedSettings":
+        if not (self.use_new_state or self.use_old_state or self.use_residual):
+            raise ValueError("one of use_new_state, use_old_state, use_residual must be true: the layer has no output")
+        return self
+
+
+# A product with a single column takes another path where a cohort has one model, and other bits: two at least.
+StackWidth = Annotated[int, Field(ge=2, le=16_384)]
+
+
+def _is_no_single_column(size: int) -> int:
+    if size == 1:
+        raise ValueError("1 is too small: give 0 for one-hot input, or at least 2")
+    return size
+
+
+EmbeddingWidth = Annotated[int, Field(ge=0, le=16_384), AfterValidator(_is_no_single_column)]
+
+
+class StackSettings(Settings):
+    """What all other cells have in common (equations in rnnlab/models/cells.py, stacking in recurrent.py)."""
+
+    free_in_cohort: ClassVar[frozenset[str]] = frozenset({"weight_init", "recurrent_init"})
+
+    n_layers: Layers = 1
+    state_size: StackWidth  # hidden units of each layer, S
+    embedding_size: EmbeddingWidth = 0  # 0: the one-hot symbol itself is the input
+    skip: Literal["none", "add", "concat"] = "none"  # what the layers after the first do with their input
+    start_state: Literal["zero", "learned"] = "zero"
+    weight_init: Literal["torch", "normal"] = "torch"  # normal: weights N(0, 0.01), biases zero
+    recurrent_init: Literal["default", "identity", "orthogonal"] = "default"
+
+
+class PlainSettings(StackSettings):
+    """Cells without settings of their own."""
+
+    cell: Literal["gru-reset-only", "loop-add", "loop-concat"]
+
+
+class LinearSettings(StackSettings):
+    """Cells that are written with one linear map of [x, h], or as torch.nn does, with one of x and one of h."""
+
+    cell: Literal["rnn", "lstm"]
+    linear: Literal["joint", "split"] = "split"  # joint: one bias, fan-in of [x, h]; split: two, as torch.nn
+
+
+class UpdateGateSettings(StackSettings):
+    """Cells with an update gate z, which says how much of the old state is kept, or how much of it is replaced."""
+
+    cell: Literal["gru-reset-before", "gru-reset-after", "gru-update-only"]
+    update_gate: Literal["keeps", "replaces"] = "keeps"  # h' = z h + (1 - z) c, or h' = (1 - z) h + z c
+
+
+RecurrentSettings = LinearSettings | UpdateGateSettings | PlainSettings
+ModelSettings = GatedSettings | RecurrentSettings
+
+
+def _names(table: type[Settings]) -> tuple[Any, ...]:
+    return get_args(table.model_fields["cell"].annotation)
+
+
+# The name written in `cell = "..."` -> its table of settings.
+CELL_SETTINGS: dict[str, type[ModelSettings]] = {
+    name: table for table in get_args(ModelSettings) for name in _names(table)
+}

@@ -1,0 +1,70 @@
+"""The cells and regimes that there are, and the settings that they have."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic.fields import FieldInfo
+
+from rnnlab.spec.cells import CELL_SETTINGS
+from rnnlab.spec.regimes import REGIME_SETTINGS
+from rnnlab.spec.settings import Scalar, Seed
+from rnnlab.spec.spelling import shown
+
+DEFAULT_CELL = "gated"
+DEFAULT_REGIME = "online"
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The cells and the regimes of one run, or of all runs of an experiment; they decide which settings there are."""
+
+    cells: tuple[Scalar, ...]
+    regimes: tuple[Scalar, ...]
+
+    def __str__(self) -> str:
+        return f"cell{'s' if len(self.cells) > 1 else ''} {', '.join(map(repr, self.cells))}"
+
+    @cached_property
+    def model_fields(self) -> dict[str, FieldInfo]:
+        """The settings of any of the cells, with what they may be."""
+        return _merged([CELL_SETTINGS[str(cell)].model_fields for cell in self.cells], "cell", CELL_SETTINGS)
+
+    @cached_property
+    def training_fields(self) -> dict[str, FieldInfo]:
+        """The settings of any of the regimes, with what they may be."""
+        return _merged([REGIME_SETTINGS[str(one)].model_fields for one in self.regimes], "regime", REGIME_SETTINGS)
+
+    @cached_property
+    def fields(self) -> dict[str, FieldInfo]:
+        """The settings that a grid, a rule or a round may name."""
+        seed = FieldInfo.from_annotation(Seed)
+        return {**self.model_fields, **self.training_fields, "seed": seed}
+
+
+def unknown_kind(kinds: Kinds) -> str | None:
+    """What is wrong with the first cell or regime that there is not; None where all are known."""
+    for cell in kinds.cells:
+        if cell not in CELL_SETTINGS:
+            return f"model.cell = {shown(cell)}: known cells are {', '.join(CELL_SETTINGS)}"
+    for regime in kinds.regimes:
+        if regime not in REGIME_SETTINGS:
+            return f"training.regime = {shown(regime)}: known regimes are {', '.join(REGIME_SETTINGS)}"
+    return None
+
+
+def unfit(cell: Scalar, regime: Scalar) -> str | None:
+    """What is wrong with training a cell in a regime, None where it can be done.
+
+    The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
+    """
+    wanted = "online" if cell == "gated" else "bptt"
+    return None if regime == wanted else f'cell "{cell}" is trained with regime = "{wanted}": give that in [training]'
+
+
+def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: dict[str, Any]) -> dict[str, FieldInfo]:
+    merged = {name: field for table in tables for name, field in table.items()}
+    if len(tables) > 1:  # an axis of the grid: each table alone knows itself only
+        names: Any = Literal[tuple(known)]
+        merged[kind] = FieldInfo.from_annotation(names)
+    return merged

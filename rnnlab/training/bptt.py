@@ -1,0 +1,84 @@
+"""The BPTT regime: the windows of a block of steps, and losses and gradients of one step, with autograd.
+
+Shapes: K steps of a block, M models, T symbols of a window, B batch rows, S state size, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rnnlab.models.recurrent import RecurrentCohort
+from rnnlab.spec.regimes import BpttSettings
+from rnnlab.training.sampler import WindowSampler
+
+
+class BpttRegime:
+    """What a cohort is trained on, step by step. `hidden` is the carried state, empty where none is carried."""
+
+    def __init__(
+        self,
+        model: RecurrentCohort,
+        trainings: Sequence[BpttSettings],
+        seeds: Sequence[int],
+        hidden: list[Tensor],
+        train_tokens: Tensor,
+        device: torch.device,
+    ) -> None:
+        """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
+        self.hidden = hidden
+        self._model = model
+        self._training = trainings[0]
+        self._samplers = [
+            WindowSampler(training, seed, len(train_tokens)) for training, seed in zip(trainings, seeds, strict=True)
+        ]
+        self._tokens = train_tokens.to(device)
+        self._offsets_T1 = torch.arange(self._training.span, device=device).view(1, -1, 1)
+        self._device = device
+
+    def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
+        """Choose the windows of the next `n_steps` steps."""
+        batches = [
+            [sampler.batch(done + k) for sampler, done in zip(self._samplers, steps_done, strict=True)]
+            for k in range(n_steps)
+        ]
+        dtype = self._model.parameters["head.weight"].dtype
+        self._starts_KMB = torch.stack([torch.stack([b[0] for b in row]) for row in batches]).to(self._device)
+        self._weights_KMB = torch.stack([torch.stack([b[1] for b in row]) for row in batches]).to(self._device, dtype)
+        # Models that begin an epoch, for each step: as a list for the loop, which must not wait for the device.
+        self._begins = [
+            [sampler.begins_epoch(done + k) for sampler, done in zip(self._samplers, steps_done, strict=True)]
+            for k in range(n_steps)
+        ]
+        self._begins_KM = torch.tensor(self._begins, device=self._device)
+
+    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
+        """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
+        positions_MTB = self._starts_KMB[k].unsqueeze(1) + self._offsets_T1
+        symbols_MTB = self._tokens[positions_MTB].long()
+        last_only = self._training.loss_at == "last"
+        logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], self._state_before(k), last_only=last_only)
+        targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
+        loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
+        loss_M = (loss_MTB * self._weights_KMB[k].unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
+        gradients = torch.autograd.grad(
+            loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
+        )
+        if self._training.carry_state:
+            self.hidden = [h_MBS.detach() for h_MBS in following]
+        return loss_M.detach(), list(gradients)
+
+    def _state_before(self, k: int) -> list[Tensor]:
+        if self._training.carry_state and not any(self._begins[k]):
+            return self.hidden
+        start = self._model.initial_state(self._training.batch_size)
+        if not self._training.carry_state or all(self._begins[k]):
+            return start
+        begins_M11 = self._begins_KM[k].view(-1, 1, 1)
+        return [torch.where(begins_M11, new, old) for new, old in zip(start, self.hidden, strict=True)]
+
+
+def symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:
+    """The cross-entropy of each prediction, [M, T, B], nats."""
+    losses = torch.nn.functional.cross_entropy(logits_MTBV.flatten(0, 2), targets_MTB.flatten(), reduction="none")
+    return losses.view(targets_MTB.shape)

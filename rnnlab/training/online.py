@@ -1,0 +1,56 @@
+"""The online regime: the symbols of a block of steps, and losses and gradients of one step.
+
+Shapes: K steps of a block, M models, B batch rows, S state size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rnnlab.models.gated import GatedCohort
+from rnnlab.models.online import OnlineStep
+from rnnlab.spec.regimes import OnlineSettings
+from rnnlab.training.streams import WindowStream
+
+
+class OnlineRegime:
+    """What a cohort is trained on, step by step. `hidden` is the state of each layer, [M, B, S]."""
+
+    def __init__(
+        self,
+        model: GatedCohort,
+        trainings: Sequence[OnlineSettings],
+        seeds: Sequence[int],
+        hidden: list[Tensor],
+        train_tokens: Tensor,
+        device: torch.device,
+    ) -> None:
+        """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
+        self.hidden = hidden
+        self._batch_size = trainings[0].batch_size
+        gradients = {name: torch.zeros_like(parameter.detach()) for name, parameter in model.parameters.items()}
+        self._online = OnlineStep(model, gradients, self._batch_size)
+        self._gradients = list(gradients.values())
+        self._streams = [
+            WindowStream(training, seed, train_tokens) for training, seed in zip(trainings, seeds, strict=True)
+        ]
+        self._device = device
+
+    def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
+        """Lay the symbols of the next `n_steps` steps out."""
+        inputs_KMB = torch.empty(n_steps, len(self._streams), self._batch_size, dtype=torch.int64)
+        targets_KMB = torch.empty_like(inputs_KMB)
+        self._resets: dict[int, list[int]] = {}
+        for m, (stream, done) in enumerate(zip(self._streams, steps_done, strict=True)):
+            for row in stream.fill(done, inputs_KMB[:, m], targets_KMB[:, m]):
+                self._resets.setdefault(row, []).append(m)
+        self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
+
+    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
+        """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
+        if models := self._resets.get(k):  # the state is zero at a window's start
+            for hidden_MBS in self.hidden:
+                hidden_MBS[models] = 0.0
+        loss_M, self.hidden = self._online(self._inputs_KMB[k], self._targets_KMB[k], self.hidden)
+        return loss_M, self._gradients

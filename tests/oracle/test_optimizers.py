@@ -1,0 +1,91 @@
+"""The cohort's optimisers and clipping against torch.optim and torch.nn.utils, in float64."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rnnlab.models.numerics import Users
+from rnnlab.spec.regimes import BpttSettings
+from rnnlab.training.optimizer import CohortOptimizer
+
+_TOLERANCE = 1e-12
+_CPU = torch.device("cpu")
+_RATES, _DECAYS, _CLIPS = [1e-3, 3e-2, 0.5, 0.1], [0.01, 0.0, 0.1, 0.3], [0.0, 1.0, 0.05, 1e6]
+_OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def _training(kind: str, m: int, schedule: str) -> BpttSettings:
+    return BpttSettings.model_validate(
+        {
+            "regime": "bptt",
+            "batch_size": 4,
+            "block_size": 3,
+            "sampling": "stride-1",
+            "epoch_windows": 40,  # ten steps an epoch
+            "optimizer": kind,
+            "weight_decay": _DECAYS[m],
+            "clip_norm": _CLIPS[m],
+            **({"schedule": schedule} if schedule else {"epochs": 10, "learning_rate": _RATES[m]}),
+        }
+    )
+
+
+@pytest.mark.parametrize("schedule", ["", "2@1e-1,3@3e-3,5@1e-2"], ids=["a rate each", "schedule"])
+@pytest.mark.parametrize("kind", _OPTIMIZERS)
+def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model(kind: str, schedule: str) -> None:
+    torch.manual_seed(0)
+    start = {"w": torch.randn(4, 4, 5, dtype=torch.float64), "b": torch.randn(3, 5, dtype=torch.float64)}
+    users = {"w": Users([0, 1, 2, 3], 4, _CPU), "b": Users([0, 2, 3], 4, _CPU)}
+    trainings = [_training(kind, m, schedule) for m in range(4)]
+    plain = [
+        {
+            name: nn.Parameter(start[name][users[name].members.index(m)].clone())
+            for name in start
+            if m in users[name].members
+        }
+        for m in range(4)
+    ]
+    optimizers = [_OPTIMIZERS[kind](own.values(), lr=_RATES[m], weight_decay=_DECAYS[m]) for m, own in enumerate(plain)]
+    parameters = {name: value.clone() for name, value in start.items()}
+    moments = [{} if kind == "sgd" else {n: torch.zeros_like(v) for n, v in start.items()} for _ in range(2)]
+    mine = CohortOptimizer(parameters, users, moments[0], moments[1], trainings)
+    clipped = 0
+    for step in range(100):
+        if step % 7 == 0:  # blocks of seven steps
+            mine.plan([step] * 4, 7)
+        gradients = {name: torch.randn_like(value) * 0.3 for name, value in start.items()}
+        mine.update(step % 7, [gradients[name] for name in parameters])
+        for m, own in enumerate(plain):
+            for name, parameter in own.items():
+                parameter.grad = gradients[name][users[name].members.index(m)].clone()
+            if _CLIPS[m]:
+                clipped += bool(nn.utils.clip_grad_norm_(own.values(), _CLIPS[m]) > _CLIPS[m])
+            rate = _RATES[m] if not schedule else 0.1 if step < 20 else 3e-3 if step < 50 else 1e-2
+            optimizers[m].param_groups[0]["lr"] = rate
+            optimizers[m].step()
+    assert 100 < clipped < 300  # some are clipped and some are not
+    for m, own in enumerate(plain):
+        for name, parameter in own.items():
+            ours = parameters[name][users[name].members.index(m)]
+            assert (ours - start[name][users[name].members.index(m)]).abs().max().item() > 1e-3
+            assert (ours - parameter.detach()).abs().max().item() <= _TOLERANCE, (m, name)
+
+
+@pytest.mark.parametrize("kind", _OPTIMIZERS)
+def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(kind: str) -> None:
+    torch.manual_seed(1)
+    start, gradients = torch.randn(2, 3, 5), torch.randn(6, 2, 3, 5)
+    ends = []
+    for members in ([1], [1, 2]):  # model 1 has no decay; it is trained without clipping here
+        training = [_training(kind, m, "").model_copy(update={"clip_norm": 0.0 if m == 1 else 0.1}) for m in members]
+        parameters = {"w": start[: len(members)].clone()}
+        moments = [{} if kind == "sgd" else {"w": torch.zeros_like(parameters["w"])} for _ in range(2)]
+        users = {"w": Users(list(range(len(members))), len(members), _CPU)}
+        mine = CohortOptimizer(parameters, users, moments[0], moments[1], training)
+        mine.plan([0] * len(members), 6)
+        for k in range(6):
+            mine.update(k, [gradients[k, : len(members)]])
+        ends.append(parameters["w"][0])
+    assert torch.equal(ends[0], ends[1])
