@@ -38,6 +38,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
     "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "matplotlib", "seaborn"}),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
+    "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
 }
 # L4: sees all of the above; heavy packages are imported inside its functions.
 LAYERS["cli"] = (set(LAYERS), {"typer", "rich"})

@@ -15,6 +15,7 @@ from rnnlab.cli.evaluating import evaluate
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
+from rnnlab.cli.reproducing import reproduce
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
@@ -36,6 +37,7 @@ app.command("worker")(worker)
 app.command("analyze")(analyze)
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("reproduce")(reproduce)
 app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)

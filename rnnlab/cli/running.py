@@ -82,7 +82,7 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:
             while True:
-                _wait_for_round(store, name, pool, stopped.is_set)
+                wait_for_jobs(store, name, pool, stopped.is_set, lambda: store.open_count(name))
                 if stopped.is_set():
                     pool.wait()
                     _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
@@ -99,12 +99,14 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
 
 
-def _wait_for_round(store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool]) -> None:
-    """Until no job is pending or running; a line now and then."""
+def wait_for_jobs(
+    store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool], open_jobs: Callable[[], int]
+) -> None:
+    """Until there are no open jobs any more, a stop is asked for or all workers have ended; a line now and then."""
     from rnnlab.status import experiment_status, summary_line
 
     spoken_at = time.monotonic()
-    while not stopped() and not pool.all_ended and store.open_count(name):
+    while not stopped() and not pool.all_ended and open_jobs():
         time.sleep(_POLL_SECONDS)
         if time.monotonic() - spoken_at > _LINE_SECONDS:
             spoken_at = time.monotonic()

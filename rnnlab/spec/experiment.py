@@ -12,6 +12,7 @@ from rnnlab.errors import SpecError
 from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
+from rnnlab.spec.reproduction import PublishedRun, Reproduction
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
 from rnnlab.spec.settings import (
     ByteSettings,
@@ -28,6 +29,7 @@ from rnnlab.spec.settings import (
 from rnnlab.spec.spelling import shown, spelled, spelled_list
 
 FIRST_ROUND = "explore"
+EVALUATION_WINDOWS = "evaluation.windows"  # what a scale may replace beside settings of runs
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 Condition = dict[str, Scalar | list[Scalar]]
@@ -45,6 +47,13 @@ class SkipRule(Settings):
 
     when: Condition = Field(min_length=1)
     because: str = ""
+
+
+class Adjustment(Settings):
+    """What is set beside the grid where its point matches: all axes that `when` names have (one of) the values."""
+
+    when: Condition = Field(min_length=1)
+    set: dict[str, Scalar] = Field(min_length=1)
 
 
 class Variant(Settings):
@@ -110,8 +119,10 @@ class Experiment(Settings):
     training: dict[str, Scalar]  # fixed settings of the training
     grid: dict[str, list[Scalar]]  # setting -> values; every combination is a run, but for the skip rules
     skip: list[SkipRule] = Field(default_factory=list)
+    adjust: list[Adjustment] = Field(default_factory=list)
     rounds: list[NextRound] = Field(default_factory=list)
     analysis: AnalysisSettings = AnalysisSettings()
+    reproduction: Reproduction | None = None
     scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scale.py
 
     @field_validator("corpus", mode="before")
@@ -142,7 +153,8 @@ class Experiment(Settings):
                 where = "an axis of [grid], or the key atop the file" if name == "seed" else f"in [{other}]"
                 raise ValueError(f"{table}.{name}: {name} is given {where}, not in [{table}]")
             for name, field in own.items():
-                if field.is_required() and name not in given:
+                adjusted = any(name in rule.set for rule in self.adjust)
+                if field.is_required() and name not in given and not adjusted:
                     raise ValueError(f"{table}.{name} is missing: give it there, or make it an axis of [grid]")
         return self
 
@@ -153,13 +165,17 @@ class Experiment(Settings):
                 raise ValueError(f"grid.{axis} names a value twice: {spelled_list(values)}")
             if axis in self.model or axis in self.training:
                 raise ValueError(f"{axis} is an axis of [grid] and a fixed setting too: leave one of them out")
-        for number, rule in enumerate(self.skip, start=1):
-            for axis in rule.when:
+        conditions = [(f"skip entry {number}", rule.when) for number, rule in enumerate(self.skip, start=1)]
+        conditions += [(f"adjust entry {number}", rule.when) for number, rule in enumerate(self.adjust, start=1)]
+        for where, condition in conditions:
+            for axis in condition:
                 if axis not in self.grid:
                     raise ValueError(
-                        f"skip entry {number}: when.{axis}: no axis of [grid] is called so; axes are "
-                        f"{', '.join(self.grid)}"
+                        f"{where}: when.{axis}: no axis of [grid] is called so; axes are {', '.join(self.grid)}"
                     )
+        for number, adjustment in enumerate(self.adjust, start=1):
+            for name in adjustment.set.keys() & self.grid.keys():
+                raise ValueError(f"adjust entry {number}: set.{name}: {name} is an axis of [grid]: skip points instead")
         if len(set(self.round_names)) < len(self.round_names):
             raise ValueError(
                 f"rounds are {', '.join(self.round_names)}: each must have a name of its own, and "
@@ -169,10 +185,15 @@ class Experiment(Settings):
 
     @cached_property
     def kinds(self) -> Kinds:
-        """The cells and the regimes of the runs, fixed or axes of the grid."""
-        cells = self.grid.get("cell") or [self.model.get("cell", DEFAULT_CELL)]
+        """The cells and the regimes of the runs, fixed, axes of the grid, or those of published runs."""
+        cells = [*(self.grid.get("cell") or [self.model.get("cell", DEFAULT_CELL)])]
+        cells += [run.set["cell"] for run in self._published if "cell" in run.set]
         regimes = self.grid.get("regime") or [self.training.get("regime", DEFAULT_REGIME)]
-        return Kinds(tuple(cells), tuple(regimes))
+        return Kinds(tuple(dict.fromkeys(cells)), tuple(regimes))
+
+    @property
+    def _published(self) -> list[PublishedRun]:
+        return [] if self.reproduction is None else self.reproduction.runs
 
     def _uses(self) -> Iterator[Use]:
         """Every place of the file that gives values to settings of a run."""
@@ -183,14 +204,19 @@ class Experiment(Settings):
             ("analysis.focus.", self.analysis.focus),
         ]
         tables += [(f"skip entry {number}: when.", rule.when) for number, rule in enumerate(self.skip, start=1)]
+        for number, adjustment in enumerate(self.adjust, start=1):
+            tables += [(f"adjust entry {number}: when.", adjustment.when)]
+            tables += [(f"adjust entry {number}: set.", adjustment.set)]
         for next_round in self.rounds:
             where = f"round {next_round.name}: "
             tables += [(f"{where}set.", next_round.set), (f"{where}keep.", next_round.keep)]
             for number, variant in enumerate(next_round.vary, start=1):
                 tables += [(f"{where}vary entry {number}: set.", variant.set)]
                 tables += [(f"{where}vary entry {number}: when.", variant.when)]
+        tables += [(f"reproduction run {run.name!r}: set.", run.set) for run in self._published]
         for scale, swaps in self.scale.items():
-            tables += [(f"scale.{scale}.", {name: list(swap.values()) for name, swap in swaps.items()})]
+            of_runs = {name: list(swap.values()) for name, swap in swaps.items() if name != EVALUATION_WINDOWS}
+            tables += [(f"scale.{scale}.", of_runs)]
         for prefix, table in tables:
             for name, value in table.items():
                 yield Use(f"{prefix}{name}", name, value if isinstance(value, list) else [value])
@@ -241,12 +267,30 @@ def load_experiment(path: Path) -> Experiment:
 
     Raises SpecError, in one line, if it cannot be read, is no TOML, or is not valid.
     """
+    document = _read(path)
+    if "extends" in document:
+        base = path.parent / f"{document.pop('extends')}.toml"
+        if not base.is_file():
+            raise SpecError(f"{path} extends {base}, and there is no such file: give the name of a file beside it")
+        document = _extended(_read(base), document)
+    return parse_experiment(document, str(path))
+
+
+def _extended(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with some keys changed; tables are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, new in changes.items():
+        old = base.get(key)
+        merged[key] = _extended(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"experiment file {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not a TOML file: {error}") from error
     except RecursionError as error:
         raise SpecError(f"{path} is not an experiment file: it is nested too deeply") from error
-    return parse_experiment(document, str(path))

@@ -1,4 +1,4 @@
-"""Enumeration of the first round: every combination of the axes, but for the skip rules."""
+"""Enumeration of the first round: every combination of the axes, but for the skip rules, and adjusted where told."""
 
 import itertools
 import math
@@ -21,11 +21,12 @@ def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
 
 
 def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
-    """The points of the grid in the order of the file: the last axis varies fastest."""
+    """The points of the grid in the order of the file: the last axis varies fastest. With what is set for each."""
     for values in itertools.product(*experiment.grid.values()):
         point = dict(zip(experiment.grid, values, strict=True))
         if not any(matches(rule.when, point) for rule in experiment.skip):
-            yield point
+            adjusted = [rule.set for rule in experiment.adjust if matches(rule.when, point)]
+            yield point | {name: value for settings in adjusted for name, value in settings.items()}
 
 
 def enumerate_configs(experiment: Experiment, corpus: CorpusSettings) -> list[RunConfig]:

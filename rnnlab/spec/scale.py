@@ -3,18 +3,19 @@
 from typing import Any
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import Experiment, parse_experiment
+from rnnlab.spec.experiment import EVALUATION_WINDOWS, Experiment, parse_experiment
 from rnnlab.spec.settings import Scalar
 from rnnlab.spec.spelling import spelled
 
 # The parts of an experiment file in which settings of runs have values.
-_PARTS = ("seed", "model", "training", "grid", "skip", "rounds", "analysis")
+_PARTS = ("seed", "model", "training", "grid", "skip", "adjust", "rounds", "analysis")
 
 
 def scaled(experiment: Experiment, scale: str) -> Experiment:
     """The experiment `NAME-SCALE`: each table of `[scale.SCALE]` maps old values of a setting to new ones.
 
-    The values are replaced wherever the setting stands (grid, rules, rounds), so the shape of the experiment stays.
+    The values are replaced wherever the setting stands (grid, rules, rounds), so the shape of the experiment stays;
+    "evaluation.windows" stands for the windows of the evaluation.
     Raises SpecError if the file has no such scale, or if the scale replaces a value that stands nowhere.
     """
     if scale not in experiment.scale:
@@ -38,8 +39,9 @@ def scaled(experiment: Experiment, scale: str) -> Experiment:
             return [walk(name, entry) for entry in node]
         return swapped(name, node) if isinstance(node, Scalar) else node
 
-    document = experiment.model_dump(exclude={"scale"})
+    document = experiment.model_dump(exclude={"scale", "reproduction"})  # nothing of this size was published
     document |= {part: walk(part, document[part]) for part in _PARTS}
+    document["evaluation"]["windows"] = swapped(EVALUATION_WINDOWS, experiment.evaluation.windows)
     for name, table in swaps.items():
         for old in table:
             if (name, old) not in used:

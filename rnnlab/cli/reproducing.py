@@ -1,0 +1,74 @@
+"""`rnnlab reproduce`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rnnlab.cli.devices import check_device
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    CorpusOption,
+    DatabaseOption,
+    DeviceOption,
+    ResultsOption,
+    counted,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
+from rnnlab.cli.pool import WorkerPool, two_stage_stop
+from rnnlab.cli.running import wait_for_jobs
+from rnnlab.cli.working import WorkerChoices
+
+_INTERRUPTED = 130
+
+
+def reproduce(
+    experiment: Annotated[
+        str, typer.Argument(help="A built-in experiment, or the path of an experiment file, with published runs.")
+    ],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Train the runs with this in their names; may be repeated.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each run. [default: as the file says]")] = None,
+    corpus: CorpusOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    device: DeviceOption = "auto",
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Train the published runs of a study, and write what was published beside what came out. Again: goes on."""
+    from rnnlab.planning import make_plan
+    from rnnlab.reproducing import enqueue_published, open_published, write_reproduction
+    from rnnlab.spec.library import find_experiment
+
+    plan = make_plan(find_experiment(experiment, None), corpus)
+    check_device(device)
+    name = plan.experiment.name
+    workspace = workspace_of(results)
+    with open_store(db, workspace, create=True) as store:
+        outcome = enqueue_published(store, plan, seeds=seeds, only=only or [])
+        _say(f"{name}: {counted(outcome.wanted, 'job')} in round reproduction, {outcome.added:,} of them new")
+        code = 0
+        if open_published(store, name):
+            choices = WorkerChoices(name, device, None, None, True, 60.0, True, db, results)
+            pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
+            try:
+                with two_stage_stop(pool.forward, pool.forward) as stopped:
+                    wait_for_jobs(store, name, pool, stopped.is_set, lambda: open_published(store, name))
+                    if stopped.is_set():
+                        pool.wait()
+                        _say(f"to go on: the same command again, or rnnlab worker {name}{repeat_flags(db, results)}")
+                        raise typer.Exit(_INTERRUPTED)
+                    if pool.all_ended:
+                        _say("all workers have ended before their work was done: see the lines above")
+                        code = 1
+            finally:
+                pool.stop()
+        print(write_reproduction(store, workspace, name))
+    raise typer.Exit(code)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
