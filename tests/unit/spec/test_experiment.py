@@ -17,6 +17,8 @@ AXIS = "n_layers = [1, 2]"
 RATE = "learning_rate = 1e-3"
 ROUND = '[[rounds]]\nname = "more"\nselect = { top = 1 }\n'
 
+ONE_RUN = "[[reproduction.runs]]\nname = 'one'\n"
+REPRODUCTION = "[reproduction]\nsource = 'here'\ntolerance = 0.05\nbecause = 'so'\n" + ONE_RUN
 # (what stands in the file, what is written instead, what the complaint says after the file's name)
 MISTAKES = [
     # The top of the file
@@ -121,6 +123,37 @@ MISTAKES = [
         "[grid]",
         "[[skip]]\nwhen = { n_layers = 1 }\n[[skip]]\nwhen = { state_size = 4 }\n[grid]",
         "skip entry 2: when.state_size: no axis of [grid] is called so; axes are n_layers, use_forget_gate",
+    ),
+    (
+        "[grid]",
+        "[[adjust]]\nwhen = { state_size = 4 }\nset = { use_old_state = true }\n[grid]",
+        "adjust entry 1: when.state_size: no axis of [grid] is called so; axes are n_layers, use_forget_gate",
+    ),
+    (
+        "[grid]",
+        "[[adjust]]\nwhen = { n_layers = 1 }\nset = { use_forget_gate = true }\n[grid]",
+        "adjust entry 1: set.use_forget_gate: use_forget_gate is an axis of [grid]: skip points instead",
+    ),
+    (
+        "[grid]",
+        "[[adjust]]\nwhen = { n_layers = 1 }\nset = { state_size = 0 }\n[grid]",
+        "adjust entry 1: set.state_size = 0: must be at least 1",
+    ),
+    ("[grid]", REPRODUCTION + "set = {}\n[grid]", "reproduction.runs entry 1: reported is missing: it must be given"),
+    (
+        "[grid]",
+        REPRODUCTION + "set = { state_size = 0 }\nreported = { min_loss = 1.5 }\n[grid]",
+        "reproduction run 'one': set.state_size = 0: must be at least 1",
+    ),
+    (
+        "[grid]",
+        REPRODUCTION.replace("0.05", "5") + "set = {}\nreported = { min_loss = 1.5 }\n[grid]",
+        "reproduction.tolerance = 5: must be less than 1",
+    ),
+    (
+        "[grid]",
+        REPRODUCTION + "set = {}\nreported = { x = 1.0 }\n" + ONE_RUN + "set = {}\nreported = { x = 1.0 }\n[grid]",
+        "reproduction: two runs are called 'one': give each a name of its own",
     ),
     ("[grid]", "[[skip]]\nwhen = { n_layers = '1' }\n[grid]", 'skip entry 1: when.n_layers = "1": must be a whole'),
     ("[grid]", "[[skip]]\nwhen = { n_layers = [] }\n[grid]", "skip entry 1: when.n_layers is empty: give at least"),
@@ -273,3 +306,20 @@ def test_documented_example_is_valid(small_toml: str) -> None:
         base = small_toml[: small_toml.index("[[rounds]]")]
         tomllib.loads(base + "\n" + block)
         assert parse(base + "\n" + block)
+
+
+def test_a_file_extends_another_one(tmp_path: Path, small_toml: str) -> None:
+    (tmp_path / "small.toml").write_text(small_toml)
+    (tmp_path / "other.toml").write_text(
+        'extends = "small"\nname = "other"\n[training]\nwindows = 7\n[grid]\nn_layers = [3]\n'
+    )
+    base, other = load_experiment(tmp_path / "small.toml"), load_experiment(tmp_path / "other.toml")
+    assert (other.name, other.training) == ("other", {**base.training, "windows": 7})
+    assert other.grid == {"n_layers": [3], "use_forget_gate": [False, True]}
+    assert (other.model, other.rounds) == (base.model, base.rounds)
+
+
+def test_a_file_that_extends_nothing_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('extends = "small"\nname = "other"\n')
+    with pytest.raises(SpecError, match=r"other\.toml extends .*small\.toml, and there is no such file"):
+        load_experiment(tmp_path / "other.toml")

@@ -67,3 +67,46 @@ def test_matches() -> None:
     assert matches({"n_layers": [1, 2], "use_residual": True}, settings)
     assert not matches({"n_layers": [1, 2], "use_residual": False}, settings)
     assert not matches({"n_layers": 1}, settings)
+
+
+def test_points_are_adjusted_where_they_match(small_toml: str) -> None:
+    rules = """\
+[[adjust]]
+when = { n_layers = 1 }
+set = { use_output_gate = true }
+[[adjust]]
+when = { n_layers = [1, 2], use_forget_gate = true }
+set = { use_state_gate = true, use_old_state = true }
+"""
+    runs = configs_of(small_toml.replace("[[rounds]]", rules + "[[rounds]]", 1))
+    told = [
+        tuple(run.settings[f"use_{name}"] for name in ("output_gate", "state_gate", "old_state", "forget_gate"))
+        for run in runs
+    ]
+    assert told == [
+        (True, False, False, False),
+        (True, True, True, True),
+        (False, False, False, False),
+        (False, True, True, True),
+    ]
+
+
+def test_the_studies_are_the_published_grids() -> None:
+    """gates: 8 ways to write a cell x 5 x 5 x 4; shakespeare: 2 x 4 x 4 x 4 x 4; residual: (1 + 5 x 2) x 2 x 2."""
+    sizes = {"gates": 800, "shakespeare": 512, "residual": 44, "unrolled": 30}
+    for name, size in sizes.items():
+        runs = enumerate_configs(find_experiment(name), CORPUS)
+        assert len(runs) == len({run.hash for run in runs}) == size, name
+    joint = {
+        (run.settings["cell"], run.settings["weight_init"], run.settings.get("linear"))
+        for run in enumerate_configs(find_experiment("gates"), CORPUS)
+    }
+    assert joint == {
+        *(
+            (cell, init, {"normal": "joint", "torch": "split"}[init])
+            for cell in ("rnn", "lstm")
+            for init in ("normal", "torch")
+        ),
+        *((cell, "normal", None) for cell in ("gru-reset-before", "gru-reset-only", "gru-update-only")),
+        ("gru-reset-after", "torch", None),
+    }

@@ -79,3 +79,22 @@ def test_values_that_become_equal_are_a_mistake(small_toml: str) -> None:
     text = small_toml.replace("[grid]", '[scale.tiny]\nn_layers = { "2" = 1 }\n[grid]')
     with pytest.raises(SpecError, match=r"^scale tiny of small: grid\.n_layers names a value twice: 1, 1$"):
         scaled(parse(text), "tiny")
+
+
+def test_the_windows_of_the_evaluation_can_be_fewer(small_toml: str) -> None:
+    text = small_toml.replace("[model]", "evaluation = { windows = 64 }\n[model]")
+    tiny = scaled(parse(text.replace("[grid]", '[scale.tiny]\n"evaluation.windows" = { "64" = 8 }\n[grid]')), "tiny")
+    assert tiny.evaluation.windows == 8
+    with pytest.raises(SpecError, match=r"scale\.tiny\.evaluation\.windows replaces 63"):
+        scaled(parse(text.replace("[grid]", '[scale.tiny]\n"evaluation.windows" = { "63" = 8 }\n[grid]')), "tiny")
+
+
+@pytest.mark.parametrize("name", ["gates", "unrolled", "shakespeare", "residual", "shakespeare-bpe", "dynamics-bpe"])
+def test_a_reduced_study_keeps_its_shape(name: str) -> None:
+    """As many runs, in as many groups; and nothing of it was published at that size."""
+    full, tiny = find_experiment(name), find_experiment(name, "tiny")
+    runs, small = enumerate_configs(full, CORPUS), enumerate_configs(tiny, CORPUS)
+    assert len(small) == len(runs)
+    assert len({run.group_key for run in small}) == len({run.group_key for run in runs})
+    assert sum(run.target_steps for run in small) * 20 < sum(run.target_steps for run in runs)
+    assert (tiny.reproduction, tiny.round_names) == (None, full.round_names)
