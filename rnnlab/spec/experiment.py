@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.complaint import first_complaint
+from rnnlab.spec.code import CodeFile, check_code, with_code
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
@@ -113,6 +114,7 @@ class Experiment(Settings):
     rounds: list[NextRound] = Field(default_factory=list)
     analysis: AnalysisSettings = AnalysisSettings()
     scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scale.py
+    code: dict[Sha256, CodeFile] = Field(default_factory=dict)  # the files of own cells, see code.py
 
     @field_validator("corpus", mode="before")
     @classmethod
@@ -124,6 +126,7 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _settings_fit(self) -> "Experiment":
         kinds = self.kinds
+        check_code(self.code, kinds.cells)
         if complaint := unknown_kind(kinds):
             raise ValueError(complaint)
         for cell in kinds.cells:
@@ -249,4 +252,4 @@ def load_experiment(path: Path) -> Experiment:
         raise SpecError(f"{path} is not a TOML file: {error}") from error
     except RecursionError as error:
         raise SpecError(f"{path} is not an experiment file: it is nested too deeply") from error
-    return parse_experiment(document, str(path))
+    return parse_experiment(with_code(document, path), str(path))
