@@ -9,9 +9,10 @@ Shapes: M models, B batch rows, T steps of a window, I inputs, S state size, V v
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.models.cells import Cell
 from rnnlab.models.initialise import initial_parameters
@@ -38,7 +39,7 @@ _STACKS: tuple[dict[str, object], ...] = (
 def check_cell(cell: type[Cell]) -> list[str]:
     """What a cell does that it must not do: a sentence for each property that it lacks, none for a good cell.
 
-    It takes a second or two. The number of torch's threads is as it was afterwards.
+    It takes some seconds. The number of torch's threads is as it was afterwards.
     """
     return [complaint for _, complaint in verdicts(cell) if complaint is not None]
 
@@ -142,7 +143,7 @@ def _is_causal(settings: RecurrentSettings) -> str | None:
             "or normalised over dimension 1"
         )
     if not depends_MTB[m, t, b]:
-        return "the output of a step does not depend on its input: step() must use what project() gave, and not detach it"
+        return "the output of a step does not depend on its input: step() must use what project() gave, undetached"
     return None
 
 
@@ -197,14 +198,33 @@ def _is_the_same_in_a_cohort(settings: RecurrentSettings) -> str | None:
     return None
 
 
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Looks at every product, of the gradients too. Sizes that show other bits differ from machine to machine."""
+
+    expanded = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten.bmm, torch.ops.aten.baddbmm):
+            for x in args[-2:]:
+                self.expanded |= any(size > 1 and step == 0 for size, step in zip(x.shape, x.stride(), strict=True))
+        return func(*args, **(kwargs or {}))
+
+
 def _is_the_same_with_more_threads(settings: RecurrentSettings) -> str | None:
     members = _fresh(settings, range(max(_SIZES)))
-    once = _trained(members)
+    products = _Products()  # type: ignore[no-untyped-call]
+    with products:
+        once = _trained(members)
+    if products.expanded:
+        return (
+            "a product has an expanded tensor in it, for which torch leaves the kernel that gives the same bits with "
+            "any number of threads: make the tensor .contiguous() before the product"
+        )
     for threads in (2, 3):
         if _trained(members, threads) != once:
             return (
-                f"{threads} threads give other bits than one: a product of an expanded tensor is a usual cause (make "
-                "it .contiguous() first), a product that is not bmm or baddbmm over the models another"
+                f"{threads} threads give other bits than one: keep to tanh, plain arithmetic and the products bmm and "
+                "baddbmm, whose first dimension is the models"
             )
     return None
 

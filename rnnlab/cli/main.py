@@ -15,6 +15,7 @@ from rnnlab.cli.evaluating import evaluate
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
+from rnnlab.cli.own_cells import check_cell
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
@@ -49,6 +50,7 @@ app.command("retry")(retry)
 app.command("priority")(priority)
 app.command("extend")(extend)
 app.command("gc")(gc)
+app.command("check-cell")(check_cell)
 app.command("doctor")(doctor)
 app.command("import")(import_results)
 app.add_typer(data_app, name="data")

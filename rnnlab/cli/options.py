@@ -36,9 +36,7 @@ DeviceOption = Annotated[str, typer.Option("--device", envvar="RNNLAB_DEVICE", h
 
 AllowCodeOption = Annotated[
     bool,
-    typer.Option(
-        "--allow-code", envvar="RNNLAB_ALLOW_CODE", help="Run the Python code of an experiment's own cells."
-    ),
+    typer.Option("--allow-code", envvar="RNNLAB_ALLOW_CODE", help="Run the Python code of an experiment's own cells."),
 ]
 
 DEFAULT_RESULTS = Path("results")

@@ -53,7 +53,7 @@ def load_cells(names: Iterable[object], code: Mapping[str, CodeFile], *, allowed
         file = code.get(hash_of(name))
         if not allowed:
             where = f" from {file.file}" if file else ""
-            raise CellError(f"cell {short_name(name)}{where} is code, which rnnlab does not run unasked: {permission()}")
+            raise CellError(f"cell {short_name(name)}{where} is code, which is not run unasked: {permission()}")
         if file is None:
             raise CellError(f"the code of cell {short_name(name)} is not in the job table: `rnnlab init` it again")
     for name in wanted:
@@ -77,6 +77,7 @@ def _executed(file: CodeFile) -> ModuleType:
     try:
         exec(compile(file.source.encode(), shown, "exec"), module.__dict__)
     except SyntaxError as error:
+        del sys.modules[module.__name__]
         raise CellError(f"{file.file}, line {error.lineno}: SyntaxError: {error.msg}") from error
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
@@ -90,7 +91,9 @@ def _executed(file: CodeFile) -> ModuleType:
 def _class_in(module: ModuleType, name: str, file: str) -> type[Cell]:
     found = module.__dict__.get(name)
     if found is None:
-        cells = [key for key, value in module.__dict__.items() if _is_cell(value) and value.__module__ == module.__name__]
+        cells = [
+            key for key, value in module.__dict__.items() if _is_cell(value) and value.__module__ == module.__name__
+        ]
         raise CellError(f"{file} has no class {name}: its cells are {', '.join(cells) or 'none'}")
     if not _is_cell(found):
         raise CellError(f"{name} in {file} is no cell: it must be a class derived from rnnlab.models.cells.Cell")
@@ -147,7 +150,11 @@ def _wrong_step(cell: Cell) -> str | None:
     symbols_MN = torch.arange(_M * _T * _B).view(_M, _T * _B) % _I
     for x in (torch.ones(_M, _T * _B, _I), symbols_MN):
         of = "symbols [M, N], int64" if x is symbols_MN else "inputs [M, N, I]"
-        p_MNP = cell.project(w, x)
+        try:
+            p_MNP = cell.project(w, x)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            return f"project() of {of}, raises {type(error).__name__}: {said}; numerics.affine() takes both kinds"
         if not isinstance(p_MNP, Tensor) or p_MNP.dim() != 3 or p_MNP.shape[:2] != (_M, _T * _B):
             return f"project() of {of} gives {_shape(p_MNP)}: it must be [M, N, P], here [{_M}, {_T * _B}, P]"
         following = cell.step(w, p_MNP.view(_M, _T, _B, -1)[:, 0], state)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.code import CodeFile, check_code, with_code
+from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings

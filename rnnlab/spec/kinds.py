@@ -34,7 +34,9 @@ class Kinds:
     @cached_property
     def training_fields(self) -> dict[str, FieldInfo]:
         """The settings of any of the regimes, with what they may be."""
-        return _merged([REGIME_SETTINGS[str(one)].model_fields for one in self.regimes], "regime", list(REGIME_SETTINGS))
+        return _merged(
+            [REGIME_SETTINGS[str(one)].model_fields for one in self.regimes], "regime", list(REGIME_SETTINGS)
+        )
 
     @cached_property
     def fields(self) -> dict[str, FieldInfo]:
@@ -63,7 +65,11 @@ def unfit(cell: Scalar, regime: Scalar) -> str | None:
     The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
     """
     wanted = "online" if cell == "gated" else "bptt"
-    return None if regime == wanted else f'cell "{short_name(cell)}" is trained with regime = "{wanted}": give that in [training]'
+    return (
+        None
+        if regime == wanted
+        else f'cell "{short_name(cell)}" is trained with regime = "{wanted}": give that in [training]'
+    )
 
 
 def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: list[str]) -> dict[str, FieldInfo]:
