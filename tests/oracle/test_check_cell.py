@@ -185,7 +185,7 @@ class Double(Rnn):
 
 BROKEN: dict[type[Cell], tuple[str, str]] = {
     Sigmoid: ("the same bits in cohorts", "use rnnlab.models.numerics.logistic, not torch.sigmoid"),
-    Expanded: ("the same bits with 1, 2 and 3 threads", "a product has an expanded tensor in it"),
+    Expanded: ("the same bits with 1 and 2 threads", "a product has an expanded tensor in it"),
     Remembering: ("the same bits after a stop", "what a cell remembers must be in the state that step() returns"),
     Entangled: ("the same bits twice", "all state must be in what step() returns"),
     Counting: ("the same bits twice", "nor count or remember anything outside of its state"),
