@@ -222,8 +222,8 @@ def _is_the_same_with_more_threads(settings: RecurrentSettings) -> str | None:
         )
     if _trained(members, threads=2) != once:
         return (
-            "2 threads give other bits than one: keep to tanh, plain arithmetic and the products bmm and baddbmm, whose "
-            "first dimension is the models"
+            "2 threads give other bits than one: keep to tanh, plain arithmetic and the products bmm and baddbmm, "
+            "whose first dimension is the models"
         )
     return None
 

@@ -43,7 +43,7 @@ def init(
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
     """
-    from rnnlab.cli.own_cells import try_cells
+    from rnnlab.cli.cells import try_cells
     from rnnlab.errors import UsageError
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment

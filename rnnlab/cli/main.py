@@ -8,6 +8,7 @@ import typer
 
 import rnnlab
 from rnnlab.cli.analysing import analyze, best, import_results
+from rnnlab.cli.cells import check_cell
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
@@ -15,7 +16,6 @@ from rnnlab.cli.evaluating import evaluate
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
-from rnnlab.cli.own_cells import check_cell
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status

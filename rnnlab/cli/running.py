@@ -52,7 +52,7 @@ def run(
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
     """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
-    from rnnlab.cli.own_cells import try_cells
+    from rnnlab.cli.cells import try_cells
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
 

@@ -20,7 +20,7 @@ from rnnlab.spec.settings import Settings
 from rnnlab.spec.spelling import shown
 
 # The parts of an experiment file in which `cell` may have values.
-_PARTS = ("model", "grid", "skip", "rounds", "analysis")
+_PARTS = ("model", "grid", "skip", "adjust", "rounds", "analysis", "reproduction")
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 
 

@@ -105,6 +105,7 @@ class Experiment(Settings):
     corpus: CorpusChoice
     tokenizer: TokenizerSettings = ByteSettings()
     split: SplitSettings = SplitSettings()
+    code: dict[Sha256, CodeFile] = Field(default_factory=dict)  # the files of own cells, see code.py
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Seed = 0
     model: dict[str, Scalar]  # fixed settings of the model; the rest comes from the grid
@@ -114,7 +115,6 @@ class Experiment(Settings):
     rounds: list[NextRound] = Field(default_factory=list)
     analysis: AnalysisSettings = AnalysisSettings()
     scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scale.py
-    code: dict[Sha256, CodeFile] = Field(default_factory=dict)  # the files of own cells, see code.py
 
     @field_validator("corpus", mode="before")
     @classmethod

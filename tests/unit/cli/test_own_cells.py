@@ -1,5 +1,6 @@
 """A user's own cell from the file to the text it writes: permission, identity, bad input."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from rnnlab.worker import Worker, WorkerOptions
 
 from .conftest import Cli
 
-EXAMPLE = (Path(__file__).resolve().parents[3] / "docs" / "examples" / "minimal_cell.py").read_text()
+EXAMPLE_FILE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "minimal_cell.py"
+EXAMPLE = EXAMPLE_FILE.read_text()
 OWN = """\
 name = "own"
 corpus = "generated"
@@ -296,3 +298,25 @@ def test_check_cell(own: Cli) -> None:
     assert outcome.code == 1
     assert "WRONG  shapes: step() returns 2 tensors" in outcome.out
     assert "no cell 'gru'" in own("check-cell", "gru").err
+
+
+def _without_words(source: str) -> list[str]:
+    """The functions of the class in the source, without docstrings and annotations."""
+    (found,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    functions = [node for node in found.body if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        function.returns = None
+        for argument in function.args.args:
+            argument.annotation = None
+        if ast.get_docstring(function) is not None:
+            del function.body[0]
+    return [ast.unparse(function) for function in functions]
+
+
+def test_the_documentation_shows_the_example_and_an_experiment_that_is_right(own: Cli) -> None:
+    page = (EXAMPLE_FILE.parents[1] / "own-cell.md").read_text()
+    cell, experiment = (page.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "toml"))
+    assert _without_words(cell) == _without_words(EXAMPLE)
+    own.file("minimal_cell.py", EXAMPLE)
+    own.file("mine.toml", experiment)
+    assert own("init", "mine.toml", "--allow-code").out == "mine: added 4 jobs, 4 in the grid\n"
