@@ -21,6 +21,10 @@ class SpecError(UsageError):
     """An experiment file, or a run config made from it, is not valid."""
 
 
+class CellError(UsageError):
+    """A user's own cell may not be loaded, cannot be, or is not what a cell must be."""
+
+
 class CorpusError(UsageError):
     """A corpus is missing, has other contents than the experiment names, or is too short."""
 

@@ -36,8 +36,9 @@ class Plan:
     @property
     def json(self) -> str:
         """What the table keeps, so that workers and analysis need no file."""
+        without = set() if self.experiment.code else {"code"}
         document: dict[str, Any] = {
-            "experiment": self.experiment.model_dump(mode="json"),
+            "experiment": self.experiment.model_dump(mode="json", exclude=without),
             "corpus": self.corpus.model_dump(),
         }
         if self.vocabulary is not None:
@@ -206,7 +207,9 @@ def continuing(store: Reader, new: Plan) -> Plan:
             raise SpecError(
                 f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
             )
-    return replace(new, corpus=old.corpus, stored=stored)
+    # Jobs of cells that the grid no longer names stay in the table, and need their code.
+    experiment = new.experiment.model_copy(update={"code": old.experiment.code | new.experiment.code})
+    return replace(new, experiment=experiment, corpus=old.corpus, stored=stored)
 
 
 def _protocol(plan: Plan) -> dict[str, list[Any]]:

@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "training": ({"rnnlab", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
     # L3
     "worker": ({"errors", "files", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
+    "testing": ({"errors", "spec", "models", "training"}, {"torch"}),
     "planning": ({"errors", "files", "spec", "queue", "data"}, set()),
     "importing": ({"errors", "files", "spec", "queue", "planning"}, set()),
     "status": ({"errors", "files", "spec", "queue", "planning"}, set()),

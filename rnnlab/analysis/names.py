@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from rnnlab.spec.cells import short_name
+
 
 @dataclass(frozen=True)
 class SettingName:
@@ -71,12 +73,15 @@ def title(setting: str) -> str:
 
 
 def level_label(value: Any) -> str:
-    """One value of a setting: off/on, a number without trailing zeros, none for null, text as it is."""
+    """One value of a setting: off/on, a number without trailing zeros, none for null, text as it is.
+
+    The name of a user's own cell has the first digits of its hash.
+    """
     if pd.isna(value):
         return "none"
     if pd.api.types.is_bool(value):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else short_name(value)
 
 
 def rounded(value: float) -> str:

@@ -68,11 +68,12 @@ def best(
 
     with open_store(db, workspace_of(results), read_only=True) as store:
         job = best_job(store, experiment)
-        metric = stored_plan(store, job.experiment).experiment.analysis.metric
+        origin = stored_plan(store, job.experiment).experiment
+    metric = origin.analysis.metric
     assert job.result is not None
     title = f"best of {job.experiment}: {metric} {job.result[metric]:.4f}, job {job.id} of round {job.round}"
     # A name has 64 characters at most.
-    print(experiment_toml(config_of(job), f"{job.experiment[:59]}-best", title), end="")
+    print(experiment_toml(config_of(job), f"{job.experiment[:59]}-best", title, origin.code), end="")
 
 
 def import_results(

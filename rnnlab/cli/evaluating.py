@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption
+from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption
 from rnnlab.cli.sampling import JobArgument
 from rnnlab.errors import UsageError
 
@@ -24,6 +24,7 @@ def evaluate(
         int | None, typer.Option(help="At most this many windows.", show_default="as the experiment says")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -38,7 +39,7 @@ def evaluate(
     from rnnlab.cli.trained import trained_model
     from rnnlab.training.assessment import assess
 
-    model = trained_model(job, experiment, db, results)
+    model = trained_model(job, experiment, db, results, allow_code=allow_code)
     found = assess(model.config, model.state, model.tokenizer, split=split, context=context, max_windows=windows)
     document = {
         "job": model.job_id,

@@ -7,6 +7,7 @@ import typer
 
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
+    AllowCodeOption,
     CorpusOption,
     DatabaseOption,
     ResultsOption,
@@ -34,6 +35,7 @@ def init(
         str | None,
         typer.Option(help="Where --dry-run measures: cpu, cuda or cuda:N.", show_default="the first GPU, else cpu"),
     ] = None,
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -41,6 +43,7 @@ def init(
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
     """
+    from rnnlab.cli.cells import try_cells
     from rnnlab.errors import UsageError
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
@@ -48,6 +51,7 @@ def init(
     if device is not None and not dry_run:
         raise UsageError("--device is where --dry-run measures; where jobs are trained is said to `rnnlab worker`")
     plan = make_plan(find_experiment(experiment, scale), corpus)
+    try_cells(plan, allowed=allow_code)
     if dry_run:
         _print_dry_run(plan, device or "auto")
         print("nothing was added: the same command without --dry-run does it", file=sys.stderr)

@@ -34,6 +34,11 @@ ScaleOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", envvar="RNNLAB_DEVICE", help="auto, cpu, cuda or cuda:N.")]
 
+AllowCodeOption = Annotated[
+    bool,
+    typer.Option("--allow-code", envvar="RNNLAB_ALLOW_CODE", help="Run the Python code of an experiment's own cells."),
+]
+
 DEFAULT_RESULTS = Path("results")
 DEFAULT_PLOTS = Path("plots")
 

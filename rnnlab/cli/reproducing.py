@@ -8,6 +8,7 @@ import typer
 from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
+    AllowCodeOption,
     CorpusOption,
     DatabaseOption,
     DeviceOption,
@@ -35,15 +36,18 @@ def reproduce(
     corpus: CorpusOption = None,
     processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
     device: DeviceOption = "auto",
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Train the published runs of a study, and write what was published beside what came out. Again: goes on."""
+    from rnnlab.cli.cells import try_cells
     from rnnlab.planning import make_plan
     from rnnlab.reproducing import enqueue_published, open_published, write_reproduction
     from rnnlab.spec.library import find_experiment
 
     plan = make_plan(find_experiment(experiment, None), corpus)
+    try_cells(plan, allowed=allow_code)
     check_device(device)
     name = plan.experiment.name
     workspace = workspace_of(results)
@@ -52,7 +56,7 @@ def reproduce(
         _say(f"{name}: {counted(outcome.wanted, 'job')} in round reproduction, {outcome.added:,} of them new")
         code = 0
         if open_published(store, name):
-            choices = WorkerChoices(name, device, None, None, True, 60.0, True, db, results)
+            choices = WorkerChoices(name, device, None, None, True, 60.0, True, db, results, allow_code=allow_code)
             pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
             try:
                 with two_stage_stop(pool.forward, pool.forward) as stopped:

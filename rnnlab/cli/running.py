@@ -12,6 +12,7 @@ from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import (
     DEFAULT_PLOTS,
     DEFAULT_RESULTS,
+    AllowCodeOption,
     CorpusOption,
     DatabaseOption,
     DeviceOption,
@@ -45,22 +46,25 @@ def run(
     processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
     device: DeviceOption = "auto",
     cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
     """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
+    from rnnlab.cli.cells import try_cells
     from rnnlab.planning import initialise, make_plan
     from rnnlab.spec.library import find_experiment
 
     plan = make_plan(find_experiment(experiment, scale), corpus)
+    try_cells(plan, allowed=allow_code)
     check_device(device)  # a wrong name is the user's to hear of, not the workers'
     name = plan.experiment.name
     workspace = workspace_of(results, plots)
     with writable((workspace.plot_dir(name), "plots folder")), open_store(db, workspace, create=True) as store:
         outcome = initialise(store, plan)
         _say(f"{name}: {counted(outcome.total, 'job')} in round explore, {outcome.added:,} of them new")
-        choices = WorkerChoices(name, device, cohort, None, True, 60.0, True, db, results)
+        choices = WorkerChoices(name, device, cohort, None, True, 60.0, True, db, results, allow_code=allow_code)
         code = _all_rounds(store, workspace, name, processes, choices)
     raise typer.Exit(code)
 
@@ -77,7 +81,7 @@ def demo(
 def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
     from rnnlab.planning import advance
 
-    flags = repeat_flags(choices.db, choices.results)
+    flags = repeat_flags(choices.db, choices.results) + (" --allow-code" if choices.allow_code else "")
     pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption
+from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption
 from rnnlab.errors import UsageError
 
 JobArgument = Annotated[
@@ -22,6 +22,7 @@ def sample(
     temperature: Annotated[float, typer.Option(help="Below 1: safer; above 1: wilder; 0: the likeliest.")] = 0.8,
     prime: Annotated[str, typer.Option(help="Text that the model reads first.")] = "The ",
     seed: Annotated[int, typer.Option(help="The same seed draws the same text.")] = 0,
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -39,7 +40,7 @@ def sample(
     from rnnlab.cli.trained import trained_model
     from rnnlab.training.sampling import sample as draw
 
-    model = trained_model(job, experiment, db, results)
+    model = trained_model(job, experiment, db, results, allow_code=allow_code)
     first = os.fsencode(prime)  # the bytes that were typed, whatever they are
     try:
         prime_ids = model.tokenizer.encode(first).tolist()

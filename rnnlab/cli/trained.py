@@ -8,7 +8,8 @@ from rnnlab.cli.choosing import chosen_job
 from rnnlab.cli.options import open_store, workspace_of
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
 from rnnlab.errors import CheckpointError, UsageError
-from rnnlab.planning import config_of
+from rnnlab.models.own import load_cells, needs_code
+from rnnlab.planning import config_of, stored_plan
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.checkpoint import Checkpoint, newest
 from rnnlab.training.run_state import RunState
@@ -27,16 +28,20 @@ class TrainedModel:
     tokenizer: Tokenizer
 
 
-def trained_model(job: str | None, experiment: str | None, db: str | None, results: Path) -> TrainedModel:
+def trained_model(
+    job: str | None, experiment: str | None, db: str | None, results: Path, *, allow_code: bool
+) -> TrainedModel:
     """The job that the user means, or the best one, and its model.
 
     Raises UsageError, in one line, if there is no such job; CheckpointError if it has no checkpoint here that is whole,
-    or one with another vocabulary than its config names.
+    or one with another vocabulary than its config names; CellError if its cell is code that may not be run, or raises.
     """
     workspace = workspace_of(results)
     with open_store(db, workspace, read_only=True) as store:
         chosen = chosen_job(store, job, experiment)
-    config = config_of(chosen)
+        config = config_of(chosen)
+        if needs_code(config.model.cell):
+            load_cells([config.model.cell], stored_plan(store, chosen.experiment).experiment.code, allowed=allow_code)
     run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
     found = _newest(run_dir, config)
     if found is None:

@@ -14,6 +14,7 @@ import typer
 
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
+    AllowCodeOption,
     DatabaseOption,
     DeviceOption,
     ResultsOption,
@@ -47,6 +48,7 @@ def worker(
     heartbeat_seconds: Annotated[
         float, typer.Option("--heartbeat-seconds", min=0, hidden=True, help="Seconds between two renewals of it.")
     ] = _HEARTBEAT_SECONDS,
+    allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -66,6 +68,7 @@ def worker(
         results,
         lease_seconds,
         heartbeat_seconds,
+        allow_code,
     )
     code = _run_worker(choices, stop_with_stdin=pooled) if processes == 1 else _run_pool(processes, choices)
     if code == _INTERRUPTED and not pooled:  # of a pool the parent says it
@@ -88,6 +91,7 @@ class WorkerChoices:
     results: Path
     lease_seconds: float = _LEASE_SECONDS
     heartbeat_seconds: float = _HEARTBEAT_SECONDS
+    allow_code: bool = False
 
     def flags(self) -> list[str]:
         """The same choices as the command line of a worker process; what goes without saying is left out.
@@ -106,6 +110,7 @@ class WorkerChoices:
         if self.heartbeat_seconds != _HEARTBEAT_SECONDS:
             flags += ["--heartbeat-seconds", str(self.heartbeat_seconds)]
         flags += ["--quiet"] if self.quiet else []
+        flags += ["--allow-code"] if self.allow_code else []
         if str(self.results) != os.environ.get("RNNLAB_RESULTS", str(DEFAULT_RESULTS)):
             flags += ["--results", str(self.results)]
         return flags
@@ -136,6 +141,7 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
         choices.watch,
         choices.checkpoint_seconds,
         choices.heartbeat_seconds,
+        choices.allow_code,
     )
     workspace = workspace_of(choices.results)
     view = ConsoleView(quiet=choices.quiet)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from rnnlab.models import initialise
-from rnnlab.models.cells import CELLS, Cell, Weights
+from rnnlab.models.cells import Cell, Weights
 from rnnlab.models.initialise import Parameter
 from rnnlab.models.numerics import Users, affine, gather_rows
+from rnnlab.models.own import cell_class
 from rnnlab.spec.cells import RecurrentSettings
 
 
@@ -32,7 +33,7 @@ def layer_inputs(settings: RecurrentSettings, vocabulary_size: int) -> list[int]
 
 def parameter_shapes(settings: RecurrentSettings, vocabulary_size: int) -> dict[str, Parameter]:
     """Name -> shape and initial values of every parameter of one model; a weight is [inputs, outputs]."""
-    cell = CELLS[settings.cell](settings)
+    cell = cell_class(settings.cell)(settings)
     E, V = settings.embedding_size, vocabulary_size
     shapes = {"embedding.weight": Parameter((V, E), V, initialise.standard_normal)} if E else {}
     *widths, last = layer_inputs(settings, V)
@@ -68,7 +69,7 @@ class RecurrentCohort:
         everybody = Users(list(range(self.n_models)), self.n_models, device)
         self.users = dict.fromkeys(self.parameters, everybody)
         self.smallest_product = self.n_models  # more threads than that would change bits (numerics.py)
-        self._cell: Cell = CELLS[self.settings.cell](self.settings)
+        self._cell: Cell = cell_class(self.settings.cell)(self.settings)
         self._layers: list[Weights] = [
             {
                 name.removeprefix(f"layers.{layer}."): parameter

@@ -1,8 +1,9 @@
 """The settings of each cell. The equations stand with the cells, in rnnlab/models."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from rnnlab.spec.settings import Settings
 
@@ -90,7 +91,16 @@ class UpdateGateSettings(StackSettings):
     update_gate: Literal["keeps", "replaces"] = "keeps"  # h' = z h + (1 - z) c, or h' = (1 - z) h + z c
 
 
-RecurrentSettings = LinearSettings | UpdateGateSettings | PlainSettings
+OWN_CELL = r"^[A-Za-z_][A-Za-z0-9_]*@[0-9a-f]{64}$"
+
+
+class OwnSettings(StackSettings):
+    """A cell from a file of the user's: its class, and the SHA-256 of the file (docs/own-cell.md)."""
+
+    cell: Annotated[str, Field(pattern=OWN_CELL)]
+
+
+RecurrentSettings = LinearSettings | UpdateGateSettings | PlainSettings | OwnSettings
 ModelSettings = GatedSettings | RecurrentSettings
 
 
@@ -98,7 +108,42 @@ def _names(table: type[Settings]) -> tuple[Any, ...]:
     return get_args(table.model_fields["cell"].annotation)
 
 
-# The name written in `cell = "..."` -> its table of settings.
+# The name written in `cell = "..."` -> its table of settings; own cells have no fixed names.
 CELL_SETTINGS: dict[str, type[ModelSettings]] = {
     name: table for table in get_args(ModelSettings) for name in _names(table)
 }
+
+
+def is_own(cell: object) -> bool:
+    """Whether this is the name of a user's own cell."""
+    return isinstance(cell, str) and re.match(OWN_CELL, cell) is not None
+
+
+def short_name(cell: object) -> str:
+    """The cell as messages show it: of an own one not the whole hash."""
+    text = str(cell)
+    return text[: text.index("@") + 13] if is_own(cell) else text
+
+
+def settings_table(cell: object) -> type[ModelSettings] | None:
+    """The table of settings of a cell, None where there is no such cell."""
+    return OwnSettings if is_own(cell) else CELL_SETTINGS.get(str(cell))
+
+
+def _origin(value: Any) -> str:
+    cell = value.get("cell") if isinstance(value, dict) else getattr(value, "cell", None)
+    return "own cell" if is_own(cell) else "built-in cell"
+
+
+# The model of a run config: told apart by `cell`.
+AnyModel = Annotated[
+    Annotated[
+        Annotated[
+            GatedSettings | LinearSettings | UpdateGateSettings | PlainSettings,
+            Field(discriminator="cell"),
+        ],
+        Tag("built-in cell"),
+    ]
+    | Annotated[OwnSettings, Tag("own cell")],
+    Discriminator(_origin),
+]

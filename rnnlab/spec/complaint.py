@@ -6,23 +6,24 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from rnnlab.spec.cells import CELL_SETTINGS
+from rnnlab.spec.cells import CELL_SETTINGS, OWN_CELL, OwnSettings
 from rnnlab.spec.regimes import REGIME_SETTINGS
 from rnnlab.spec.settings import TOKENIZER_SETTINGS
 from rnnlab.spec.spelling import shown
 
 # A union of types adds to the place the name of the member that it tried.
-_UNION_TAGS = frozenset({"bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
+_UNION_TAGS = frozenset({"built-in cell", "bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
 # So do the cells, the regimes and the tokenizers, whose tables of settings are unions.
 _KINDS: dict[Any, type[BaseModel]] = {
     name: table
     for tables in (CELL_SETTINGS, REGIME_SETTINGS, TOKENIZER_SETTINGS)
     for name, table in dict[str, Any](tables).items()
-}
+} | {"own cell": OwnSettings}
 
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "lower-case letters, digits, - and _, at most 64, a letter or a digit first",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case",
+    OWN_CELL: 'CLASS@HASH of an own cell, as rnnlab writes "FILE.py:CLASS"',
 }
 
 _ALLOWED: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -104,7 +105,7 @@ def _fields_at(root: type[BaseModel], place: Sequence[int | str]) -> list[str]:
     for part in place:
         if part in _KINDS:
             model = _KINDS[part]
-        elif model is not None and isinstance(part, str):
+        elif model is not None and isinstance(part, str) and part not in _UNION_TAGS:
             model = _model_in(model.model_fields[part].annotation)
     return list(model.model_fields) if model is not None else []
 

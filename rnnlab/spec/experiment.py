@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
+from rnnlab.spec.code import CodeFile, check_code, with_code
 from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
@@ -113,6 +114,7 @@ class Experiment(Settings):
     corpus: CorpusChoice
     tokenizer: TokenizerSettings = ByteSettings()
     split: SplitSettings = SplitSettings()
+    code: dict[Sha256, CodeFile] = Field(default_factory=dict)  # the files of own cells, see code.py
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: Seed = 0
     model: dict[str, Scalar]  # fixed settings of the model; the rest comes from the grid
@@ -135,6 +137,7 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _settings_fit(self) -> "Experiment":
         kinds = self.kinds
+        check_code(self.code, kinds.cells)
         if complaint := unknown_kind(kinds):
             raise ValueError(complaint)
         for cell in kinds.cells:
@@ -273,7 +276,7 @@ def load_experiment(path: Path) -> Experiment:
         if not base.is_file():
             raise SpecError(f"{path} extends {base}, and there is no such file: give the name of a file beside it")
         document = _extended(_read(base), document)
-    return parse_experiment(document, str(path))
+    return parse_experiment(with_code(document, path), str(path))
 
 
 def _extended(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
 
-from rnnlab.spec.cells import CELL_SETTINGS
+from rnnlab.spec.cells import CELL_SETTINGS, is_own, settings_table, short_name
 from rnnlab.spec.regimes import REGIME_SETTINGS
 from rnnlab.spec.settings import Scalar, Seed
 from rnnlab.spec.spelling import shown
@@ -23,17 +23,20 @@ class Kinds:
     regimes: tuple[Scalar, ...]
 
     def __str__(self) -> str:
-        return f"cell{'s' if len(self.cells) > 1 else ''} {', '.join(map(repr, self.cells))}"
+        return f"cell{'s' if len(self.cells) > 1 else ''} {', '.join(repr(short_name(cell)) for cell in self.cells)}"
 
     @cached_property
     def model_fields(self) -> dict[str, FieldInfo]:
         """The settings of any of the cells, with what they may be."""
-        return _merged([CELL_SETTINGS[str(cell)].model_fields for cell in self.cells], "cell", CELL_SETTINGS)
+        tables = [table.model_fields for cell in self.cells if (table := settings_table(cell)) is not None]
+        return _merged(tables, "cell", [*CELL_SETTINGS, *(str(cell) for cell in self.cells if is_own(cell))])
 
     @cached_property
     def training_fields(self) -> dict[str, FieldInfo]:
         """The settings of any of the regimes, with what they may be."""
-        return _merged([REGIME_SETTINGS[str(one)].model_fields for one in self.regimes], "regime", REGIME_SETTINGS)
+        return _merged(
+            [REGIME_SETTINGS[str(one)].model_fields for one in self.regimes], "regime", list(REGIME_SETTINGS)
+        )
 
     @cached_property
     def fields(self) -> dict[str, FieldInfo]:
@@ -45,8 +48,11 @@ class Kinds:
 def unknown_kind(kinds: Kinds) -> str | None:
     """What is wrong with the first cell or regime that there is not; None where all are known."""
     for cell in kinds.cells:
-        if cell not in CELL_SETTINGS:
-            return f"model.cell = {shown(cell)}: known cells are {', '.join(CELL_SETTINGS)}"
+        if settings_table(cell) is None:
+            return (
+                f"model.cell = {shown(cell)}: known cells are {', '.join(CELL_SETTINGS)}, and in an experiment file "
+                'a class of your own: "FILE.py:CLASS"'
+            )
     for regime in kinds.regimes:
         if regime not in REGIME_SETTINGS:
             return f"training.regime = {shown(regime)}: known regimes are {', '.join(REGIME_SETTINGS)}"
@@ -59,10 +65,14 @@ def unfit(cell: Scalar, regime: Scalar) -> str | None:
     The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
     """
     wanted = "online" if cell == "gated" else "bptt"
-    return None if regime == wanted else f'cell "{cell}" is trained with regime = "{wanted}": give that in [training]'
+    return (
+        None
+        if regime == wanted
+        else f'cell "{short_name(cell)}" is trained with regime = "{wanted}": give that in [training]'
+    )
 
 
-def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: dict[str, Any]) -> dict[str, FieldInfo]:
+def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: list[str]) -> dict[str, FieldInfo]:
     merged = {name: field for table in tables for name, field in table.items()}
     if len(tables) > 1:  # an axis of the grid: each table alone knows itself only
         names: Any = Literal[tuple(known)]

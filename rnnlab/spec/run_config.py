@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
-from rnnlab.spec.cells import ModelSettings
+from rnnlab.spec.cells import AnyModel, short_name
 from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.regimes import TrainingSettings
@@ -30,7 +30,7 @@ class RunConfig(Settings):
     corpus: CorpusSettings
     tokenizer: TokenizerSettings
     split: SplitSettings
-    model: Annotated[ModelSettings, Field(discriminator="cell")]
+    model: AnyModel
     training: Annotated[TrainingSettings, Field(discriminator="regime")]
     evaluation: EvaluationSettings
     seed: Seed
@@ -60,7 +60,7 @@ class RunConfig(Settings):
             for name in table.free_in_cohort:
                 del part[name]
         digest = sha256_hex(_canonical(shared).encode())[:8]
-        return f"{self.model.cell}-L{self.model.n_layers}-S{self.model.state_size}-{digest}"
+        return f"{short_name(self.model.cell)}-L{self.model.n_layers}-S{self.model.state_size}-{digest}"
 
     @property
     def target_steps(self) -> int:

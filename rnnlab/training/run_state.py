@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from rnnlab.models.cells import CELLS
 from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.own import cell_class
 from rnnlab.models.registry import parameter_shapes
 from rnnlab.spec.cells import GatedSettings
 from rnnlab.spec.regimes import BpttSettings, OnlineSettings, TrainingSettings
@@ -107,4 +107,4 @@ def _carried_tensors(config: RunConfig) -> int:
     if isinstance(config.model, GatedSettings):
         return config.model.n_layers
     carried = isinstance(config.training, BpttSettings) and config.training.carry_state
-    return config.model.n_layers * CELLS[config.model.cell].n_states if carried else 0
+    return config.model.n_layers * cell_class(config.model.cell).n_states if carried else 0

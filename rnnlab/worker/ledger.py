@@ -14,10 +14,11 @@ import torch
 
 from rnnlab.errors import RnnlabError, StaleClaimError, WorkerStoppedError
 from rnnlab.files import Workspace
+from rnnlab.models.own import load_cells, needs_code
 from rnnlab.planning import stored_plan
 from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.run_config import run_config_from_json
+from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training import checkpoint
 from rnnlab.training.run_state import RunState
 from rnnlab.training.workbench import Workbench
@@ -53,6 +54,8 @@ class Ledger:
         view: WorkerView,
         tally: Tally,
         patience: Patience,
+        *,
+        allow_code: bool,
     ) -> None:
         self._tally = tally
         self._store = store
@@ -60,12 +63,18 @@ class Ledger:
         self._bench = bench
         self._view = view
         self._patience = patience
+        self._allow_code = allow_code
 
     def place(self, job: Job) -> Place:
-        """The place of a claimed job. Raises SpecError if a newer rnnlab wrote its config."""
-        self._keep_vocabulary(job)
+        """The place of a claimed job, and what the table has for it: the vocabulary, the code of its cell.
+
+        Raises SpecError if a newer rnnlab wrote its config, CellError if its code may not be run or raises.
+        """
+        config = run_config_from_json(job.payload)
+        self._keep_vocabulary(job, config)
+        self._load_cell(job, config)
         run_dir = self._workspace.run_dir(job.experiment, job.round, job.config_hash)
-        return Place(job, run_config_from_json(job.payload), run_dir, job.seconds)
+        return Place(job, config, run_dir, job.seconds)
 
     def fail(self, place: Place, trace: str) -> None:
         """Commit that an exception stopped a job. Within its budget of exceptions it will be tried again."""
@@ -176,9 +185,13 @@ class Ledger:
                 "work since the last checkpoint"
             ) from error
 
-    def _keep_vocabulary(self, job: Job) -> None:
+    def _load_cell(self, job: Job, config: RunConfig) -> None:
+        if needs_code(config.model.cell):
+            code = self._patience(lambda: stored_plan(self._store, job.experiment)).experiment.code
+            load_cells([config.model.cell], code, allowed=self._allow_code)
+
+    def _keep_vocabulary(self, job: Job, config: RunConfig) -> None:
         """Have what the job's tokenizer learned at hand; it is in the table."""
-        config = run_config_from_json(job.payload)
         if config.tokenizer.vocabulary_sha256 is not None and self._bench.vocabulary(config) is None:
             vocabulary = self._patience(lambda: stored_plan(self._store, job.experiment)).vocabulary
             if vocabulary is not None:

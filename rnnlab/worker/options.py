@@ -19,6 +19,7 @@ class WorkerOptions:
     watch: bool = False  # stay when nothing is left to do
     checkpoint_seconds: float = 60.0  # between two checkpoints of a job
     heartbeat_seconds: float = 10.0  # between two renewals of the lease
+    allow_code: bool = False  # run the code of own cells
 
 
 class WorkerView(Protocol):

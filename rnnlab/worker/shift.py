@@ -53,7 +53,7 @@ class Shift:
         self._heartbeat: Heartbeat | None = None
         self._patience = Patience(view, stop_requested, self._is_lost)
         self._claims = Claims(store, self._id, options, self._patience)
-        self._ledger = Ledger(store, workspace, bench, view, tally, self._patience)
+        self._ledger = Ledger(store, workspace, bench, view, tally, self._patience, allow_code=options.allow_code)
         self._live_workers = 1
 
     def run(self) -> None:
