@@ -5,12 +5,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnlab.data.corpus import Corpus, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
 from rnnlab.data.splits import Fractions, check_sizes
-from rnnlab.data.tokenizer import Tokenizer, encoded_splits, learn_tokenizer
 from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
@@ -22,6 +21,9 @@ from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
 from rnnlab.spec.spelling import shown
+
+if TYPE_CHECKING:
+    from rnnlab.data.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
     return plan
 
 
-def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
+def _with_tokenizer(plan: Plan, corpus: Corpus) -> "tuple[Plan, Tokenizer]":
     """The tokenizer for this corpus, and the plan with what it learned."""
+    from rnnlab.data.tokenizer import learn_tokenizer  # numpy: `rnnlab status` need not wait for it
+
     settings, shares = plan.experiment.tokenizer, Fractions(**plan.experiment.split.model_dump())
     options = settings.model_dump(exclude={"kind", "vocabulary"})
     tokenizer = learn_tokenizer(settings.kind, read_bytes(corpus), shares, options)
@@ -104,8 +108,10 @@ def _with_tokenizer(plan: Plan, corpus: Corpus) -> tuple[Plan, Tokenizer]:
 _LENGTHS = {"window_length": 0, "block_size": 1}
 
 
-def _check_length(plan: Plan, corpus: Corpus, tokenizer: Tokenizer) -> None:
+def _check_length(plan: Plan, corpus: Corpus, tokenizer: "Tokenizer") -> None:
     """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit into a split."""
+    from rnnlab.data.tokenizer import encoded_splits
+
     experiment = plan.experiment
     tables = [experiment.training, *(rule.set for rule in experiment.rounds)]
     tables += [variant.set for rule in experiment.rounds for variant in rule.vary]

@@ -1,13 +1,23 @@
 """SQL that SQLite and PostgreSQL write differently, by the name that SQLAlchemy has for each."""
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import JSON, ColumnElement, Table, case, cast, func
-from sqlalchemy.dialects import postgresql as postgresql_dialect
-from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
-def conflict_insert(dialect: str, table: Table) -> sqlite_dialect.Insert | postgresql_dialect.Insert:
+def conflict_insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT into `table` that knows on_conflict_do_nothing() and on_conflict_do_update()."""
-    return sqlite_dialect.insert(table) if dialect == "sqlite" else postgresql_dialect.insert(table)
+    # Imported here: a glance at the table (`rnnlab status`) inserts nothing, and need not wait for both.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def takes_changes_in_queries(dialect: str) -> bool:
