@@ -1,5 +1,6 @@
 """The statements by which a worker claims jobs: their rows and their events."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -24,7 +25,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from rnnlab.queue.dialects import takes_changes_in_queries
 from rnnlab.queue.job import Job, Status
-from rnnlab.queue.rows import IN_CHUNK, job_from_row
+from rnnlab.queue.rows import job_from_row
+from rnnlab.queue.sqlite import execute_directly
 from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, STARTED_ORDER, WAS_STARTED, events, jobs, workers
 
 # The worker, unless it was stopped or found dead. Locked where the database locks rows, so that it cannot be found dead
@@ -45,11 +47,11 @@ def claim(connection: Connection, values: dict[str, Any], *, started_only: bool)
     kind = ("the_group" in values, "the_experiment" in values, started_only)
     if takes_changes_in_queries(connection.dialect.name):
         return [job_from_row(row) for row in connection.execute(_all_at_once(*kind), values).mappings()]
-    claimed = [job_from_row(row) for row in connection.execute(_claim_statement(*kind), values).mappings()]
-    for start in range(0, len(claimed), IN_CHUNK):
-        ids = [job.id for job in claimed[start : start + IN_CHUNK]]
-        connection.execute(_EVENTS_OF_IDS, {"the_ids": ids, "now": values["now"]})
-    return claimed
+    rows = execute_directly(connection, _claim_statement(*kind), values).fetchall()
+    if rows:
+        ids = json.dumps([row[0] for row in rows])
+        execute_directly(connection, _EVENTS_OF_IDS, {"the_ids": ids, "now": values["now"]})
+    return [job_from_row(dict(zip(jobs.c.keys(), row, strict=True))) for row in rows]
 
 
 def _events_of(claimed: FromClause) -> Insert:
@@ -65,7 +67,9 @@ def _events_of(claimed: FromClause) -> Insert:
     return insert(events).from_select(list(row), select(*row.values()).order_by(claimed.c.id))
 
 
-_EVENTS_OF_IDS = _events_of(select(jobs).where(jobs.c.id.in_(bindparam("the_ids", expanding=True))).subquery())
+# the_ids: a JSON array, one parameter however many there are
+_IDS = select(func.json_each(bindparam("the_ids")).table_valued("value").c.value)
+_EVENTS_OF_IDS = _events_of(select(jobs).where(jobs.c.id.in_(_IDS)).subquery())
 
 
 @cache

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from rnnlab.queue.dialects import conflict_insert, takes_changes_in_queries
 from rnnlab.queue.job import Status
+from rnnlab.queue.sqlite import execute_directly
 from rnnlab.queue.tables import IS_CLAIMED, IS_LAST_CLAIM, curves, events, jobs
 
 # running -> done, whatever is wished
@@ -53,9 +54,9 @@ def finish(connection: Connection, values: dict[str, Any]) -> bool:
     if takes_changes_in_queries(dialect):
         is_done = connection.execute(_all_at_once(dialect), values).first() is not None
     else:
-        is_done = connection.execute(_FINISH, values).first() is not None
+        is_done = execute_directly(connection, _FINISH, values).fetchone() is not None
         for statement in _followers(dialect) if is_done else ():
-            connection.execute(statement, values)
+            execute_directly(connection, statement, values)
     return is_done or connection.scalar(_WAS_FINISHED, values) is not None
 
 

@@ -15,7 +15,7 @@ IN_CHUNK = 500  # values in one IN (...) list; SQLite and drivers allow far more
 _INSERT_EVENT = insert(events)
 
 
-def job_from_row(row: RowMapping) -> Job:
+def job_from_row(row: Mapping[Any, Any]) -> Job:
     """A row with all columns of `jobs`."""
     fields: dict[str, Any] = dict(row)
     fields["status"] = Status(fields["status"])
