@@ -20,7 +20,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
+from sqlalchemy import URL, Connection, Engine, UpdateBase, create_engine, event
 from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
@@ -161,7 +161,7 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
 # Statements
 
 
-def execute_directly(connection: Connection, statement: Executable, values: dict[str, Any]) -> sqlite3.Cursor:
+def execute_directly(connection: Connection, statement: UpdateBase, values: dict[str, Any]) -> sqlite3.Cursor:
     """`connection.execute`, of a statement that is made once and executed often, without its overhead.
 
     SQLAlchemy takes several times as long over a statement as SQLite, and claims and finishes hold the write lock
@@ -182,7 +182,7 @@ def execute_directly(connection: Connection, statement: Executable, values: dict
 
 
 @cache
-def _compiled(statement: Executable) -> tuple[str, list[str], dict[str, Any]]:
+def _compiled(statement: UpdateBase) -> tuple[str, list[str], dict[str, Any]]:
     """Its text, the names of its parameters in their order, and those of them that are constants."""
     compiled = statement.compile(dialect=dialect.dialect())
     return str(compiled), compiled.positiontup or [], compiled.params
