@@ -1,15 +1,13 @@
 """The experiment file: its tables, and how a TOML text becomes a validated Experiment."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.code import CodeFile, check_code, with_code
+from rnnlab.spec.code import CodeFile, check_code
 from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
@@ -263,37 +261,3 @@ def parse_experiment(document: dict[str, Any], source: str) -> Experiment:
 def renamed(experiment: Experiment, name: str) -> Experiment:
     """The same experiment under another name. Raises SpecError for a name that is not allowed."""
     return parse_experiment({**experiment.model_dump(), "name": name}, f"the name {name!r}")
-
-
-def load_experiment(path: Path) -> Experiment:
-    """Read and validate an experiment file.
-
-    Raises SpecError, in one line, if it cannot be read, is no TOML, or is not valid.
-    """
-    document = _read(path)
-    if "extends" in document:
-        base = path.parent / f"{document.pop('extends')}.toml"
-        if not base.is_file():
-            raise SpecError(f"{path} extends {base}, and there is no such file: give the name of a file beside it")
-        document = _extended(_read(base), document)
-    return parse_experiment(with_code(document, path), str(path))
-
-
-def _extended(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The base with some keys changed; tables are merged, everything else is replaced."""
-    merged = dict(base)
-    for key, new in changes.items():
-        old = base.get(key)
-        merged[key] = _extended(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
-    return merged
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"experiment file {path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not a TOML file: {error}") from error
-    except RecursionError as error:
-        raise SpecError(f"{path} is not an experiment file: it is nested too deeply") from error

@@ -1,9 +1,12 @@
-"""Finding an experiment file: a built-in name, or a path."""
+"""Finding and reading an experiment file: a built-in name, or a path."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import Experiment, load_experiment
+from rnnlab.spec.code import with_code
+from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.scale import scaled
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -35,3 +38,46 @@ def find_experiment(name_or_path: str, scale: str | None = None) -> Experiment:
         path = library_dir() / f"{name_or_path}.toml"
     experiment = load_experiment(path)
     return experiment if scale is None else scaled(experiment, scale)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read and validate an experiment file.
+
+    Raises SpecError, in one line, if it cannot be read, is no TOML, or is not valid.
+    """
+    document = _read(path)
+    if "extends" in document:
+        document = _extended(_read(_base(path, document.pop("extends"))), document)
+    return parse_experiment(with_code(document, path), str(path))
+
+
+def _base(path: Path, name: Any) -> Path:
+    """The file that the one at `path` extends: one beside it, else a built-in one."""
+    places = [folder / f"{name}.toml" for folder in (path.parent, library_dir())]
+    for place in places:
+        if place.is_file():
+            return place
+    raise SpecError(
+        f"{path} extends {places[0]}, and there is no such file: give the name of a file beside it, or of a built-in "
+        f"experiment ({', '.join(built_in_names())})"
+    )
+
+
+def _extended(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The base with some keys changed; tables are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, new in changes.items():
+        old = base.get(key)
+        merged[key] = _extended(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"experiment file {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise SpecError(f"{path} is not an experiment file: it is nested too deeply") from error

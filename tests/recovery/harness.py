@@ -23,7 +23,7 @@ from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Event, Job, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import load_experiment
+from rnnlab.spec.library import load_experiment
 from rnnlab.worker import Worker, WorkerOptions
 
 EXPERIMENT = "recovery"

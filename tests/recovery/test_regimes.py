@@ -14,7 +14,7 @@ from rnnlab.estimate import estimate
 from rnnlab.extending import EXTENDED_ROUND, extend
 from rnnlab.planning import config_of, make_plan
 from rnnlab.queue.job import Status
-from rnnlab.spec.experiment import load_experiment
+from rnnlab.spec.library import load_experiment
 from rnnlab.training import checkpoint
 from rnnlab.training.sampling import sample
 from tests.recovery.harness import EXPERIMENT, Site

@@ -6,10 +6,9 @@ import pytest
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
-from rnnlab.spec.experiment import load_experiment
 from rnnlab.spec.export import experiment_toml
 from rnnlab.spec.grid import enumerate_configs
-from rnnlab.spec.library import find_experiment
+from rnnlab.spec.library import find_experiment, load_experiment
 from rnnlab.spec.run_config import run_config_from_json
 from rnnlab.spec.scale import scaled
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import load_experiment, renamed
+from rnnlab.spec.experiment import renamed
 from rnnlab.spec.grid import enumerate_configs
-from rnnlab.spec.library import built_in_names, find_experiment, library_dir
+from rnnlab.spec.library import built_in_names, find_experiment, library_dir, load_experiment
 
 from .examples import CORPUS, configs_of, parse
 
@@ -317,6 +317,17 @@ def test_a_file_extends_another_one(tmp_path: Path, small_toml: str) -> None:
     assert (other.name, other.training) == ("other", {**base.training, "windows": 7})
     assert other.grid == {"n_layers": [3], "use_forget_gate": [False, True]}
     assert (other.model, other.rounds) == (base.model, base.rounds)
+
+
+def test_a_file_extends_a_built_in_experiment(tmp_path: Path) -> None:
+    """From any folder; a file beside it goes first."""
+    path = tmp_path / "other.toml"
+    path.write_text('extends = "residual"\nname = "other"\n[grid]\nn_layers = [5]\n')
+    assert load_experiment(path).grid["n_layers"] == [5]
+    assert load_experiment(path).training == find_experiment("residual").training
+    (tmp_path / "residual.toml").write_text("not TOML")
+    with pytest.raises(SpecError, match=r"residual\.toml is not a TOML file"):
+        load_experiment(path)
 
 
 def test_a_file_that_extends_nothing_is_a_mistake(tmp_path: Path) -> None:
