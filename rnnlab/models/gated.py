@@ -26,14 +26,15 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.initialise import Parameter
-from rnnlab.models.numerics import Users, gather_rows, logistic
+from rnnlab.models.gated_forward import GatedForward
+from rnnlab.models.gated_layer import SOURCES
+from rnnlab.models.numerics import Users
+from rnnlab.models.runs import Rows
 from rnnlab.spec.cells import GatedSettings
-
-_SOURCES = ("new_state", "old_state", "residual")
 
 
 def _sources(settings: GatedSettings) -> list[str]:
-    return [source for source in _SOURCES if getattr(settings, f"use_{source}")]
+    return [source for source in SOURCES if getattr(settings, f"use_{source}")]
 
 
 def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> dict[str, Parameter]:
@@ -98,10 +99,11 @@ class GatedCohort:
         for name in dict.fromkeys(name for own in parameters for name in own):
             who = [m for m, own in enumerate(parameters) if name in own]
             self.users[name] = shared.setdefault(tuple(who), Users(who, self.n_models, device))
-            stacked = torch.stack([parameters[m][name] for m in who]).to(device)
-            self.parameters[name] = stacked.requires_grad_()
-        # The smallest batch that any product runs over: more threads than that would change bits (numerics.py).
-        self.smallest_product = min(len(users) for users in self.users.values())
+            self.parameters[name] = torch.stack([parameters[m][name] for m in who]).to(device)
+        self._members = members
+        # The models of the smallest product: more threads than that would change bits (numerics.py).
+        self.smallest_product = self.forward(1).program.smallest_product
+        self._forward: GatedForward | None = None  # of `step`, for the last batch size
 
     def parameters_of(self, m: int) -> dict[str, Tensor]:
         """The parameters of model m alone: views into the cohort, named as in `parameter_shapes`."""
@@ -117,49 +119,21 @@ class GatedCohort:
         shape = (self.n_models, batch_size, self.state_size)
         return [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(self.n_layers)]
 
+    def forward(self, batch_size: int) -> GatedForward:
+        """A forward pass on buffers of its own, bound to the parameters as they lie now."""
+        rows = {name: Rows(parameter.detach(), self.users[name].members) for name, parameter in self.parameters.items()}
+        return GatedForward(self._members, rows, batch_size)
+
+    @torch.no_grad()
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """One symbol: ids [M, B] and the state of each layer -> logits [M, B, V] and the detached next state."""
-        x_MBS = gather_rows(self.parameters["embed.weight"], ids_MB) + self.parameters["embed.bias"].unsqueeze(1)
-        following = []
-        for layer in range(self.n_layers):
-            x_MBS, n_MBS = self._layer(f"layers.{layer}", x_MBS, state[layer])
-            following.append(n_MBS.detach())
-        return self._linear("head", x_MBS), following
-
-    def _layer(self, at: str, x_MBS: Tensor, h_MBS: Tensor) -> tuple[Tensor, Tensor]:
-        c = torch.cat([x_MBS, h_MBS], dim=2)
-        if users := self.users.get(f"{at}.input_gate.weight"):
-            c_U = users.take(c)
-            c = users.put(c, logistic(self._linear(f"{at}.input_gate", c_U)) * c_U)
-        n = torch.tanh(self._linear(f"{at}.candidate", c))
-        if users := self.users.get(f"{at}.state_gate.weight"):
-            n_U = users.take(n)
-            g = logistic(self._linear(f"{at}.state_gate", torch.cat([users.take(c), n_U], dim=2)))
-            n = users.put(n, g * n_U + (1 - g) * users.take(h_MBS))
-        if users := self.users.get(f"{at}.forget_gate.weight"):
-            n_U = users.take(n)
-            f = logistic(self._linear(f"{at}.forget_gate", torch.cat([users.take(c), n_U], dim=2)))
-            n = users.put(n, f * n_U)
-
-        sources = {"new_state": n, "old_state": c[:, :, self.state_size :], "residual": x_MBS}
-        o = self._split_linear(f"{at}.output", sources, like=n)
-        gate = logistic(o)
-        if users := self.users.get(f"{at}.output_gate.bias"):
-            gated = self._split_linear(f"{at}.output_gate", {"output": o, **sources}, like=n)
-            gate = users.put(gate, logistic(users.take(gated)))
-        return o * gate, n
-
-    def _linear(self, name: str, x_UBK: Tensor) -> Tensor:
-        """W x + b for the models that have this map, whose inputs these are, [U, B, N]."""
-        return torch.baddbmm(self.parameters[f"{name}.bias"].unsqueeze(1), x_UBK, self.parameters[f"{name}.weight"])
-
-    def _split_linear(self, name: str, sources: Mapping[str, Tensor], like: Tensor) -> Tensor:
-        """Sum over the sources of W_source source, plus b, [M, B, S]; zero for models without this map."""
-        bias = f"{name}.bias"
-        total = self.users[bias].add(
-            torch.zeros_like(like), self.parameters[bias].unsqueeze(1).expand(-1, like.shape[1], -1)
-        )
-        for source, x_MBS in sources.items():
-            if users := self.users.get(f"{name}.from_{source}"):
-                total = users.add(total, torch.bmm(users.take(x_MBS), self.parameters[f"{name}.from_{source}"]))
-        return total
+        """One symbol: ids [M, B] and the state of each layer -> logits [M, B, V] and the next state."""
+        forward = self._forward
+        if forward is None or forward.ids_MB.shape != ids_MB.shape:
+            forward = self._forward = self.forward(ids_MB.shape[1])
+        forward.ids_MB.copy_(ids_MB)
+        for layer, h_MBS in zip(forward.layers, state, strict=True):
+            layer.h_MBS.copy_(h_MBS)
+        forward.program()
+        bias, weight = self.parameters["head.bias"].unsqueeze(1), self.parameters["head.weight"]
+        logits_MBV = torch.baddbmm(bias, forward.top_MBS, weight)
+        return logits_MBV, [layer.n_MBS.clone() for layer in forward.layers]

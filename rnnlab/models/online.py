@@ -1,6 +1,6 @@
 """One training step of a gated cohort in the online regime: losses and gradients, without autograd.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, U users of a part (some of the M).
+Shapes: M models, B batch rows, S state size, V vocabulary, L layers, H models of a share of the head.
 
 The state is detached at every symbol, so a step is a feed-forward network and its backward pass is short. Written out,
 it keeps no graph, writes gradients where the optimiser wants them, and each operation's bits are known. tests/oracle
@@ -13,223 +13,95 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.gated import GatedCohort
-from rnnlab.models.numerics import Users
+from rnnlab.models.gated_backward import LayerBackward
+from rnnlab.models.runs import Program, Rows
 
-
-def logistic_(x: Tensor) -> Tensor:
-    """The logistic function in place, with the bits of `numerics.logistic`."""
-    return torch.tanh(x.mul_(0.5), out=x).mul_(0.5).add_(0.5)
+# Logits of a share of the head: they are read and written five times, so they should stay in a cache.
+_SHARE_ELEMENTS = 2**20
 
 
 class OnlineStep:
-    """Workspace and arithmetic of the steps of one cohort.
+    """The program of the steps of one cohort, and its buffers: a step allocates nothing.
 
-    `gradients[name]` has the shape of the model's parameter and holds the gradients after a call; the buffers are
-    given, so that an optimiser can own them.
+    `hidden` is the state of each layer, L tensors [M, B, S], replaced in place by each step. `gradients[name]` has the
+    shape of the model's parameter and holds the gradients after a step; the buffers are given, so that an optimiser
+    can own them. They must keep what lies in them: what gets no gradient is written once, as zeros.
     """
 
     def __init__(self, model: GatedCohort, gradients: Mapping[str, Tensor], batch_size: int) -> None:
-        self._model = model
-        self._parameters = {name: parameter.detach() for name, parameter in model.parameters.items()}
-        self._gradients = gradients
-        like = self._parameters["embed.weight"]
-        self._one_hot_MVB = like.new_zeros(model.n_models, model.vocabulary_size, batch_size)
-        self._scale = 1.0 / batch_size
+        forward = model.forward(batch_size)
+        rows = {name: Rows(gradient, model.users[name].members) for name, gradient in gradients.items()}
+        for gradient in gradients.values():
+            gradient.zero_()
+        like = forward.top_MBS
+        self.hidden = [layer.n_MBS for layer in forward.layers]
+        self._ids_MB = forward.ids_MB
+        self._targets_MB1 = torch.zeros_like(self._ids_MB).unsqueeze(2)
+        self._loss_M = like.new_zeros(model.n_models)
+        self._keep_M11 = like.new_ones(model.n_models, 1, 1)
+
+        self._program = Program()
+        for layer in forward.layers:
+            self._program.add(torch.mul, layer.n_MBS, self._keep_M11, out=layer.h_MBS)
+        self._program.extend(forward.program)
+        everybody = range(model.n_models)
+        d = Rows(torch.zeros_like(like), everybody)
+        self._build_head(forward.parameters, rows, Rows(forward.top_MBS, everybody), d)
+        for layer in reversed(forward.layers):
+            d_x = Rows(torch.zeros_like(like), everybody)
+            backward = LayerBackward(layer, rows, d, d_x, is_top=layer is forward.layers[-1])
+            self._program.extend(backward.program)
+            d = d_x
+        forward.row_lookup.scatter(self._program, d.tensor, gradients["embed.weight"])
+        self._program.add(torch.sum, d.tensor, dim=1, out=gradients["embed.bias"])
+        model.smallest_product = min(model.smallest_product, self._program.smallest_product)
 
     @torch.no_grad()
-    def __call__(self, ids_MB: Tensor, targets_MB: Tensor, hidden: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Ids and targets [M, B], state of each layer [M, B, S] -> mean losses [M] (nats), next state of each layer.
+    def __call__(self, ids_MB: Tensor, targets_MB: Tensor, keep_M: Tensor) -> Tensor:
+        """Ids and targets [M, B] -> mean losses [M] (nats), in a buffer that the next step overwrites.
 
-        The gradients of each model's own mean loss are left in the buffers.
+        `keep_M` is 1 for models that go on from their state, 0 for those that start from zero. The gradients of each
+        model's own mean loss are left in the buffers.
         """
-        model = self._model
-        x_MBS = self._embed(ids_MB)
-        layers = []
-        following = []
-        for index in range(model.n_layers):
-            layer = _Layer(self, f"layers.{index}")
-            x_MBS = layer.forward(x_MBS, hidden[index])
-            layers.append(layer)
-            following.append(layer.n)
-        loss_M, d_MBS = self._head(x_MBS, targets_MB)
-        for layer in reversed(layers):
-            d_MBS = layer.backward(d_MBS)
-        self._embed_backward(ids_MB, d_MBS)
-        return loss_M, following
+        self._ids_MB.copy_(ids_MB)
+        self._targets_MB1.copy_(targets_MB.unsqueeze(2))
+        self._keep_M11.copy_(keep_M.view(-1, 1, 1))
+        self._program()
+        return self._loss_M
 
-    def users(self, name: str) -> Users | None:
-        """The models that have the parameter, or None where nobody has."""
-        return self._model.users.get(name)
-
-    def linear(self, name: str, x_UBK: Tensor) -> Tensor:
-        """W x + b, [U, B, N]."""
-        return torch.baddbmm(self._parameters[f"{name}.bias"].unsqueeze(1), x_UBK, self._parameters[f"{name}.weight"])
-
-    def weight(self, name: str) -> Tensor:
-        """A parameter, [U, ...]."""
-        return self._parameters[name]
-
-    def linear_backward(self, name: str, x_UBK: Tensor, d_UBN: Tensor) -> None:
-        """Gradients of weight and bias of a linear map."""
-        self.weight_backward(f"{name}.weight", x_UBK, d_UBN)
-        torch.sum(d_UBN, dim=1, out=self._gradients[f"{name}.bias"])
-
-    def weight_backward(self, name: str, x_UBK: Tensor, d_UBN: Tensor) -> None:
-        """Gradient of a weight matrix: x^T d."""
-        torch.bmm(x_UBK.transpose(1, 2), d_UBN, out=self._gradients[name])
-
-    def bias_backward(self, name: str, d_UBN: Tensor) -> None:
-        """Gradient of a bias."""
-        torch.sum(d_UBN, dim=1, out=self._gradients[name])
-
-    def _embed(self, ids_MB: Tensor) -> Tensor:
-        weight_MVS = self._parameters["embed.weight"]
-        rows = torch.arange(len(ids_MB), device=ids_MB.device).unsqueeze(1)
-        return weight_MVS[rows, ids_MB].add_(self._parameters["embed.bias"].unsqueeze(1))
-
-    def _embed_backward(self, ids_MB: Tensor, d_MBS: Tensor) -> None:
-        places = ids_MB.unsqueeze(1)
-        self._one_hot_MVB.scatter_(1, places, 1.0)
-        torch.bmm(self._one_hot_MVB, d_MBS, out=self._gradients["embed.weight"])
-        self._one_hot_MVB.scatter_(1, places, 0.0)
-        self.bias_backward("embed.bias", d_MBS)
-
-    def _head(self, x_MBS: Tensor, targets_MB: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy of each model, [M], and its gradient towards the head's input."""
-        logits_MBV = self.linear("head", x_MBS)
-        places = targets_MB.unsqueeze(2)
-        target_MB = logits_MBV.gather(2, places).squeeze(2)
-        highest_MB = logits_MBV.amax(dim=2)
-        p_MBV = torch.softmax(logits_MBV, dim=2)
-        # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
-        loss_MB = highest_MB - target_MB - p_MBV.amax(dim=2).log_()
-        p_MBV.scatter_add_(2, places, p_MBV.new_full((), -1.0).expand(places.shape))
-        d_MBV = p_MBV.mul_(self._scale)
-        self.linear_backward("head", x_MBS, d_MBV)
-        return loss_MB.mean(dim=1), torch.bmm(d_MBV, self._parameters["head.weight"].transpose(1, 2))
-
-
-class _Layer:
-    """One layer's forward pass and what its backward pass needs of it. Equations: rnnlab/models/gated.py."""
-
-    def __init__(self, step: OnlineStep, at: str) -> None:
-        self._step = step
-        self._at = at
-        self.n = torch.empty(0)  # next state, [M, B, S]
-
-    def forward(self, x_MBS: Tensor, h_MBS: Tensor) -> Tensor:
-        """Input and old state, [M, B, S] -> output, [M, B, S]; the next state is left in `n`."""
-        step, at = self._step, self._at
-        self._x, self._h = x_MBS, h_MBS
-        self._state_size = x_MBS.shape[2]
-        self._c_plain = torch.cat([x_MBS, h_MBS], dim=2)
-        self._c = self._c_plain
-        if users := step.users(f"{at}.input_gate.weight"):
-            c_U = users.take(self._c_plain)
-            self._input_gate = logistic_(step.linear(f"{at}.input_gate", c_U))
-            self._c = users.put(self._c_plain, self._input_gate * c_U)
-        self._candidate = step.linear(f"{at}.candidate", self._c).tanh_()
-        self.n = self._candidate
-        if users := step.users(f"{at}.state_gate.weight"):
-            n_U, h_U = users.take(self.n), users.take(h_MBS)
-            self._state_input = torch.cat([users.take(self._c), n_U], dim=2)
-            self._state_gate = logistic_(step.linear(f"{at}.state_gate", self._state_input))
-            self.n = users.put(self.n, self._state_gate * n_U + (1 - self._state_gate) * h_U)
-        if users := step.users(f"{at}.forget_gate.weight"):
-            n_U = users.take(self.n)
-            self._forget_input = torch.cat([users.take(self._c), n_U], dim=2)
-            self._forget_gate = logistic_(step.linear(f"{at}.forget_gate", self._forget_input))
-            self.n = users.put(self.n, self._forget_gate * n_U)
-        return self._output()
-
-    def _output(self) -> Tensor:
-        step, at = self._step, self._at
-        self._sources = {
-            "new_state": self.n,
-            "old_state": self._c[:, :, self._state_size :],
-            "residual": self._x,
-        }
-        self._o = self._split_linear(f"{at}.output", self._sources)
-        gate = self._o.clone()
-        self._gate_users = step.users(f"{at}.output_gate.bias")
-        if self._gate_users is None:
-            self._gate = logistic_(gate)
-        else:
-            pre = self._split_linear(f"{at}.output_gate", {"output": self._o, **self._sources})
-            self._gate = logistic_(self._gate_users.put(gate, self._gate_users.take(pre)))
-        return self._o * self._gate
-
-    def backward(self, d_MBS: Tensor) -> Tensor:
-        """Gradient towards the output -> gradient towards the input, both [M, B, S]. Fills the gradient buffers."""
-        step, at = self._step, self._at
-        d = {source: torch.zeros_like(d_MBS) for source in self._sources}
-        self._output_backward(d_MBS, d)
-        d_c = torch.cat([torch.zeros_like(d_MBS), d["old_state"]], dim=2)
-        d_n = d["new_state"]
-        width = 2 * self._state_size
-        if users := step.users(f"{at}.forget_gate.weight"):
-            d_n_U, gate = users.take(d_n), self._forget_gate
-            n_before_U = self._forget_input[:, :, width:]
-            d_pre = d_n_U * n_before_U * gate * (1 - gate)
-            step.linear_backward(f"{at}.forget_gate", self._forget_input, d_pre)
-            d_in = torch.bmm(d_pre, step.weight(f"{at}.forget_gate.weight").transpose(1, 2))
-            d_n = users.put(d_n, d_n_U * gate + d_in[:, :, width:])
-            d_c = users.add(d_c, d_in[:, :, :width])
-        if users := step.users(f"{at}.state_gate.weight"):
-            d_n_U, gate = users.take(d_n), self._state_gate
-            d_pre = d_n_U * (self._state_input[:, :, width:] - users.take(self._h)) * gate * (1 - gate)
-            step.linear_backward(f"{at}.state_gate", self._state_input, d_pre)
-            d_in = torch.bmm(d_pre, step.weight(f"{at}.state_gate.weight").transpose(1, 2))
-            d_n = users.put(d_n, d_n_U * gate + d_in[:, :, width:])
-            d_c = users.add(d_c, d_in[:, :, :width])
-        d_pre = d_n * (1 - self._candidate * self._candidate)
-        step.linear_backward(f"{at}.candidate", self._c, d_pre)
-        d_c += torch.bmm(d_pre, step.weight(f"{at}.candidate.weight").transpose(1, 2))
-        if users := step.users(f"{at}.input_gate.weight"):
-            d_c_U, c_U, gate = users.take(d_c), users.take(self._c_plain), self._input_gate
-            d_pre = d_c_U * c_U * gate * (1 - gate)
-            step.linear_backward(f"{at}.input_gate", c_U, d_pre)
-            d_in = torch.bmm(d_pre, step.weight(f"{at}.input_gate.weight").transpose(1, 2))
-            d_c = users.put(d_c, d_c_U * gate + d_in)
-        return d["residual"] + d_c[:, :, : self._state_size]
-
-    def _output_backward(self, d_MBS: Tensor, d: dict[str, Tensor]) -> None:
-        """From the gradient towards the layer's output to those towards its sources, added to `d`."""
-        at, gate = self._at, self._gate
-        d_gate_pre = d_MBS * self._o * gate * (1 - gate)
-        d_o = d_MBS * gate
-        if self._gate_users is None:
-            d_o += d_gate_pre  # swish: the gate's input is o itself
-        else:
-            by_user = self._gate_users
-            d_of = {"output": torch.zeros_like(d_MBS), **d}
-            self._split_backward(f"{at}.output_gate", {"output": self._o, **self._sources}, d_gate_pre, d_of)
-            d_plain = d_o + d_gate_pre
-            d_o = by_user.put(d_plain, by_user.take(d_o) + by_user.take(d_of.pop("output")))
-            d.update(d_of)
-        self._split_backward(f"{at}.output", self._sources, d_o, d)
-
-    def _split_linear(self, name: str, sources: Mapping[str, Tensor]) -> Tensor:
-        """Sum over the sources of W_source source, plus b, [M, B, S]; zero for models without this map."""
-        step = self._step
-        bias_users = step.users(f"{name}.bias")
-        assert bias_users is not None
-        like = self.n
-        bias = step.weight(f"{name}.bias").unsqueeze(1).expand(-1, like.shape[1], -1)
-        total = bias_users.add(torch.zeros_like(like), bias)
-        for source, x_MBS in sources.items():
-            if users := step.users(f"{name}.from_{source}"):
-                total = users.add(total, torch.bmm(users.take(x_MBS), step.weight(f"{name}.from_{source}")))
-        return total
-
-    def _split_backward(self, name: str, sources: Mapping[str, Tensor], d_MBS: Tensor, d: dict[str, Tensor]) -> None:
-        step = self._step
-        bias_users = step.users(f"{name}.bias")
-        assert bias_users is not None
-        step.bias_backward(f"{name}.bias", bias_users.take(d_MBS))
-        for source, x_MBS in sources.items():
-            if users := step.users(f"{name}.from_{source}"):
-                d_U = users.take(d_MBS)
-                weight = step.weight(f"{name}.from_{source}")
-                step.weight_backward(f"{name}.from_{source}", users.take(x_MBS), d_U)
-                d[source] = users.add(d[source], torch.bmm(d_U, weight.transpose(1, 2)))
+    def _build_head(
+        self, parameters: Mapping[str, Rows], gradients: Mapping[str, Rows], x: Rows, d_x: Rows
+    ) -> None:
+        """Mean cross-entropy of each model, and its gradient towards the head's input."""
+        M, B, _ = x.tensor.shape
+        V = parameters["head.bias"].tensor.shape[1]
+        most = max(1, min(M, _SHARE_ELEMENTS // (B * V)))
+        n_shares = -(-M // most)
+        bounds = [M * share // n_shares for share in range(n_shares + 1)]
+        logits_HBV = x.tensor.new_empty(-(-M // n_shares), B, V)
+        loss_MB, by_target_MB, by_share_MB = (x.tensor.new_empty(M, B) for _ in range(3))
+        minus_one = x.tensor.new_full((), -1.0).expand(M, B, 1)
+        scale = 1.0 / B
+        add = self._program.add
+        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+            run = range(start, end)
+            loss, target, highest = (each[start:end] for each in (loss_MB, by_target_MB, by_share_MB))
+            places, p = self._targets_MB1[start:end], logits_HBV[: len(run)]
+            weight = parameters["head.weight"][run]
+            self._program.product(p, x[run], weight, parameters["head.bias"][run].unsqueeze(1))
+            # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
+            add(torch.gather, p, 2, places, out=target.unsqueeze(2))
+            add(torch.amax, p, dim=2, out=highest)
+            add(torch.sub, highest, target, out=loss)
+            add(torch.softmax, p, dim=2, out=p)
+            add(torch.amax, p, dim=2, out=highest)
+            add(highest.log_)
+            add(loss.sub_, highest)
+            # p - one_hot(target) is B times the gradient towards the logits.
+            add(p.scatter_add_, 2, places, minus_one[start:end])
+            self._program.product(gradients["head.weight"][run], x[run].transpose(1, 2), p, scale=scale)
+            bias = gradients["head.bias"][run]
+            add(torch.sum, p, dim=1, out=bias)
+            add(bias.mul_, scale)
+            self._program.product(d_x[run], p, weight.transpose(1, 2), scale=scale)
+        add(torch.mean, loss_MB, dim=1, out=self._loss_M)

@@ -27,11 +27,13 @@ class OnlineRegime:
         device: torch.device,
     ) -> None:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
-        self.hidden = hidden
         self._batch_size = trainings[0].batch_size
         gradients = {name: torch.zeros_like(parameter.detach()) for name, parameter in model.parameters.items()}
         self._online = OnlineStep(model, gradients, self._batch_size)
         self._gradients = list(gradients.values())
+        self.hidden = self._online.hidden
+        for mine, given in zip(self.hidden, hidden, strict=True):
+            mine.copy_(given)
         self._streams = [
             WindowStream(training, seed, train_tokens) for training, seed in zip(trainings, seeds, strict=True)
         ]
@@ -41,16 +43,14 @@ class OnlineRegime:
         """Lay the symbols of the next `n_steps` steps out."""
         inputs_KMB = torch.empty(n_steps, len(self._streams), self._batch_size, dtype=torch.int64)
         targets_KMB = torch.empty_like(inputs_KMB)
-        self._resets: dict[int, list[int]] = {}
+        keep_KM = torch.ones(n_steps, len(self._streams))
         for m, (stream, done) in enumerate(zip(self._streams, steps_done, strict=True)):
-            for row in stream.fill(done, inputs_KMB[:, m], targets_KMB[:, m]):
-                self._resets.setdefault(row, []).append(m)
+            starts = stream.fill(done, inputs_KMB[:, m], targets_KMB[:, m])
+            keep_KM[starts, m] = 0.0  # the state is zero at a window's start
         self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
+        self._keep_KM = keep_KM.to(self._device)
 
     def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
         """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
-        if models := self._resets.get(k):  # the state is zero at a window's start
-            for hidden_MBS in self.hidden:
-                hidden_MBS[models] = 0.0
-        loss_M, self.hidden = self._online(self._inputs_KMB[k], self._targets_KMB[k], self.hidden)
+        loss_M = self._online(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])
         return loss_M, self._gradients
