@@ -71,6 +71,24 @@ def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> dict[str,
     return shapes
 
 
+def arrangement(members: Sequence[GatedSettings]) -> list[int]:
+    """The order of members in which the users of each gate and source form few and long runs of neighbours.
+
+    From neighbour to neighbour as few settings change as can be had by always going to the nearest of those left.
+    """
+    switches = [[getattr(one, name) for name in sorted(GatedSettings.free_in_cohort)] for one in members]
+
+    def from_last(m: int) -> tuple[int, list[bool], int]:
+        changes = sum(mine != last for mine, last in zip(switches[m], switches[order[-1]], strict=True)) if order else 0
+        return changes, switches[m], m
+
+    left, order = set(range(len(members))), list[int]()
+    while left:
+        order.append(min(left, key=from_last))
+        left.remove(order[-1])
+    return order
+
+
 class GatedCohort:
     """M gated models of one size, with any mixture of gates and sources, as one program.
 

@@ -1,6 +1,6 @@
 """One training step of a gated cohort in the online regime: losses and gradients, without autograd.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, L layers, H models of a share of the head.
+Shapes: M models, B batch rows, S state size, V vocabulary, L layers.
 
 The state is detached at every symbol, so a step is a feed-forward network and its backward pass is short. Written out,
 it keeps no graph, writes gradients where the optimiser wants them, and each operation's bits are known. tests/oracle
@@ -15,9 +15,6 @@ from torch import Tensor
 from rnnlab.models.gated import GatedCohort
 from rnnlab.models.gated_backward import LayerBackward
 from rnnlab.models.runs import Program, Rows
-
-# Logits of a share of the head: they are read and written five times, so they should stay in a cache.
-_SHARE_ELEMENTS = 2**20
 
 
 class OnlineStep:
@@ -73,35 +70,25 @@ class OnlineStep:
         self, parameters: Mapping[str, Rows], gradients: Mapping[str, Rows], x: Rows, d_x: Rows
     ) -> None:
         """Mean cross-entropy of each model, and its gradient towards the head's input."""
-        M, B, _ = x.tensor.shape
-        V = parameters["head.bias"].tensor.shape[1]
-        most = max(1, min(M, _SHARE_ELEMENTS // (B * V)))
-        n_shares = -(-M // most)
-        bounds = [M * share // n_shares for share in range(n_shares + 1)]
-        logits_HBV = x.tensor.new_empty(-(-M // n_shares), B, V)
-        loss_MB, by_target_MB, by_share_MB = (x.tensor.new_empty(M, B) for _ in range(3))
-        minus_one = x.tensor.new_full((), -1.0).expand(M, B, 1)
-        scale = 1.0 / B
-        add = self._program.add
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
-            run = range(start, end)
-            loss, target, highest = (each[start:end] for each in (loss_MB, by_target_MB, by_share_MB))
-            places, p = self._targets_MB1[start:end], logits_HBV[: len(run)]
-            weight = parameters["head.weight"][run]
-            self._program.product(p, x[run], weight, parameters["head.bias"][run].unsqueeze(1))
-            # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
-            add(torch.gather, p, 2, places, out=target.unsqueeze(2))
-            add(torch.amax, p, dim=2, out=highest)
-            add(torch.sub, highest, target, out=loss)
-            add(torch.softmax, p, dim=2, out=p)
-            add(torch.amax, p, dim=2, out=highest)
-            add(highest.log_)
-            add(loss.sub_, highest)
-            # p - one_hot(target) is B times the gradient towards the logits.
-            add(p.scatter_add_, 2, places, minus_one[start:end])
-            self._program.product(gradients["head.weight"][run], x[run].transpose(1, 2), p, scale=scale)
-            bias = gradients["head.bias"][run]
-            add(torch.sum, p, dim=1, out=bias)
-            add(bias.mul_, scale)
-            self._program.product(d_x[run], p, weight.transpose(1, 2), scale=scale)
+        everybody = range(len(x.tensor))
+        x_MBS, d_x_MBS, weight_MSV = x[everybody], d_x[everybody], parameters["head.weight"][everybody]
+        M, B, _ = x_MBS.shape
+        scale, add, product = 1.0 / B, self._program.add, self._program.product
+        p_MBV = x_MBS.new_empty(M, B, weight_MSV.shape[2])
+        loss_MB, highest_MB, target_MB1 = x_MBS.new_empty(M, B), x_MBS.new_empty(M, B), x_MBS.new_empty(M, B, 1)
+        product(p_MBV, x_MBS, weight_MSV, parameters["head.bias"][everybody].unsqueeze(1))
+        # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
+        add(torch.gather, p_MBV, 2, self._targets_MB1, out=target_MB1)
+        add(torch.amax, p_MBV, dim=2, out=highest_MB)
+        add(torch.sub, highest_MB, target_MB1.squeeze(2), out=loss_MB)
+        add(torch.softmax, p_MBV, dim=2, out=p_MBV)
+        add(torch.amax, p_MBV, dim=2, out=highest_MB)
+        add(highest_MB.log_)
+        add(loss_MB.sub_, highest_MB)
         add(torch.mean, loss_MB, dim=1, out=self._loss_M)
+        # p - one_hot(target) is B times the gradient towards the logits.
+        add(p_MBV.scatter_add_, 2, self._targets_MB1, x_MBS.new_full((), -1.0).expand(M, B, 1))
+        product(gradients["head.weight"][everybody], x_MBS.transpose(1, 2), p_MBV, scale=scale)
+        add(torch.sum, p_MBV, dim=1, out=gradients["head.bias"][everybody])
+        add(gradients["head.bias"][everybody].mul_, scale)
+        product(d_x_MBS, p_MBV, weight_MSV.transpose(1, 2), scale=scale)
