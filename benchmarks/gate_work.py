@@ -21,7 +21,8 @@ from rnnlab.models.online import OnlineStep
 from rnnlab.spec.cells import GatedSettings
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.library import find_experiment
-from rnnlab.spec.run_config import CorpusSettings, RunConfig
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.settings import CorpusSettings
 from rnnlab.training.sizing import cohort_size
 
 _CPU = torch.device("cpu")

@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rnnlab.models.initialise import Parameter
 from rnnlab.models.gated_forward import GatedForward
 from rnnlab.models.gated_layer import SOURCES
+from rnnlab.models.initialise import Parameter
 from rnnlab.models.numerics import Users
 from rnnlab.models.runs import Rows
 from rnnlab.spec.cells import GatedSettings

@@ -20,6 +20,7 @@ from rnnlab.models.gated_layer import (
     Who,
     has_forget_gate,
     has_input_gate,
+    has_output_gate,
     has_state_gate,
 )
 from rnnlab.models.runs import Program, Rows
@@ -33,6 +34,10 @@ def passes_down(settings: GatedSettings) -> bool:
     """Whether a layer's input gets a gradient."""
     gated_state = settings.use_old_state and settings.use_input_gate
     return settings.use_new_state or settings.use_residual or gated_state
+
+
+def _both(one_condition: Who, other: Who) -> Who:
+    return lambda one: one_condition(one) and other(one)
 
 
 class LayerBackward:
@@ -64,7 +69,7 @@ class LayerBackward:
             add(_sigmoid_backward, d_pre[run], layer.gate[run], grad_input=d_pre[run])
         for run in layer.runs(lambda one: live(one) and not one.use_output_gate):  # the gate's input is o itself
             add(torch.addcmul, d_pre[run], self._d[run], layer.gate[run], out=d_o[run])
-        for run in layer.runs(lambda one: live(one) and one.use_output_gate):
+        for run in layer.runs(_both(live, has_output_gate)):
             add(torch.mul, self._d[run], layer.gate[run], out=d_o[run])
             self._bias("output_gate", d_pre[run], run)
             self._source_weight("output_gate", "output", d_pre, run)
@@ -76,19 +81,19 @@ class LayerBackward:
         for source, d_source in zip(SOURCES, (self._d_n, self._d_h, self._d_x), strict=True):
             for run in layer.source_runs(source, live):
                 self._source_weight("output", source, d_o, run)
-            for run in layer.source_runs(source, lambda one: live(one) and one.use_output_gate):
+            for run in layer.source_runs(source, _both(live, has_output_gate)):
                 self._source_weight("output_gate", source, d_pre, run)
             # Without an input gate there is nothing to be learned of the old state.
-            flows: Who = (lambda one: live(one) and one.use_input_gate) if source == "old_state" else live
+            flows = _both(live, has_input_gate) if source == "old_state" else live
             for run in layer.source_runs(source, flows):
                 self.program.product(d_source[run], d_o[run], self._transposed(f"output.from_{source}", run))
-            for run in layer.source_runs(source, lambda one, flows=flows: flows(one) and one.use_output_gate):
+            for run in layer.source_runs(source, _both(flows, has_output_gate)):
                 weight = self._transposed(f"output_gate.from_{source}", run)
                 self.program.accumulate(d_source[run], d_pre[run], weight)
 
     def _build_state(self) -> None:
         layer, add, d_pre, d_n = self._layer, self.program.add, self._d_pre, self._d_n
-        for run in layer.runs(lambda one: self._is_live(one) and one.use_input_gate):
+        for run in layer.runs(_both(self._is_live, has_input_gate)):
             add(self._d_c[run].zero_)
         for run in layer.runs(lambda one: self._is_live(one) and one.use_input_gate and one.use_old_state):
             add(self._d_c[run][:, :, layer.state_size :].copy_, self._d_h[run])

@@ -7,7 +7,7 @@ it keeps no graph, writes gradients where the optimiser wants them, and each ope
 compares it with the textbook model under autograd for all 96 combinations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -66,9 +66,7 @@ class OnlineStep:
         self._program()
         return self._loss_M
 
-    def _build_head(
-        self, parameters: Mapping[str, Rows], gradients: Mapping[str, Rows], x: Rows, d_x: Rows
-    ) -> None:
+    def _build_head(self, parameters: Mapping[str, Rows], gradients: Mapping[str, Rows], x: Rows, d_x: Rows) -> None:
         """Mean cross-entropy of each model, and its gradient towards the head's input."""
         everybody = range(len(x.tensor))
         x_MBS, d_x_MBS, weight_MSV = x[everybody], d_x[everybody], parameters["head.weight"][everybody]

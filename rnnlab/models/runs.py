@@ -38,7 +38,7 @@ class Rows:
 
 
 class Program:
-    """Operations in order, each bound to its operands once: to run them again allocates nothing and looks nothing up."""
+    """Operations in order, each bound to its operands once: to run them again allocates and looks up nothing."""
 
     def __init__(self) -> None:
         self._operations: list[Callable[[], Any]] = []
@@ -55,17 +55,25 @@ class Program:
     def product(
         self, out: Tensor, x_UBK: Tensor, w_UKN: Tensor, plus: Tensor | None = None, scale: float = 1.0
     ) -> None:
-        """out = scale (plus + x w), [U, B, N]. `plus` may be a bias, [U, 1, N]."""
+        """out = scale (plus + x w), [U, B, N]. `plus` may be a bias, [U, 1, N].
+
+        `out` is better contiguous: into anything else torch does the products one by one, on all threads each, which
+        changes bits. So that costs a buffer and a copy.
+        """
         self._note(len(out))
+        to = out if out.is_contiguous() else torch.empty_like(out, memory_format=torch.contiguous_format)
         if plus is None and scale == 1.0:
-            self.add(torch.bmm, x_UBK, w_UKN, out=out)
+            self.add(torch.bmm, x_UBK, w_UKN, out=to)
         elif plus is None:
-            self.add(torch.baddbmm, out, x_UBK, w_UKN, beta=0, alpha=scale, out=out)
+            self.add(torch.baddbmm, to, x_UBK, w_UKN, beta=0, alpha=scale, out=to)
         else:
-            self.add(torch.baddbmm, plus, x_UBK, w_UKN, beta=scale, alpha=scale, out=out)
+            self.add(torch.baddbmm, plus, x_UBK, w_UKN, beta=scale, alpha=scale, out=to)
+        if to is not out:
+            self.add(out.copy_, to)
 
     def accumulate(self, out: Tensor, x_UBK: Tensor, w_UKN: Tensor, scale: float = 1.0) -> None:
-        """out += scale x w, [U, B, N]."""
+        """out += scale x w, [U, B, N], contiguous."""
+        assert out.is_contiguous()
         self._note(len(out))
         self.add(torch.baddbmm, out, x_UBK, w_UKN, alpha=scale, out=out)
 

@@ -1,5 +1,6 @@
 """The facts about torch's kernels that the bitwise contract rests on. A new torch or another CPU may break one."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +17,10 @@ _KERNELS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "logistic": lambda a, b, c: logistic(a),
     "tanh": lambda a, b, c: torch.tanh(a),
     "tanh_backward": lambda a, b, c: torch.ops.aten.tanh_backward(a, b),
+    "exp": lambda a, b, c: torch.exp(a),
+    "reciprocal": lambda a, b, c: torch.reciprocal(b + 0.1),
+    "sigmoid_backward": lambda a, b, c: torch.ops.aten.sigmoid_backward(a, b),
+    "add_product": lambda a, b, c: torch.addcmul(a, b, c),
     "multiply": lambda a, b, c: a * c,
     "add_scaled": lambda a, b, c: torch.add(a, c, alpha=0.5),
     "lerp": lambda a, b, c: torch.lerp(a, c, 0.1),
@@ -92,6 +97,23 @@ def test_bmm_gives_a_model_the_same_bits_in_every_batch_that_has_no_fewer_models
                 part = slice(offset, offset + n_models)
                 for mine, all_models in zip(products(part), whole, strict=True):
                     assert torch.equal(mine, all_models[part][: len(mine)])
+
+
+@pytest.mark.parametrize(("rows", "size"), [(7, 5), (64, 33), (256, 32), (300, 256)])
+def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
+    rows: int, size: int, threads: Callable[[int], None]
+) -> None:
+    torch.manual_seed(0)
+    ids, values = torch.randint(0, 40, (9, rows)), torch.randn(9, rows, size)
+    expected = torch.zeros(9, 40, size)
+    for m, b in itertools.product(range(9), range(rows)):
+        expected[m, ids[m, b]] += values[m, b]
+    for n_threads in (1, 2, 3):
+        threads(n_threads)
+        for start, end in ((0, 9), (0, 1), (4, 6), (1, 9)):
+            places = (ids[start:end] + 40 * torch.arange(end - start).unsqueeze(1)).flatten()
+            sums = torch.zeros((end - start) * 40, size).index_add_(0, places, values[start:end].flatten(0, 1))
+            assert torch.equal(sums.view(-1, 40, size), expected[start:end])
 
 
 def test_logistic_is_the_logistic_function() -> None:

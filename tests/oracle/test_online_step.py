@@ -1,0 +1,157 @@
+"""The step of the online regime: where its tensors lie, in what order its models stand, and what it allocates."""
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.gate_work import needed_flops, observed_flops
+from rnnlab.models.gated import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated_forward import RowLookup
+from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.online import OnlineStep
+from rnnlab.models.runs import Program, runs
+from rnnlab.spec.cells import GatedSettings
+from tests.oracle.helpers import all_gate_settings
+
+_B, _V = 6, 19
+_CPU = torch.device("cpu")
+
+
+def _cohort(members: Sequence[GatedSettings]) -> GatedCohort:
+    parameters = [initial_parameters(parameter_shapes(one, _V), seed) for seed, one in enumerate(members)]
+    return GatedCohort(members, parameters, _V, _CPU)
+
+
+def _spread(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers as views into one buffer, each model's share padded to a multiple of 16 elements."""
+    most = max(len(tensor) for tensor in tensors.values())
+    sizes = {name: tensor[0].numel() for name, tensor in tensors.items()}
+    share = -(-sum(sizes.values()) // 16) * 16
+    buffer = torch.zeros(most, share)
+    starts = itertools.accumulate(sizes.values(), initial=0)
+    views = {}
+    for (name, tensor), start in zip(tensors.items(), starts, strict=False):
+        views[name] = buffer[: len(tensor), start : start + sizes[name]].view(tensor.shape)
+        views[name].copy_(tensor)
+    return views
+
+
+@pytest.mark.parametrize("state_size", [7, 32])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_parameters_and_gradients_may_lie_in_a_buffer_with_a_share_for_each_model(
+    state_size: int, threads: int
+) -> None:
+    members = [one for one in all_gate_settings(2, state_size)[::7] for _ in range(2)]
+    results = []
+    for spread in (False, True):
+        model = _cohort(members)
+        gradients = {name: torch.full_like(parameter, torch.nan) for name, parameter in model.parameters.items()}
+        if spread:
+            model.parameters, gradients = _spread(model.parameters), _spread(gradients)
+        step = OnlineStep(model, gradients, _B)
+        generator = torch.Generator().manual_seed(0)
+        torch.set_num_threads(min(threads, model.smallest_product))
+        try:
+            for _ in range(3):
+                ids_MB, targets_MB = torch.randint(0, _V, (2, len(members), _B), generator=generator)
+                loss_M = step(ids_MB, targets_MB, torch.ones(len(members)))
+                for name, parameter in model.parameters.items():
+                    parameter.sub_(gradients[name])
+        finally:
+            torch.set_num_threads(1)
+        assert all(gradient.is_contiguous() != spread for gradient in gradients.values() if gradient.dim() == 3)
+        results.append([loss_M, *step.hidden, *gradients.values(), *model.parameters.values()])
+    for packed, strided in zip(*results, strict=True):
+        assert torch.equal(packed, strided)
+
+
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Names of the operations whose result is a new tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(result.alias_info is None for result in func._schema.returns):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_makes_no_tensors() -> None:
+    members = all_gate_settings(2, 8)
+    model = _cohort(members)
+    gradients = {name: torch.zeros_like(parameter) for name, parameter in model.parameters.items()}
+    step = OnlineStep(model, gradients, _B)
+    ids_MB, keep_M = torch.zeros(len(members), _B, dtype=torch.int64), torch.ones(len(members))
+    with _Allocations() as allocations:
+        step(ids_MB, ids_MB, keep_M)
+    assert allocations.found == []
+
+
+def test_a_row_that_is_not_kept_starts_from_zero() -> None:
+    members = all_gate_settings(1, 8)[40:43]
+    model = _cohort(members)
+    step = OnlineStep(model, {name: torch.zeros_like(value) for name, value in model.parameters.items()}, _B)
+    ids_MB = torch.arange(3 * _B).view(3, _B) % _V
+    step(ids_MB, ids_MB, torch.ones(3))
+    from_zero = step.hidden[0].clone()
+    step(ids_MB, ids_MB, torch.tensor([1.0, 0.0, 1.0]))
+    assert [torch.equal(mine, other) for mine, other in zip(step.hidden[0], from_zero, strict=True)] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_runs_are_the_longest_of_neighbours_with_equal_keys() -> None:
+    assert runs([]) == []
+    assert runs([0, 1, 2, 5, 6, 8]) == [range(3), range(5, 7), range(8, 9)]
+    assert runs([0, 1, 2, 5, 6], lambda m: m < 2) == [range(2), range(2, 3), range(5, 7)]
+
+
+def _n_runs(members: Sequence[GatedSettings]) -> int:
+    names = GatedSettings.free_in_cohort
+    return sum(len(runs(m for m, one in enumerate(members) if getattr(one, name))) for name in names)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 16, 48])
+def test_an_arrangement_has_fewer_runs_and_does_not_depend_on_the_order_given(size: int) -> None:
+    chosen = random.Random(size).sample(all_gate_settings(1, 8), size)
+    order = arrangement(chosen)
+    assert sorted(order) == list(range(size))
+    arranged = [chosen[m] for m in order]
+    assert _n_runs(arranged) <= (_n_runs(chosen) if size < 16 else 0.75 * _n_runs(chosen))
+    assert [chosen[::-1][m] for m in arrangement(chosen[::-1])] == arranged
+
+
+def test_a_single_gate_is_one_run() -> None:
+    members = [GatedSettings(n_layers=1, state_size=8, use_forget_gate=bool(m % 2)) for m in range(9)]
+    assert [members[m].use_forget_gate for m in arrangement(members)] == [False] * 5 + [True] * 4
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_no_product_is_made_for_a_gate_or_a_source_that_a_model_lacks(n_layers: int) -> None:
+    members = all_gate_settings(n_layers, 8)
+    needed = [needed_flops(one, _B, _V) for one in members]
+    assert [observed_flops([one], _B, _V) for one in members] == needed
+    assert observed_flops(members, _B, _V) == sum(needed)
+
+
+def test_the_gradient_of_a_table_is_the_same_by_sums_and_by_a_product_with_one_hot_vectors() -> None:
+    ids_MB = torch.randint(0, 5, (3, 40))
+    d_MBS, gradient_MVS = torch.randn(3, 40, 4, dtype=torch.float64), torch.empty(3, 5, 4, dtype=torch.float64)
+    program = Program()
+    lookup = RowLookup(gradient_MVS, ids_MB)
+    lookup.gather(program, torch.empty_like(d_MBS))
+    lookup.scatter(program, d_MBS, gradient_MVS)
+    with torch.no_grad():
+        program()
+    one_hot_MBV = torch.nn.functional.one_hot(ids_MB, 5).double()
+    torch.testing.assert_close(gradient_MVS, one_hot_MBV.transpose(1, 2) @ d_MBS, rtol=0, atol=1e-14)
