@@ -125,11 +125,13 @@ class GatedLayer:
         return self.n[run]
 
     @staticmethod
-    def candidate_place(settings: GatedSettings) -> int:
+    def candidate_place(settings: GatedSettings) -> str:
         """Which buffer holds the candidate."""
-        return 2 if settings.use_state_gate else int(settings.use_forget_gate)
+        if settings.use_state_gate:
+            return "state_input"
+        return "forget_input" if settings.use_forget_gate else "n"
 
-    def _rows(self, who: Callable[[GatedSettings], bool], width: int) -> Rows:
+    def _rows(self, who: Who, width: int) -> Rows:
         models = [m for m, one in enumerate(self.members) if who(one)]
         like = self.scratch.like
         return Rows(like.new_zeros(len(models), like.shape[1], width), models)

@@ -6,11 +6,13 @@ import re
 import torch
 
 from rnnlab.errors import UsageError
-from rnnlab.spec.regimes import BpttSettings
+from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
 
 # Activations of one map of a whole cohort: small enough to stay in a core's cache, large enough to amortise the calls.
 _CPU_ELEMENTS = 2**18
+# The same in the online regime, with the weights of a map of three inputs: some 20 activations are alive in a step.
+_CPU_ONLINE_ELEMENTS = 2**17
 _LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
 _KEPT_ELEMENTS = 2**25  # states of whole windows: ten or so such tensors are kept for the gradients, in float32
 _LARGEST_CPU_COHORT = 64
@@ -20,7 +22,12 @@ _LARGEST_GPU_COHORT = 256
 def cohort_size(config: RunConfig, device: torch.device) -> int:
     """A cohort size that suits the device: at least 2, unless the windows of one model alone fill the memory."""
     per_model = config.training.batch_size * config.model.state_size
-    size = _LARGEST_GPU_COHORT if device.type != "cpu" else min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model)
+    if device.type != "cpu":
+        size = _LARGEST_GPU_COHORT
+    elif isinstance(config.training, OnlineSettings):
+        size = min(_LARGEST_CPU_COHORT, _CPU_ONLINE_ELEMENTS // (per_model + 3 * config.model.state_size**2))
+    else:
+        size = min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model)
     if isinstance(config.training, BpttSettings):
         kept = per_model * config.training.block_size * config.model.n_layers
         return max(1, min(max(2, size), _KEPT_ELEMENTS // kept))
