@@ -14,6 +14,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
+from rnnlab.models.logistic import Logistic
 from rnnlab.models.runs import Program, Rows, runs
 from rnnlab.spec.cells import GatedSettings
 
@@ -71,6 +72,7 @@ class GatedLayer:
         self.state_input, self.forget_input = self._rows(has_state_gate, 3 * S), self._rows(has_forget_gate, 3 * S)
         self.state_gate, self.forget_gate = self._rows(has_state_gate, S), self._rows(has_forget_gate, S)
         self.change = self._rows(has_state_gate, S)  # n - h, before the state gate
+        self._logistic = Logistic(scratch.like)
         self.forward = Program()
         self._build_state()
         self._build_output()
@@ -137,53 +139,57 @@ class GatedLayer:
         return Rows(like.new_zeros(len(models), like.shape[1], width), models)
 
     def _build_state(self) -> None:
-        add, product, logistic, S = self.forward.add, self.forward.product, self.forward.logistic, self.state_size
+        add, S, sign = self.forward.add, self.state_size, self._logistic.sign
         for run in self.runs(has_input_gate):
             ungated, gate = self.ungated_c[run], self.input_gate[run]
             add(ungated.copy_, self.c[run])
-            product(gate, ungated, self.of("input_gate.weight", run), self.bias("input_gate", run), -1.0)
-            logistic(gate)
+            self._gate("input_gate", ungated, gate, run)
             add(torch.mul, ungated, gate, out=self.c[run])
 
         # tanh(z) = 2 s(2z) - 1
         doubled = self.scratch("first")
         run = self.everybody
-        product(doubled.tensor, self.c[run], self.of("candidate.weight", run), self.bias("candidate", run), -2.0)
-        logistic(doubled.tensor)
+        weight, bias = self.of("candidate.weight", run), self.bias("candidate", run)
+        self.forward.product(doubled.tensor, self.c[run], weight, bias, 2.0 * sign)
+        self._logistic.add_to(self.forward, doubled.tensor)
         minus_one = doubled.tensor.new_full((), -1.0)
         for run in self.runs(_anybody, self.candidate_place):
             add(torch.add, minus_one, doubled[run], alpha=2.0, out=self.candidate(run))
 
         for run in self.runs(has_state_gate):
-            self._map_of_c_n("state_gate", self.state_input[run], self.state_gate[run], run)
+            self._gate_of_c_n("state_gate", self.state_input[run], self.state_gate[run], run)
         for run in self.runs(has_state_gate, has_input_gate, has_forget_gate):
             h, change = self.ungated(run)[:, :, S:], self.change[run]
             add(torch.sub, self.candidate(run), h, out=change)
             add(torch.addcmul, h, self.state_gate[run], change, out=self.before_forget(run))
 
         for run in self.runs(has_forget_gate):
-            self._map_of_c_n("forget_gate", self.forget_input[run], self.forget_gate[run], run)
+            self._gate_of_c_n("forget_gate", self.forget_input[run], self.forget_gate[run], run)
             add(torch.mul, self.forget_gate[run], self.before_forget(run), out=self.n[run])
 
-    def _map_of_c_n(self, name: str, c_n: Tensor, gate: Tensor, run: range) -> None:
+    def _gate_of_c_n(self, name: str, c_n: Tensor, gate: Tensor, run: range) -> None:
         """A gate that sees c and n; n lies in its place already."""
         self.forward.add(c_n[:, :, : 2 * self.state_size].copy_, self.c[run])
-        self.forward.product(gate, c_n, self.of(f"{name}.weight", run), self.bias(name, run), -1.0)
-        self.forward.logistic(gate)
+        self._gate(name, c_n, gate, run)
+
+    def _gate(self, name: str, x: Tensor, gate: Tensor, run: range) -> None:
+        weight, bias = self.of(f"{name}.weight", run), self.bias(name, run)
+        self.forward.product(gate, x, weight, bias, self._logistic.sign)
+        self._logistic.add_to(self.forward, gate)
 
     def _build_output(self) -> None:
-        add, accumulate = self.forward.add, self.forward.accumulate
+        add, accumulate, sign = self.forward.add, self.forward.accumulate, self._logistic.sign
         add(self.o.tensor.copy_, self.bias("output", self.everybody).expand_as(self.o.tensor))
         for source in SOURCES:
             for run in self.source_runs(source, _anybody):
                 accumulate(self.o[run], self.source(source, run), self.of(f"output.from_{source}", run))
         for run in self.runs(lambda one: not one.use_output_gate):
-            add(torch.neg, self.o[run], out=self.gate[run])
+            add(torch.mul, self.o[run], sign, out=self.gate[run])
         for run in self.runs(has_output_gate):
             weight, bias = self.of("output_gate.from_output", run), self.bias("output_gate", run)
-            self.forward.product(self.gate[run], self.o[run], weight, bias, -1.0)
+            self.forward.product(self.gate[run], self.o[run], weight, bias, sign)
         for source in SOURCES:
             for run in self.source_runs(source, has_output_gate):
                 weight = self.of(f"output_gate.from_{source}", run)
-                accumulate(self.gate[run], self.source(source, run), weight, -1.0)
-        self.forward.logistic(self.gate.tensor)
+                accumulate(self.gate[run], self.source(source, run), weight, sign)
+        self._logistic.add_to(self.forward, self.gate.tensor)

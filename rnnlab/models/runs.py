@@ -77,15 +77,6 @@ class Program:
         self._note(len(out))
         self.add(torch.baddbmm, out, x_UBK, w_UKN, alpha=scale, out=out)
 
-    def logistic(self, minus_x: Tensor) -> None:
-        """1 / (1 + exp(-x)), in place of -x.
-
-        Not torch.sigmoid, whose bits depend on the position (numerics.py); by exp it takes half the time of tanh.
-        """
-        self.add(minus_x.exp_)
-        self.add(minus_x.add_, 1.0)
-        self.add(minus_x.reciprocal_)
-
     def extend(self, other: "Program") -> None:
         """Append the operations of another program."""
         self._operations += other._operations

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 import rnnlab
+from rnnlab.models.logistic import Logistic
 from rnnlab.models.numerics import Users, gather_rows, logistic
+from rnnlab.models.runs import Program
 
 _N = 200_003  # no multiple of any vector length
 _SLICES = ((0, _N), (1, _N - 1), (5, 100), (7, 33), (16, 40_000), (3, 65_539), (32, 131_072))
@@ -114,6 +116,30 @@ def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
             places = (ids[start:end] + 40 * torch.arange(end - start).unsqueeze(1)).flatten()
             sums = torch.zeros((end - start) * 40, size).index_add_(0, places, values[start:end].flatten(0, 1))
             assert torch.equal(sums.view(-1, 40, size), expected[start:end])
+
+
+@pytest.mark.parametrize(("rows", "size"), [(16, 32), (12, 40), (256, 32), (256, 256), (7, 33), (3, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbours_and_threads(
+    rows: int, size: int, dtype: torch.dtype, threads: Callable[[int], None]
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(9, rows, size, dtype=dtype) * 5
+
+    def of(part: Tensor) -> Tensor:
+        program, one = Program(), Logistic(part)
+        result = part * one.sign
+        one.add_to(program, result)
+        program()
+        return result
+
+    threads(1)
+    whole = of(x)
+    torch.testing.assert_close(whole, torch.sigmoid(x), rtol=0, atol=2e-7)
+    for n_threads in (1, 2, 3):
+        threads(n_threads)
+        for start, end in ((0, 1), (0, 2), (3, 8), (8, 9)):
+            assert torch.equal(of(x[start:end]), whole[start:end])
 
 
 def test_logistic_is_the_logistic_function() -> None:

@@ -1,0 +1,36 @@
+"""The logistic function as a part of a program, with bits that do not depend on the position.
+
+Shapes: U users of a part, B batch rows, N outputs.
+"""
+
+from torch import Tensor, sigmoid
+
+from rnnlab.models.runs import Program
+
+# torch's CPU kernels do 32 floats (16 doubles, or fewer) at a time and what is left over with scalar code, which rounds
+# differently; below 2**15 elements they stay on one thread.
+_VECTOR_ELEMENTS = 32
+_PIECE_ELEMENTS = 2**14
+
+
+class Logistic:
+    """s(x), in place of `sign` times x, for tensors of one batch size and a multiple of one width.
+
+    Where each model's share is a whole number of vectors nothing is left over, and torch's sigmoid may be had, in
+    pieces that no two threads share. Elsewhere it is 1 / (1 + exp(-x)): twice the time, but half that of tanh.
+    """
+
+    def __init__(self, like_UBN: Tensor) -> None:
+        self._on_cpu = like_UBN.device.type == "cpu"
+        self._native = not self._on_cpu or like_UBN.shape[1] * like_UBN.shape[2] % _VECTOR_ELEMENTS == 0
+        self.sign = 1.0 if self._native else -1.0
+
+    def add_to(self, program: Program, x: Tensor) -> None:
+        """`x` is contiguous."""
+        if not self._native:
+            program.add(x.exp_)
+            program.add(x.add_, 1.0)
+            program.add(x.reciprocal_)
+            return
+        for piece in x.view(-1).split(_PIECE_ELEMENTS if self._on_cpu else x.numel()):
+            program.add(sigmoid, piece, out=piece)
