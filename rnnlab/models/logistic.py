@@ -3,7 +3,8 @@
 Shapes: U users of a part, B batch rows, N outputs.
 """
 
-from torch import Tensor, sigmoid
+import torch
+from torch import Tensor
 
 from rnnlab.models.runs import Program
 
@@ -32,5 +33,5 @@ class Logistic:
             program.add(x.add_, 1.0)
             program.add(x.reciprocal_)
             return
-        for piece in x.view(-1).split(_PIECE_ELEMENTS if self._on_cpu else x.numel()):
-            program.add(sigmoid, piece, out=piece)
+        for piece in torch.split(x.view(-1), _PIECE_ELEMENTS if self._on_cpu else x.numel()):
+            program.add(torch.sigmoid, piece, out=piece)
