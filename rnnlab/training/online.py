@@ -3,7 +3,7 @@
 Shapes: K steps of a block, M models, B batch rows, S state size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class OnlineRegime:
     def __init__(
         self,
         model: GatedCohort,
+        gradients: Mapping[str, Tensor],
         trainings: Sequence[OnlineSettings],
         seeds: Sequence[int],
         hidden: list[Tensor],
@@ -29,9 +30,7 @@ class OnlineRegime:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self.hidden = hidden
         self._batch_size = trainings[0].batch_size
-        gradients = {name: torch.zeros_like(parameter.detach()) for name, parameter in model.parameters.items()}
         self._online = OnlineStep(model, gradients, self._batch_size)
-        self._gradients = list(gradients.values())
         self._streams = [
             WindowStream(training, seed, train_tokens) for training, seed in zip(trainings, seeds, strict=True)
         ]
@@ -47,10 +46,10 @@ class OnlineRegime:
                 self._resets.setdefault(row, []).append(m)
         self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
 
-    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
-        """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
+    def step(self, k: int) -> Tensor:
+        """Mean losses [M] (nats per symbol) in step k of the block; the gradients of each are left in their buffers."""
         if models := self._resets.get(k):  # the state is zero at a window's start
             for hidden_MBS in self.hidden:
                 hidden_MBS[models] = 0.0
         loss_M, self.hidden = self._online(self._inputs_KMB[k], self._targets_KMB[k], self.hidden)
-        return loss_M, self._gradients
+        return loss_M
