@@ -277,7 +277,10 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
         ("rnnlab.queue.store", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch.nn as nn"),
         ("rnnlab.training.cohort", "from rnnlab.queue.job import Job"),
         ("rnnlab.data.corpus", "from rnnlab import planning"),
-        ("rnnlab.models.gated", "class C:\n    def f(self):\n        from rnnlab.training.adam import CohortAdam"),
+        (
+            "rnnlab.models.gated",
+            "class C:\n    def f(self):\n        from rnnlab.training.optimizer import CohortOptimizer",
+        ),
         ("rnnlab.analysis.results", "import torch"),
         ("rnnlab.analysis.results", "from rnnlab.training.sampling import sample"),
         ("rnnlab.planning", "from rnnlab.cli.options import open_store"),
@@ -294,7 +297,7 @@ def test_a_planted_wrong_import_is_found(module: str, source: str) -> None:
 
 def test_right_imports_are_no_complaint() -> None:
     modules = {
-        "rnnlab.worker": "import os.path, torch\nfrom rnnlab.queue.store import S\nimport rnnlab.training.adam",
+        "rnnlab.worker": "import os.path, torch\nfrom rnnlab.queue.store import S\nimport rnnlab.training.optimizer",
         "rnnlab.cli.main": "import typer\ndef f():\n    from rnnlab.worker import Worker",
         "rnnlab.queue.store": "from sqlalchemy.orm import x\nfrom rnnlab import errors\nfrom rnnlab.queue import job",
         "rnnlab.errors": "",
@@ -303,7 +306,9 @@ def test_right_imports_are_no_complaint() -> None:
     assert layer_complaints(modules) == seam_complaints(modules) == cycles(modules) == []
 
 
-@pytest.mark.parametrize("second", ["from rnnlab.training import adam", "def f():\n    import rnnlab.training.adam"])
+@pytest.mark.parametrize(
+    "second", ["from rnnlab.training import optimizer", "def f():\n    import rnnlab.training.optimizer"]
+)
 def test_a_planted_second_seam_is_found(second: str) -> None:
     source = f"from rnnlab.queue.job import Job\n{second}"
     (complaint,) = seam_complaints({SEAM: source, "rnnlab.cli.running": source})

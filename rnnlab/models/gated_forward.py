@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.gated_layer import GatedLayer, Scratch
+from rnnlab.models.numerics import sum_rows
 from rnnlab.models.runs import Program, Rows
 from rnnlab.spec.cells import GatedSettings
 
@@ -60,15 +61,10 @@ class RowLookup:
 
     def scatter(self, program: Program, d_MBS: Tensor, gradient_MVS: Tensor) -> None:
         """Gradient of the table, after `gather`."""
-        program.add(gradient_MVS.zero_)
-        if gradient_MVS.device.type != "cpu":  # index_add has atomics there: the same as a product, in fixed order
-            M, V, _ = gradient_MVS.shape
-            one_hot_MVB = gradient_MVS.new_zeros(M, V, self._ids_MB.shape[1])
-            places = self._ids_MB.unsqueeze(1)
-            program.add(one_hot_MVB.scatter_, 1, places, 1.0)
-            program.product(gradient_MVS, one_hot_MVB, d_MBS)
-            program.add(one_hot_MVB.scatter_, 1, places, 0.0)
+        if gradient_MVS.is_cuda:
+            program.add(sum_rows, self._ids_MB, d_MBS, out=gradient_MVS)
             return
+        program.add(gradient_MVS.zero_)
         for gradient_NS, rows, d in self._pieces(gradient_MVS, d_MBS):
             program.add(gradient_NS.index_add_, 0, rows, d)
 

@@ -6,6 +6,7 @@ Shapes: U users of a part, B batch rows, N outputs.
 import torch
 from torch import Tensor
 
+from rnnlab.models.numerics import logistic_of_minus
 from rnnlab.models.runs import Program
 
 # torch's CPU kernels do 32 floats (16 doubles, or fewer) at a time and what is left over with scalar code, which rounds
@@ -18,7 +19,7 @@ class Logistic:
     """s(x), in place of `sign` times x, for tensors of one batch size and a multiple of one width.
 
     Where each model's share is a whole number of vectors nothing is left over, and torch's sigmoid may be had, in
-    pieces that no two threads share. Elsewhere it is 1 / (1 + exp(-x)): twice the time, but half that of tanh.
+    pieces that no two threads share. Elsewhere it is 1 / (1 + exp(-x)): twice the time.
     """
 
     def __init__(self, like_UBN: Tensor) -> None:
@@ -29,9 +30,7 @@ class Logistic:
     def add_to(self, program: Program, x: Tensor) -> None:
         """`x` is contiguous."""
         if not self._native:
-            program.add(x.exp_)
-            program.add(x.add_, 1.0)
-            program.add(x.reciprocal_)
+            program.add(logistic_of_minus, x, out=x)
             return
         for piece in torch.split(x.view(-1), _PIECE_ELEMENTS if self._on_cpu else x.numel()):
             program.add(torch.sigmoid, piece, out=piece)

@@ -69,8 +69,8 @@ class RecurrentCohort:
         everybody = Users(list(range(self.n_models)), self.n_models, device)
         self.users = dict.fromkeys(self.parameters, everybody)
         self.smallest_product = self.n_models  # more threads than that would change bits (numerics.py)
-        self._cell: Cell = cell_class(self.settings.cell)(self.settings)
-        self._layers: list[Weights] = [
+        self.cell: Cell = cell_class(self.settings.cell)(self.settings)
+        self.layers: list[Weights] = [
             {
                 name.removeprefix(f"layers.{layer}."): parameter
                 for name, parameter in self.parameters.items()
@@ -88,8 +88,8 @@ class RecurrentCohort:
         shape = (self.n_models, batch_size, self.settings.state_size)
         like = self.parameters["head.weight"]
         if self.settings.start_state == "zero":
-            return [like.new_zeros(shape) for _ in range(self.settings.n_layers * self._cell.n_states)]
-        return [row.unsqueeze(1).expand(shape).contiguous() for w in self._layers for row in w["start"].unbind(dim=1)]
+            return [like.new_zeros(shape) for _ in range(self.settings.n_layers * self.cell.n_states)]
+        return [row.unsqueeze(1).expand(shape).contiguous() for w in self.layers for row in w["start"].unbind(dim=1)]
 
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [M, B] and the state -> logits [M, B, V] and the next state."""
@@ -108,13 +108,13 @@ class RecurrentCohort:
         if self.settings.embedding_size:
             y = gather_rows(self.parameters["embedding.weight"], y)
         following: list[Tensor] = []
-        n = self._cell.n_states
-        for layer, w in enumerate(self._layers):
-            p_MTBP = _by_step(self._cell.project(w, y), n_steps)
+        n = self.cell.n_states
+        for layer, w in enumerate(self.layers):
+            p_MTBP = _by_step(self.cell.project(w, y), n_steps)
             now = tuple(state[layer * n : (layer + 1) * n])
             outputs = []
             for p_MBP in p_MTBP.unbind(1):
-                now = self._cell.step(w, p_MBP, now)
+                now = self.cell.step(w, p_MBP, now)
                 outputs.append(now[0])
             following += now
             new = torch.stack(outputs, dim=1).flatten(1, 2)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -109,10 +109,16 @@ def kinds_of(document: Mapping[str, Any]) -> Kinds:
     """The cell and the regime that a run document names. Raises SpecError for one that there is not."""
     cell = document.get("model", {}).get("cell", DEFAULT_CELL)
     regime = document.get("training", {}).get("regime", DEFAULT_REGIME)
-    kinds = Kinds((cell,), (regime,))
+    kinds = _kinds(cell, regime) if isinstance(cell, str) and isinstance(regime, str) else Kinds((cell,), (regime,))
     if complaint := unknown_kind(kinds):
         raise SpecError(complaint)
     return kinds
+
+
+@cache
+def _kinds(cell: str, regime: str) -> Kinds:
+    """One for all runs of a kind: it keeps what settings they have."""
+    return Kinds((cell,), (regime,))
 
 
 def place_settings(document: dict[str, Any], settings: Mapping[str, Scalar]) -> None:
@@ -121,14 +127,16 @@ def place_settings(document: dict[str, Any], settings: Mapping[str, Scalar]) -> 
     Raises SpecError for a name that no table of the document's cell and regime has.
     """
     # The cell and the regime come first: they decide what else there is.
+    kinds = kinds_of(document)
     for name in sorted(settings, key=lambda name: name not in ("cell", "regime")):
-        kinds = kinds_of(document)
         if name not in kinds.fields:
             raise SpecError(f"unknown setting {name!r}: {kinds} knows {', '.join(kinds.fields)}")
         if name == "seed":
             document["seed"] = settings[name]
         else:
             document["training" if name in kinds.training_fields else "model"][name] = settings[name]
+        if name in ("cell", "regime"):
+            kinds = kinds_of(document)
 
 
 def run_config_from_json(text: str) -> RunConfig:

@@ -1,14 +1,16 @@
-"""The BPTT regime: the windows of a block of steps, and losses and gradients of one step, with autograd.
+"""The BPTT regime: the windows of a block of steps, and losses and gradients of one step.
 
 Shapes: K steps of a block, M models, T symbols of a window, B batch rows, S state size, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from rnnlab.models.recurrent import RecurrentCohort
+from rnnlab.models.scans import SCANS
+from rnnlab.models.windows import WindowStep
 from rnnlab.spec.regimes import BpttSettings
 from rnnlab.training.sampler import WindowSampler
 
@@ -19,6 +21,7 @@ class BpttRegime:
     def __init__(
         self,
         model: RecurrentCohort,
+        gradients: Mapping[str, Tensor],
         trainings: Sequence[BpttSettings],
         seeds: Sequence[int],
         hidden: list[Tensor],
@@ -28,7 +31,13 @@ class BpttRegime:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self.hidden = hidden
         self._model = model
-        self._training = trainings[0]
+        self._training = training = trainings[0]
+        last_only = training.loss_at == "last"
+        self._window: WindowStep | _AutogradWindow = _AutogradWindow(model, gradients, last_only=last_only)
+        if model.settings.cell in SCANS:
+            self._window = WindowStep(
+                model, gradients, n_steps=training.span - 1, batch_size=training.batch_size, last_only=last_only
+            )
         self._samplers = [
             WindowSampler(training, seed, len(train_tokens)) for training, seed in zip(trainings, seeds, strict=True)
         ]
@@ -51,22 +60,16 @@ class BpttRegime:
             for k in range(n_steps)
         ]
         self._begins_KM = torch.tensor(self._begins, device=self._device)
+        if not self._training.carry_state:  # every window begins at the start state
+            self._begins_KM.fill_(True)
 
-    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
-        """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
-        positions_MTB = self._starts_KMB[k].unsqueeze(1) + self._offsets_T1
-        symbols_MTB = self._tokens[positions_MTB].long()
-        last_only = self._training.loss_at == "last"
-        logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], self._state_before(k), last_only=last_only)
-        targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
-        loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
-        loss_M = (loss_MTB * self._weights_KMB[k].unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
-        gradients = torch.autograd.grad(
-            loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
-        )
+    def step(self, k: int) -> Tensor:
+        """Mean losses [M] (nats per symbol) in step k of the block; the gradients of each are left in their buffers."""
+        symbols_MTB = self._tokens[self._starts_KMB[k].unsqueeze(1) + self._offsets_T1].long()
+        loss_M, following = self._window(symbols_MTB, self._weights_KMB[k], self._state_before(k), self._begins_KM[k])
         if self._training.carry_state:
-            self.hidden = [h_MBS.detach() for h_MBS in following]
-        return loss_M.detach(), list(gradients)
+            self.hidden = following
+        return loss_M
 
     def _state_before(self, k: int) -> list[Tensor]:
         if self._training.carry_state and not any(self._begins[k]):
@@ -76,6 +79,28 @@ class BpttRegime:
             return start
         begins_M11 = self._begins_KM[k].view(-1, 1, 1)
         return [torch.where(begins_M11, new, old) for new, old in zip(start, self.hidden, strict=True)]
+
+
+class _AutogradWindow:
+    """Losses and gradients of a window of any cell, by autograd: for cells of users."""
+
+    def __init__(self, model: RecurrentCohort, gradients: Mapping[str, Tensor], *, last_only: bool) -> None:
+        self._model = model
+        self._gradients = [gradients[name] for name in model.parameters]
+        self._last_only = last_only
+
+    def __call__(
+        self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=self._last_only)
+        targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
+        loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
+        loss_M = (loss_MTB * weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
+        gradients = torch.autograd.grad(
+            loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
+        )
+        torch._foreach_copy_(self._gradients, gradients)
+        return loss_M.detach(), [h_MBS.detach() for h_MBS in following]
 
 
 def symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:

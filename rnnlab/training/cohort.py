@@ -37,8 +37,8 @@ class Regime(Protocol):
     def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the data of the next `n_steps` steps."""
 
-    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
-        """Mean losses [M] (nats per symbol) in step k of those, and the gradients of the model's parameters."""
+    def step(self, k: int) -> Tensor:
+        """Mean losses [M] (nats per symbol) in step k of those; the gradients of each are left in their buffers."""
 
 
 class Cohort:
@@ -63,16 +63,17 @@ class Cohort:
         self._device = device
         self._first, self._second = self._stack("first_moments"), self._stack("second_moments")
         hidden_LMBS = torch.stack([state.hidden_LBS for state in self._states], dim=1).to(device)
-        self._model, self._regime = _program(
-            self._configs,
+        self._model = make_cohort(
+            [config.model for config in self._configs],
             [state.parameters for state in self._states],
-            list(hidden_LMBS),
-            train_tokens,
             vocabulary_size,
             device,
         )
+        gradients = {name: torch.zeros_like(weight.detach()) for name, weight in self._model.parameters.items()}
+        self._regime = _regime(self._model, gradients, self._configs, list(hidden_LMBS), train_tokens, device)
         self._optimizer = CohortOptimizer(
             self._model.parameters,
+            gradients,
             self._model.users,
             self._first,
             self._second,
@@ -144,8 +145,8 @@ class Cohort:
 
     def _step(self, k: int) -> Tensor:
         """Optimiser step k of the block for every model; returns the losses before it, [M], nats per symbol."""
-        loss_M, gradients = self._regime.step(k)
-        self._optimizer.update(k, gradients)
+        loss_M = self._regime.step(k)
+        self._optimizer.update(k)
         return loss_M
 
     def _record(self, losses_KM: Tensor) -> None:
@@ -156,23 +157,22 @@ class Cohort:
         ]
 
 
-def _program(
+def _regime(
+    model: CohortModel,
+    gradients: Mapping[str, Tensor],
     configs: Sequence[RunConfig],
-    parameters: Sequence[Mapping[str, Tensor]],
     hidden: list[Tensor],
     train_tokens: Tensor,
-    vocabulary_size: int,
     device: torch.device,
-) -> tuple[CohortModel, Regime]:
-    """The model of the cohort, and what it is trained on."""
-    model = make_cohort([config.model for config in configs], parameters, vocabulary_size, device)
+) -> Regime:
+    """What the cohort is trained on; it leaves the gradients in their buffers."""
     seeds = [config.seed for config in configs]
     if isinstance(model, GatedCohort):
         online = [config.training for config in configs if isinstance(config.training, OnlineSettings)]
-        return model, OnlineRegime(model, online, seeds, hidden, train_tokens, device)
+        return OnlineRegime(model, gradients, online, seeds, hidden, train_tokens, device)
     assert isinstance(model, RecurrentCohort)
     bptt = [config.training for config in configs if isinstance(config.training, BpttSettings)]
-    return model, BpttRegime(model, bptt, seeds, hidden, train_tokens, device)
+    return BpttRegime(model, gradients, bptt, seeds, hidden, train_tokens, device)
 
 
 def _own_copy(x: Tensor) -> Tensor:

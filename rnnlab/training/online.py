@@ -3,7 +3,7 @@
 Shapes: K steps of a block, M models, B batch rows, S state size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class OnlineRegime:
     def __init__(
         self,
         model: GatedCohort,
+        gradients: Mapping[str, Tensor],
         trainings: Sequence[OnlineSettings],
         seeds: Sequence[int],
         hidden: list[Tensor],
@@ -28,9 +29,7 @@ class OnlineRegime:
     ) -> None:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self._batch_size = trainings[0].batch_size
-        gradients = {name: torch.zeros_like(parameter.detach()) for name, parameter in model.parameters.items()}
         self._online = OnlineStep(model, gradients, self._batch_size)
-        self._gradients = list(gradients.values())
         self.hidden = self._online.hidden
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
@@ -50,7 +49,6 @@ class OnlineRegime:
         self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
         self._keep_KM = keep_KM.to(self._device)
 
-    def step(self, k: int) -> tuple[Tensor, list[Tensor]]:
-        """Mean losses [M] (nats per symbol) in step k of the block, and the gradients of each model's own loss."""
-        loss_M = self._online(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])
-        return loss_M, self._gradients
+    def step(self, k: int) -> Tensor:
+        """Mean losses [M] (nats per symbol) in step k of the block; the gradients of each are left in their buffers."""
+        return self._online(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])

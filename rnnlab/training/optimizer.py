@@ -3,94 +3,163 @@
 Shapes: M models, U users of a parameter (some of the M), K steps of a block.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from rnnlab.models.numerics import Users
 from rnnlab.spec.regimes import TrainingSettings
-from rnnlab.training.adam import CohortAdam
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+# torch's fused Adam treats so many numbers at a time and what is left over with other code, whose bits differ.
+_WHOLE = 16
+
+
+@dataclass
+class _Group:
+    """What is updated with one learning rate and one weight decay: slices of parameters, as flat tensors."""
+
+    learning_rate: float
+    weight_decay: float
+    parameters: list[Tensor] = field(default_factory=list)
+    gradients: list[Tensor] = field(default_factory=list)
+    first: list[Tensor] = field(default_factory=list)
+    second: list[Tensor] = field(default_factory=list)
+    steps: list[Tensor] = field(default_factory=list)
 
 
 class CohortOptimizer:
-    """SGD, Adam and AdamW, in the order of operations of torch.optim and torch.nn.utils.clip_grad_norm_.
+    """SGD, Adam and AdamW, with the semantics of torch.optim and torch.nn.utils.clip_grad_norm_.
 
     Clipping: g = g * min(1, clip_norm / (|g| + 1e-6)), with |g| the norm over all parameters of one model.
     Weight decay w: SGD and Adam add w p to g; AdamW (Loshchilov and Hutter 2019) multiplies p by 1 - lr w.
-    SGD: p = p - lr g. Adam: see adam.py.
+    SGD: p = p - lr g. Adam (Kingma and Ba 2015, algorithm 1): torch's fused kernel, which reads and writes each number
+    once. Neighbours with equal settings and equal step counts are one slice; a parameter whose size would bring the
+    kernel's leftovers into the midst of a slice has a slice for each model, so that a model's bits are its own.
     """
 
     def __init__(
         self,
         parameters: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
         users: Mapping[str, Users],
         first_moments: Mapping[str, Tensor],
         second_moments: Mapping[str, Tensor],
         trainings: Sequence[TrainingSettings],
     ) -> None:
-        """Parameters and moments are [U, ...] and are updated in place; there are no moments with SGD."""
-        self._parameters = [parameter.detach() for parameter in parameters.values()]
-        self._users = [users[name] for name in parameters]
+        """Parameters, gradients and moments are [U, ...] and are updated in place; there are no moments with SGD."""
+        self._names = list(parameters)
+        self._users = [users[name] for name in self._names]
+        self._parameters = [parameters[name].detach() for name in self._names]
+        self._gradients = [gradients[name] for name in self._names]
         self._trainings = list(trainings)
-        kind = trainings[0].optimizer
-        self._adam = None if kind == "sgd" else CohortAdam(parameters, users, first_moments, second_moments)
-        # Where all values are zero the operation is left out, as it would change no bit of any model.
+        self._kind = trainings[0].optimizer
+        self._moments = [] if self._kind == "sgd" else [first_moments, second_moments]
+        # Where nobody clips the operation is left out, as it would change no bit of any model.
         self._clips = any(one.clip_norm for one in trainings)
-        self._shrinks = kind == "adamw" and any(one.weight_decay for one in trainings)
-        self._adds_decay = kind != "adamw" and any(one.weight_decay for one in trainings)
-        self._clip_M = self._vector([one.clip_norm or math.inf for one in trainings])
-        self._decay_M = self._vector([one.weight_decay for one in trainings])
+        like = self._parameters[0]
+        clips = [one.clip_norm or math.inf for one in trainings]
+        self._clip_M = torch.tensor(clips, dtype=like.dtype, device=like.device)
+        self._laid_out: object = None
 
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
-        rates_KM = [
-            [one.learning_rate_at(done + k) for one, done in zip(self._trainings, steps_done, strict=True)]
-            for k in range(n_steps)
+        rates_MK = [
+            tuple(one.learning_rate_at(done + k) for k in range(n_steps))
+            for one, done in zip(self._trainings, steps_done, strict=True)
         ]
-        if self._adam is not None:
-            self._factors_KM, self._roots_KM = self._adam.schedule(steps_done, rates_KM)
-        else:
-            self._factors_KM = self._vector([[-rate for rate in rates_M] for rates_M in rates_KM])
-        if self._shrinks:
-            decays = [one.weight_decay for one in self._trainings]
-            self._shrink_KM = self._vector(
-                [[1 - rate * decay for rate, decay in zip(rates_M, decays, strict=True)] for rates_M in rates_KM]
-            )
+        decays_M = [one.weight_decay for one in self._trainings]
+        # Of equal neighbours in everything that an update depends on: they keep it for the whole block.
+        alike_M = list(zip(rates_MK, decays_M, [done - steps_done[0] for done in steps_done], strict=True))
+        if alike_M != self._laid_out:
+            self._laid_out = alike_M
+            self._lay_out(alike_M, n_steps)
+        for model, step in zip(self._step_of, self._steps, strict=True):
+            step.fill_(steps_done[model])
 
     @torch.no_grad()
-    def update(self, k: int, gradients: list[Tensor]) -> None:
-        """Update k of those prepared, of every model. The gradients are [U, ...], as the parameters."""
+    def update(self, k: int) -> None:
+        """Update k of those prepared, of every model."""
         if self._clips:
-            gradients = self._scaled(gradients, self._clip_factor(gradients))
-        if self._adds_decay:
-            decays = self._scaled(self._parameters, self._decay_M)
-            gradients = [gradient + decay for gradient, decay in zip(gradients, decays, strict=True)]
-        if self._shrinks:
-            for parameter, shrunk in zip(
-                self._parameters, self._scaled(self._parameters, self._shrink_KM[k]), strict=True
-            ):
-                parameter.copy_(shrunk)
-        if self._adam is not None:
-            self._adam.update(gradients, self._factors_KM[k], self._roots_KM[k])
-        else:
-            torch._foreach_add_(self._parameters, self._scaled(gradients, self._factors_KM[k]))
+            self._clip()
+        if self._kind != "sgd":
+            torch._foreach_add_(self._steps, 1.0)
+        for group in self._groups_K[k]:
+            self._update(group)
 
-    def _clip_factor(self, gradients: Sequence[Tensor]) -> Tensor:
-        """What each model's gradient is multiplied with, [M]; exactly 1 where it is short enough or not clipped."""
+    def _update(self, group: _Group) -> None:
+        if self._kind == "sgd":
+            if group.weight_decay:
+                torch._foreach_add_(group.gradients, group.parameters, alpha=group.weight_decay)
+            torch._foreach_add_(group.parameters, group.gradients, alpha=-group.learning_rate)
+            return
+        fused = torch._fused_adamw_ if self._kind == "adamw" else torch._fused_adam_
+        fused(
+            group.parameters,
+            group.gradients,
+            group.first,
+            group.second,
+            [],
+            group.steps,
+            lr=group.learning_rate,
+            beta1=BETA1,
+            beta2=BETA2,
+            weight_decay=group.weight_decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _lay_out(self, alike_M: Sequence[object], n_steps: int) -> None:
+        """Cut the tensors into slices, and sort the slices by what each of the steps does to them."""
+        runs = []  # (model, [parameter, gradient, first, second])
+        for name, users, parameter, gradient in zip(
+            self._names, self._users, self._parameters, self._gradients, strict=True
+        ):
+            tensors = [parameter, gradient, *(moments[name] for moments in self._moments)]
+            whole = parameter[0].numel() % _WHOLE == 0
+            for _, run in itertools.groupby(
+                range(len(users)), key=lambda row: (alike_M[users.members[row]], None if whole else row)
+            ):
+                rows = list(run)
+                cut = slice(rows[0], rows[-1] + 1)
+                runs.append((users.members[rows[0]], [tensor[cut].view(-1) for tensor in tensors]))
+        self._step_of = [model for model, _ in runs]
+        device = self._parameters[0].device
+        self._steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in runs]
+        made: dict[tuple[tuple[float, float], ...], list[_Group]] = {}
+        self._groups_K = []
+        for k in range(n_steps):
+            settings = tuple(self._settings_at(alike_M[model], k) for model in self._step_of)
+            if settings not in made:
+                made[settings] = self._grouped(settings, [tensors for _, tensors in runs])
+            self._groups_K.append(made[settings])
+
+    @staticmethod
+    def _settings_at(alike: object, k: int) -> tuple[float, float]:
+        rates_K, decay, _ = alike  # type: ignore[misc]
+        return rates_K[k], decay  # type: ignore[has-type]
+
+    def _grouped(self, settings: Sequence[tuple[float, float]], runs: Sequence[Sequence[Tensor]]) -> list[_Group]:
+        groups = {key: _Group(*key) for key in settings}
+        for key, tensors, step in zip(settings, runs, self._steps, strict=True):
+            group = groups[key]
+            lists = [group.parameters, group.gradients, group.first, group.second]
+            for slices, tensor in zip(lists, tensors, strict=False):
+                slices.append(tensor)
+            group.steps.append(step)
+        return list(groups.values())
+
+    def _clip(self) -> None:
+        """Scale each model's gradients; by exactly 1 where they are short enough or not clipped."""
         total_M = torch.zeros_like(self._clip_M)
-        for gradient, users in zip(gradients, self._users, strict=True):
+        for gradient, users in zip(self._gradients, self._users, strict=True):
             total_M = users.add(total_M, gradient.flatten(1).square().sum(dim=1))
         factor_M = (self._clip_M / (total_M.sqrt() + 1e-6)).clamp(max=1.0)
-        return torch.where(self._clip_M.isinf(), torch.ones_like(factor_M), factor_M)
-
-    def _scaled(self, tensors: Sequence[Tensor], factor_M: Tensor) -> list[Tensor]:
-        return [
-            tensor * users.take(factor_M).view((-1,) + (1,) * (tensor.dim() - 1))
-            for tensor, users in zip(tensors, self._users, strict=True)
-        ]
-
-    def _vector(self, numbers: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:
-        like = self._parameters[0]
-        return torch.tensor(numbers, dtype=like.dtype, device=like.device)
+        factor_M = torch.where(self._clip_M.isinf(), torch.ones_like(factor_M), factor_M)
+        for gradient, users in zip(self._gradients, self._users, strict=True):
+            gradient.mul_(users.take(factor_M).view((-1,) + (1,) * (gradient.dim() - 1)))

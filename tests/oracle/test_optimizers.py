@@ -36,8 +36,10 @@ def _training(kind: str, m: int, schedule: str) -> BpttSettings:
 @pytest.mark.parametrize("kind", _OPTIMIZERS)
 def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model(kind: str, schedule: str) -> None:
     torch.manual_seed(0)
-    start = {"w": torch.randn(4, 4, 5, dtype=torch.float64), "b": torch.randn(3, 5, dtype=torch.float64)}
-    users = {"w": Users([0, 1, 2, 3], 4, _CPU), "b": Users([0, 2, 3], 4, _CPU)}
+    # 16 numbers a model: neighbours are updated as one tensor where they may; 20 and 5: each by itself
+    start = {name: torch.randn(4, 4, n, dtype=torch.float64) for name, n in (("v", 4), ("w", 5))}
+    start["b"] = torch.randn(3, 5, dtype=torch.float64)
+    users = {name: Users([0, 1, 2, 3], 4, _CPU) for name in ("v", "w")} | {"b": Users([0, 2, 3], 4, _CPU)}
     trainings = [_training(kind, m, schedule) for m in range(4)]
     plain = [
         {
@@ -50,13 +52,16 @@ def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model
     optimizers = [_OPTIMIZERS[kind](own.values(), lr=_RATES[m], weight_decay=_DECAYS[m]) for m, own in enumerate(plain)]
     parameters = {name: value.clone() for name, value in start.items()}
     moments = [{} if kind == "sgd" else {n: torch.zeros_like(v) for n, v in start.items()} for _ in range(2)]
-    mine = CohortOptimizer(parameters, users, moments[0], moments[1], trainings)
+    buffers = {name: torch.zeros_like(value) for name, value in start.items()}
+    mine = CohortOptimizer(parameters, buffers, users, moments[0], moments[1], trainings)
     clipped = 0
     for step in range(100):
         if step % 7 == 0:  # blocks of seven steps
             mine.plan([step] * 4, 7)
         gradients = {name: torch.randn_like(value) * 0.3 for name, value in start.items()}
-        mine.update(step % 7, [gradients[name] for name in parameters])
+        for name, buffer in buffers.items():
+            buffer.copy_(gradients[name])
+        mine.update(step % 7)
         for m, own in enumerate(plain):
             for name, parameter in own.items():
                 parameter.grad = gradients[name][users[name].members.index(m)].clone()
@@ -83,9 +88,42 @@ def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(
         parameters = {"w": start[: len(members)].clone()}
         moments = [{} if kind == "sgd" else {"w": torch.zeros_like(parameters["w"])} for _ in range(2)]
         users = {"w": Users(list(range(len(members))), len(members), _CPU)}
-        mine = CohortOptimizer(parameters, users, moments[0], moments[1], training)
+        buffers = {"w": torch.zeros_like(parameters["w"])}
+        mine = CohortOptimizer(parameters, buffers, users, moments[0], moments[1], training)
         mine.plan([0] * len(members), 6)
         for k in range(6):
-            mine.update(k, [gradients[k, : len(members)]])
+            buffers["w"].copy_(gradients[k, : len(members)])
+            mine.update(k)
         ends.append(parameters["w"][0])
     assert torch.equal(ends[0], ends[1])
+
+
+@pytest.mark.parametrize("size", [(4, 8), (3, 5)], ids=["updated together", "one by one"])
+def test_models_of_one_cohort_may_have_done_different_numbers_of_steps(size: tuple[int, int]) -> None:
+    """As after a slot was refilled: each has the bias correction of its own count."""
+    torch.manual_seed(2)
+    late = [0, 0, 7, 40]
+    start = torch.randn(4, *size, dtype=torch.float64)
+    plain = [nn.Parameter(start[m].clone()) for m in range(4)]
+    optimizers = [torch.optim.Adam([parameter], lr=0.1) for parameter in plain]
+    parameters, first, second = ({"w": tensor} for tensor in (start.clone(), start * 0, start * 0))
+    for step in range(100):
+        gradient = torch.randn_like(start)
+        born = [m for m in range(4) if step >= late[m]]
+        training = [_training("adam", 3, "").model_copy(update={"clip_norm": 0.0, "weight_decay": 0.0}) for _ in born]
+        rows = {"w": parameters["w"][: len(born)]}
+        mine = CohortOptimizer(
+            rows,
+            {"w": gradient[: len(born)].clone()},
+            {"w": Users(born, len(born), _CPU)},
+            {"w": first["w"][: len(born)]},
+            {"w": second["w"][: len(born)]},
+            training,
+        )
+        mine.plan([step - late[m] for m in born], 1)
+        mine.update(0)
+        for m in born:
+            plain[m].grad = gradient[m].clone()
+            optimizers[m].step()
+    for m in range(4):
+        assert (parameters["w"][m] - plain[m].detach()).abs().max().item() <= _TOLERANCE

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnlab.models.numerics import Users
 from rnnlab.spec.cells import GatedSettings
-from rnnlab.training.adam import CohortAdam
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
 from tests.oracle.helpers import VOCABULARY, min_ema, plain_losses, random_tokens, run_config
@@ -16,49 +14,6 @@ from tests.oracle.helpers import VOCABULARY, min_ema, plain_losses, random_token
 _ENWIK8 = Path(__file__).parents[3] / "shared" / "data" / "enwik8.first1MB.gz"
 _CPU = torch.device("cpu")
 _ORDER_0_ENTROPY_NATS = 3.507  # plug-in entropy of the first MB of enwik8, per byte
-
-
-def test_adam_equals_torch_adam_over_100_steps_with_a_rate_and_a_step_count_for_each_model() -> None:
-    torch.manual_seed(0)
-    rates, late = [1e-3, 3e-2, 0.5], [0, 7, 40]  # model m starts `late[m]` steps after the first
-    start = {"w": torch.randn(3, 4, 5, dtype=torch.float64), "b": torch.randn(2, 5, dtype=torch.float64)}
-    users = {"w": Users([0, 1, 2], 3, _CPU), "b": Users([0, 2], 3, _CPU)}
-    plain = {
-        m: {
-            name: torch.nn.Parameter(start[name][users[name].members.index(m)].clone())
-            for name in start
-            if m in users[name].members
-        }
-        for m in range(3)
-    }
-    optimizers = {m: torch.optim.Adam(plain[m].values(), lr=rates[m]) for m in range(3)}
-    parameters = {name: value.clone() for name, value in start.items()}
-    moments = [{name: torch.zeros_like(value) for name, value in start.items()} for _ in range(2)]
-    adam = CohortAdam(parameters, users, moments[0], moments[1])
-    done = [0, 0, 0]
-    for step in range(100):
-        gradients = {name: torch.randn_like(value) for name, value in start.items()}
-        active = [m for m in range(3) if step >= late[m]]
-        tensors = (parameters, moments[0], moments[1])
-        before = {name: [tensor[name].clone() for tensor in tensors] for name in start}
-        factors, roots = adam.schedule(done, [rates])
-        adam.update([gradients[name] for name in parameters], factors[0], roots[0])
-        for m in range(3):
-            if m not in active:  # not born yet: put its rows back
-                for name in plain[m]:
-                    row = users[name].members.index(m)
-                    for tensor, old in zip(tensors, before[name], strict=True):
-                        tensor[name][row] = old[row]
-                continue
-            done[m] += 1
-            for name, parameter in plain[m].items():
-                parameter.grad = gradients[name][users[name].members.index(m)].clone()
-            optimizers[m].step()
-    assert done == [100, 93, 60]
-    for m in range(3):
-        for name, parameter in plain[m].items():
-            mine = parameters[name][users[name].members.index(m)]
-            assert (mine - parameter.detach()).abs().max().item() <= 1e-12, (m, name)
 
 
 def _configs(state_size: int, batch_size: int) -> list[GatedSettings]:

@@ -1,0 +1,78 @@
+"""The hand-written training step under BPTT against autograd through the plain cells, in float64."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnlab.models.cells import CELLS
+from rnnlab.models.recurrent import RecurrentCohort, parameter_shapes
+from rnnlab.models.scans import SCANS
+from rnnlab.models.windows import WindowStep
+from rnnlab.training.bptt import symbol_losses
+from tests.oracle.test_cells import settings_of
+
+_M, _T, _B, _V = 3, 4, 5, 11  # 20 symbols of a window: more than the vocabulary has
+_LARGE_V = 23
+_TOLERANCE = 1e-12
+
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "one-hot input": {"n_layers": 1},
+    "embedding": {"n_layers": 1, "embedding_size": 3},
+    "additive skips": {"n_layers": 3, "skip": "add"},
+    "concatenated skips": {"n_layers": 3, "skip": "concat", "embedding_size": 2},
+    "two layers": {"n_layers": 2},
+}
+
+
+def test_every_built_in_cell_has_a_scan() -> None:
+    assert SCANS.keys() == CELLS.keys()
+
+
+def _own_settings(cell: str) -> list[dict[str, Any]]:
+    """The conventions that a cell can have."""
+    if cell in ("rnn", "lstm"):
+        return [{"linear": "joint"}, {"linear": "split"}]
+    if cell in ("gru-reset-before", "gru-reset-after", "gru-update-only"):
+        return [{"update_gate": "replaces"}, {"update_gate": "keeps"}]
+    return [{}]
+
+
+@pytest.mark.parametrize("last_only", [False, True], ids=["every position", "the last"])
+@pytest.mark.parametrize("vocabulary_size", [_V, _LARGE_V], ids=["few symbols", "many symbols"])
+@pytest.mark.parametrize("variant", _VARIANTS)
+@pytest.mark.parametrize(("cell", "own"), [(cell, own) for cell in CELLS for own in _own_settings(cell)])
+def test_losses_states_and_gradients_are_those_of_autograd(
+    cell: str, own: dict[str, Any], variant: str, vocabulary_size: int, last_only: bool
+) -> None:
+    torch.manual_seed(0)
+    settings = settings_of(cell, state_size=6, start_state="learned", **own, **_VARIANTS[variant])
+    shapes = parameter_shapes(settings, vocabulary_size)
+    parameters = [
+        {name: torch.randn(one.shape, dtype=torch.float64) * 0.6 for name, one in shapes.items()} for _ in range(_M)
+    ]
+    model = RecurrentCohort([settings] * _M, parameters, vocabulary_size, torch.device("cpu"))
+    symbols_MTB = torch.randint(vocabulary_size, (_M, _T + 1, _B))
+    weights_MB = torch.rand(_M, _B, dtype=torch.float64)
+    begins_M = torch.tensor([True, False, True])
+    start = model.initial_state(_B)
+    carried = [torch.randn_like(h) for h in start]
+    state = [torch.where(begins_M.view(-1, 1, 1), new, old) for new, old in zip(start, carried, strict=True)]
+
+    logits_MTBV, following = model.window(symbols_MTB[:, :-1], state, last_only=last_only)
+    targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
+    loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
+    loss_M = (loss_MTB * weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
+    expected = torch.autograd.grad(loss_M.sum(), list(model.parameters.values()))
+
+    gradients = {name: torch.full_like(weight.detach(), torch.nan) for name, weight in model.parameters.items()}
+    step = WindowStep(model, gradients, n_steps=_T, batch_size=_B, last_only=last_only)
+    step(symbols_MTB.flip(0), weights_MB, carried, ~begins_M)  # leaves something in every buffer
+    mine_M, mine_after = step(symbols_MTB, weights_MB, state, begins_M)
+    assert (mine_M - loss_M).abs().max().item() <= _TOLERANCE
+    for mine, after in zip(mine_after, following, strict=True):
+        assert (mine - after).abs().max().item() <= _TOLERANCE
+    for (name, gradient), wanted in zip(gradients.items(), expected, strict=True):
+        assert gradient.isfinite().all(), name
+        assert (gradient - wanted).abs().max().item() <= _TOLERANCE, name
+    assert any(float(wanted.abs().max()) > 1e-3 for wanted in expected)
