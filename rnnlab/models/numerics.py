@@ -34,14 +34,6 @@ def logistic_of_minus(minus_x: Tensor, *, out: Tensor) -> None:
     torch.reciprocal(minus_x.exp_().add_(1), out=out)
 
 
-def tanh_of_twice(twice_x: Tensor, one: Tensor, *, out: Tensor) -> None:
-    """tanh x = 1 - 2 / (1 + exp(2 x)) from 2 x, which is overwritten; `one` is the number 1 as a tensor.
-
-    The error is one of rounding relative to 1, not to tanh x; gradients and states are sums of larger ones.
-    """
-    torch.add(one, twice_x.exp_().add_(1).reciprocal_(), alpha=-2, out=out)
-
-
 def sum_rows(ids_MN: Tensor, rows_MNP: Tensor, *, out: Tensor) -> None:
     """out[m, v] = sum of rows[m, n] over all n with ids[m, n] = v: the gradient of a gather of rows. out: [M, V, P]."""
     M, V, P = out.shape
@@ -104,12 +96,6 @@ class Users:
         if self.everybody:
             return x
         return x[self._slice] if self._slice is not None else x.index_select(0, self._index)
-
-    def put(self, x: Tensor, rows: Tensor) -> Tensor:
-        """`x` with the users' rows replaced, [M, ...]."""
-        if self.everybody:
-            return rows
-        return x.index_copy(0, self._index, rows)
 
     def add(self, x: Tensor, rows: Tensor) -> Tensor:
         """`x` with `rows` added to the users' rows, [M, ...]."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.cells import Cell, Weights
+from rnnlab.models.logistic import Logistic
+from rnnlab.models.runs import Program
 from rnnlab.spec.cells import UpdateGateSettings
 
 
@@ -34,7 +36,7 @@ class Scan(ABC):
         self.h = self.buffer(self.T + 1)  # the start state, and the layer's outputs
         self.d_h = self.scratch()  # gradient towards the state before the step; after `backward` the start state
         self.replaces = isinstance(cell.settings, UpdateGateSettings) and cell.settings.update_gate == "replaces"
-        self.one = torch.ones((), dtype=self._like.dtype, device=self._like.device)
+        self._minus_one = -torch.ones((), dtype=self._like.dtype, device=self._like.device)
         self.p_T, self.h_T = self.p.unbind(1), self.h.unbind(1)
         self.make_buffers()
 
@@ -84,6 +86,10 @@ class Scan(ABC):
         """Zeros [M, B, width S]. Products go into such ones: into a slice of a longer buffer they take another way."""
         return self._like.new_zeros(self.M, self.B, width * self.S)
 
+    def logistic(self, width: int = 1) -> "Squash":
+        """A scratch for arguments of the logistic function and of tanh."""
+        return Squash(self.scratch(width), self._minus_one)
+
     def parts(self, x: Tensor, first: int, last: int | None = None) -> list[Tensor]:
         """Of a buffer [M, T, B, ...]: for each step its S-wide parts from `first` to before `last`."""
         return list(x[..., first * self.S : (first + 1 if last is None else last) * self.S].unbind(1))
@@ -117,3 +123,34 @@ class Scan(ABC):
         torch.sub(new, old, out=d_z).mul_(d)
         torch.mul(d, z, out=d_new)
         torch.sub(d, d_new, out=d_old)
+
+
+class Squash:
+    """A buffer `q` [M, B, N] that takes sign x or twice that, and gives the logistic function or tanh of x.
+
+    tanh x = 2 s(2x) - 1: the error is one of rounding relative to 1, not to tanh x. torch's own tanh is the slowest of
+    its elementwise kernels.
+    """
+
+    def __init__(self, q: Tensor, minus_one: Tensor) -> None:
+        self.q = q
+        self._minus_one = minus_one
+        function = Logistic(q)
+        self.sign = function.sign
+        self._logistic = Program()
+        function.add_to(self._logistic, q)
+
+    def of_product(self, plus: Tensor, x: Tensor, w: Tensor, factor: float = 1.0) -> None:
+        """Take factor times (plus + x w)."""
+        scale = factor * self.sign
+        torch.baddbmm(plus, x, w, beta=scale, alpha=scale, out=self.q)
+
+    def logistic(self) -> Tensor:
+        """s(x) from sign x, in its place."""
+        self._logistic()
+        return self.q
+
+    def tanh(self, *, out: Tensor) -> None:
+        """tanh x from twice sign x."""
+        self._logistic()
+        torch.add(self._minus_one, self.q, alpha=2, out=out)

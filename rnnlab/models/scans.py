@@ -7,8 +7,8 @@ and are few, so that they stay in the cache: what a gate needs of its input is r
 gradient towards what was there first.
 What makes it fast: the products with the inputs and all gradients of weights are taken out of the loop over time, where
 they are single products with T B terms; of a step only the products with the state are left, and a few elementwise
-operations, each with one pass over memory. The logistic function and tanh are made of exp and plain arithmetic (see
-numerics.py); the factors that their arguments need cost nothing inside of the product before them.
+operations, each with one pass over memory. The factors that arguments of the logistic function and tanh need cost
+nothing inside of the product before them.
 
 Every cell of cells.py has its scan in SCANS; a user's own cell has none and is trained by autograd. tests/oracle
 compares each of them with autograd through `step`.
@@ -17,7 +17,6 @@ compares each of them with autograd through `step`.
 import torch
 from torch import Tensor
 
-from rnnlab.models.numerics import logistic_of_minus, tanh_of_twice
 from rnnlab.models.scan import Scan
 
 _backward = torch.ops.aten
@@ -30,14 +29,14 @@ class RnnScan(Scan):
 
     def make_buffers(self) -> None:
         """A product."""
-        self._q = self.scratch()
+        self._q = self.logistic()
 
     def forward(self) -> None:
         """All steps."""
         w = self.w["recurrent.weight"]
         for t in range(self.T):
-            torch.baddbmm(self.p_T[t], self.h_T[t], w, beta=2, alpha=2, out=self._q)
-            tanh_of_twice(self._q, self.one, out=self.h_T[t + 1])
+            self._q.of_product(self.p_T[t], self.h_T[t], w, 2)
+            self._q.tanh(out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
         """All steps."""
@@ -60,8 +59,9 @@ class LstmScan(Scan):
         self._m, self._tanh_m = self.buffer(self.T + 1), self.buffer(self.T)
         self._m_T, self._tanh_m_T = self._m.unbind(1), self._tanh_m.unbind(1)
         self._i_T, self._f_T, self._g_T, self._o_T = (self.parts(self.p, part) for part in range(4))
-        self._q, self._x, self._y, self._d_m = self.scratch(4), self.scratch(), self.scratch(), self.scratch()
-        self._q_g = self._q[..., 2 * self.S : 3 * self.S]
+        self._q, self._q_m = self.logistic(4), self.logistic()
+        self._q_g = self._q.q[..., 2 * self.S : 3 * self.S]
+        self._x, self._y, self._d_m = self.scratch(), self.scratch(), self.scratch()
 
     def start_state(self) -> list[Tensor]:
         """h and m."""
@@ -77,15 +77,15 @@ class LstmScan(Scan):
 
     def forward(self) -> None:
         """All steps."""
-        w, q = self.w["recurrent.weight"], self._q
+        w, twice = self.w["recurrent.weight"], 2 * self._q_m.sign
         for t in range(self.T):
-            torch.baddbmm(self.p_T[t], self.h_T[t], w, beta=-1, alpha=-1, out=q)
+            self._q.of_product(self.p_T[t], self.h_T[t], w)
             self._q_g.mul_(2)
-            logistic_of_minus(q, out=self.p_T[t])
+            self.p_T[t].copy_(self._q.logistic())
             self._g_T[t].mul_(2).sub_(1)  # tanh(x) = 2 s(2x) - 1
             torch.mul(self._f_T[t], self._m_T[t], out=self._m_T[t + 1]).addcmul_(self._i_T[t], self._g_T[t])
-            torch.mul(self._m_T[t + 1], 2, out=self._x)
-            tanh_of_twice(self._x, self.one, out=self._tanh_m_T[t])
+            torch.mul(self._m_T[t + 1], twice, out=self._q_m.q)
+            self._q_m.tanh(out=self._tanh_m_T[t])
             torch.mul(self._o_T[t], self._tanh_m_T[t], out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
@@ -121,18 +121,18 @@ class GruResetBeforeScan(Scan):
         self._rh_T = self._rh.unbind(1)
         self._gates_T = self.parts(self.p, 0, 2)
         self._r_T, self._z_T, self._c_T = (self.parts(self.p, part) for part in range(3))
-        self._q, self._x, self._y = self.scratch(2), self.scratch(), self.scratch()
+        self._q, self._q_c, self._x, self._y = self.logistic(2), self.logistic(), self.scratch(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
         w, w_c = self.w["recurrent.weight"], self.w["candidate.weight"]
         for t in range(self.T):
             h = self.h_T[t]
-            torch.baddbmm(self._gates_T[t], h, w, beta=-1, alpha=-1, out=self._q)
-            logistic_of_minus(self._q, out=self._gates_T[t])
+            self._q.of_product(self._gates_T[t], h, w)
+            self._gates_T[t].copy_(self._q.logistic())
             torch.mul(self._r_T[t], h, out=self._rh_T[t])
-            torch.baddbmm(self._c_T[t], self._rh_T[t], w_c, beta=2, alpha=2, out=self._x)
-            tanh_of_twice(self._x, self.one, out=self._c_T[t])
+            self._q_c.of_product(self._c_T[t], self._rh_T[t], w_c, 2)
+            self._q_c.tanh(out=self._c_T[t])
             self.mix(self._z_T[t], h, self._c_T[t], out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
@@ -162,22 +162,22 @@ class GruResetOnlyScan(Scan):
         """Gated states."""
         self._rh = self.buffer(self.T)
         self._rh_T, self._r_T, self._c_T = self._rh.unbind(1), self.parts(self.p, 0), self.parts(self.p, 1)
-        self._q = self.scratch()
+        self._q, self._x = self.logistic(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
         w, w_c = self.w["recurrent.weight"], self.w["candidate.weight"]
         for t in range(self.T):
-            torch.baddbmm(self._r_T[t], self.h_T[t], w, beta=-1, alpha=-1, out=self._q)
-            logistic_of_minus(self._q, out=self._r_T[t])
+            self._q.of_product(self._r_T[t], self.h_T[t], w)
+            self._r_T[t].copy_(self._q.logistic())
             torch.mul(self._r_T[t], self.h_T[t], out=self._rh_T[t])
-            torch.baddbmm(self._c_T[t], self._rh_T[t], w_c, beta=2, alpha=2, out=self._q)
-            tanh_of_twice(self._q, self.one, out=self.h_T[t + 1])
+            self._q.of_product(self._c_T[t], self._rh_T[t], w_c, 2)
+            self._q.tanh(out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
         """All steps."""
         w, w_c = self.transposed("recurrent.weight"), self.transposed("candidate.weight")
-        d_T, x = d_MTBS.unbind(1), self._q
+        d_T, x = d_MTBS.unbind(1), self._x
         for t in reversed(range(self.T)):
             d, r, c = self.add_to(d_T, t), self._r_T[t], self._c_T[t]
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=c)
@@ -198,16 +198,16 @@ class GruUpdateOnlyScan(Scan):
     def make_buffers(self) -> None:
         """Products."""
         self._z_T, self._c_T = self.parts(self.p, 0), self.parts(self.p, 1)
-        self._q, self._x, self._y = self.scratch(2), self.scratch(), self.scratch()
-        self._q_c = self._q[..., self.S :]
+        self._q, self._x, self._y = self.logistic(2), self.scratch(), self.scratch()
+        self._q_c = self._q.q[..., self.S :]
 
     def forward(self) -> None:
         """All steps."""
         w = self.w["recurrent.weight"]
         for t in range(self.T):
-            torch.baddbmm(self.p_T[t], self.h_T[t], w, beta=-1, alpha=-1, out=self._q)
+            self._q.of_product(self.p_T[t], self.h_T[t], w)
             self._q_c.mul_(2)
-            logistic_of_minus(self._q, out=self.p_T[t])
+            self.p_T[t].copy_(self._q.logistic())
             self._c_T[t].mul_(2).sub_(1)  # tanh(x) = 2 s(2x) - 1
             self.mix(self._z_T[t], self.h_T[t], self._c_T[t], out=self.h_T[t + 1])
 
@@ -235,7 +235,8 @@ class GruResetAfterScan(Scan):
         self._q_c_T, self._d_q_T, self._d_q_c_T = self._q_c.unbind(1), self._d_q.unbind(1), self.parts(self._d_q, 2)
         self._gates_T, self._d_q_gates_T = self.parts(self.p, 0, 2), self.parts(self._d_q, 0, 2)
         self._r_T, self._z_T, self._c_T = (self.parts(self.p, part) for part in range(3))
-        self._q, self._s, self._x, self._y = self.scratch(3), self.scratch(2), self.scratch(), self.scratch()
+        self._q, self._x, self._y = self.scratch(3), self.scratch(), self.scratch()
+        self._s, self._s_c = self.logistic(2), self.logistic()
         self._q_gates, self._q_last = self._q[..., : 2 * self.S], self._q[..., 2 * self.S :]
 
     def forward(self) -> None:
@@ -243,11 +244,13 @@ class GruResetAfterScan(Scan):
         w, b = self.w["recurrent.weight"], self.w["recurrent.bias"].unsqueeze(1)
         for t in range(self.T):
             torch.baddbmm(b, self.h_T[t], w, out=self._q)
-            torch.add(self._gates_T[t], self._q_gates, out=self._s).neg_()
-            logistic_of_minus(self._s, out=self._gates_T[t])
+            torch.add(self._gates_T[t], self._q_gates, out=self._s.q)
+            if self._s.sign < 0:
+                self._s.q.neg_()
+            self._gates_T[t].copy_(self._s.logistic())
             self._q_c_T[t].copy_(self._q_last)
-            torch.addcmul(self._c_T[t], self._r_T[t], self._q_last, out=self._x).mul_(2)
-            tanh_of_twice(self._x, self.one, out=self._c_T[t])
+            torch.addcmul(self._c_T[t], self._r_T[t], self._q_last, out=self._s_c.q).mul_(2 * self._s_c.sign)
+            self._s_c.tanh(out=self._c_T[t])
             self.mix(self._z_T[t], self.h_T[t], self._c_T[t], out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
@@ -277,7 +280,7 @@ class LoopAddScan(Scan):
         """Sums of state and input, and the gradients before tanh."""
         self._u, self._d_q = self.buffer(self.T), self.buffer(self.T)
         self._u_T, self._d_q_T = self._u.unbind(1), self._d_q.unbind(1)
-        self._q = self.scratch()
+        self._q = self.logistic()
 
     def forward(self) -> None:
         """All steps."""
@@ -285,8 +288,8 @@ class LoopAddScan(Scan):
         self.p.relu_()
         for t in range(self.T):
             torch.add(self.h_T[t], self.p_T[t], out=self._u_T[t])
-            torch.baddbmm(b, self._u_T[t], w, beta=2, alpha=2, out=self._q)
-            tanh_of_twice(self._q, self.one, out=self.h_T[t + 1])
+            self._q.of_product(b, self._u_T[t], w, 2)
+            self._q.tanh(out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
         """All steps."""
@@ -309,16 +312,16 @@ class LoopConcatScan(Scan):
         """What is inside of the outer map, and the gradients before tanh."""
         self._a, self._d_q = self.buffer(self.T), self.buffer(self.T)
         self._a_T, self._d_q_T = self._a.unbind(1), self._d_q.unbind(1)
-        self._q = self.scratch()
+        self._q, self._x = self.logistic(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
         w, w_h, b_h = self.w["recurrent.weight"], self.w["hidden.weight"], self.w["hidden.bias"].unsqueeze(1)
         for t in range(self.T):
-            torch.baddbmm(self.p_T[t], self.h_T[t], w, out=self._q)
-            torch.clamp_min(self._q, 0, out=self._a_T[t])
-            torch.baddbmm(b_h, self._a_T[t], w_h, beta=2, alpha=2, out=self._q)
-            tanh_of_twice(self._q, self.one, out=self.h_T[t + 1])
+            torch.baddbmm(self.p_T[t], self.h_T[t], w, out=self._x)
+            torch.clamp_min(self._x, 0, out=self._a_T[t])
+            self._q.of_product(b_h, self._a_T[t], w_h, 2)
+            self._q.tanh(out=self.h_T[t + 1])
 
     def backward(self, d_MTBS: Tensor) -> None:
         """All steps."""
@@ -326,8 +329,8 @@ class LoopConcatScan(Scan):
         for t in reversed(range(self.T)):
             d = self.add_to(d_T, t)
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=self._d_q_T[t])
-            torch.bmm(self._d_q_T[t], w_h, out=self._q)
-            _backward.threshold_backward.grad_input(self._q, self._a_T[t], 0, grad_input=self.p_T[t])
+            torch.bmm(self._d_q_T[t], w_h, out=self._x)
+            _backward.threshold_backward.grad_input(self._x, self._a_T[t], 0, grad_input=self.p_T[t])
             torch.bmm(self.p_T[t], w, out=self.d_h)
         self.weight_backward("recurrent.weight", self.h[:, :-1], self.p)
         self.weight_backward("hidden.weight", self._a, self._d_q)

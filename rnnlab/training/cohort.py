@@ -10,9 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rnnlab.models.gated import GatedCohort
+from rnnlab.models.gated import GatedCohort, arrangement
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.models.registry import CohortModel, make_cohort
+from rnnlab.spec.cells import GatedSettings
 from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.bptt import BpttRegime
@@ -58,8 +59,10 @@ class Cohort:
         assert members
         assert len({member.config.group_key for member in members}) == 1
         assert not any(member.state.is_finished(member.config) for member in members)
-        self._configs = [member.config for member in members]
-        self._states = [member.state for member in members]
+        # In the cohort they stand in another order: neighbours are alike in what they compute and how they are updated.
+        self._order = _arrangement([member.config for member in members])
+        self._configs = [members[m].config for m in self._order]
+        self._states = [members[m].state for m in self._order]
         self._device = device
         self._first, self._second = self._stack("first_moments"), self._stack("second_moments")
         hidden_LMBS = torch.stack([state.hidden_LBS for state in self._states], dim=1).to(device)
@@ -85,7 +88,7 @@ class Cohort:
 
     @property
     def steps(self) -> list[int]:
-        """Optimiser steps done by each member."""
+        """Optimiser steps done by each member, in the order of the cohort."""
         return [state.step for state in self._states]
 
     @property
@@ -113,9 +116,9 @@ class Cohort:
         return done
 
     def members(self) -> list[Member]:
-        """The runs as they stand now, their tensors copied out of the cohort."""
+        """The runs as they stand now, their tensors copied out of the cohort; in the order in which they were given."""
         hidden = [h_MBS.cpu() for h_MBS in self._regime.hidden]
-        return [
+        arranged = [
             Member(
                 config,
                 replace(
@@ -128,6 +131,7 @@ class Cohort:
             )
             for m, (config, state) in enumerate(zip(self._configs, self._states, strict=True))
         ]
+        return [arranged[self._order.index(m)] for m in range(len(arranged))]
 
     def _stack(self, kind: str) -> dict[str, Tensor]:
         """One kind of tensors of all runs: name -> [U, ...], in the order of the model's users."""
@@ -155,6 +159,15 @@ class Cohort:
             state.recorded(losses, config.training)
             for state, losses, config in zip(self._states, per_model, self._configs, strict=True)
         ]
+
+
+def _arrangement(configs: Sequence[RunConfig]) -> list[int]:
+    """The order of the members: of the same gates side by side, of the same learning rate side by side."""
+    by_rate = sorted(
+        range(len(configs)), key=lambda m: (configs[m].training.learning_rate_at(0), configs[m].training.weight_decay)
+    )
+    gated = [model for m in by_rate if isinstance(model := configs[m].model, GatedSettings)]
+    return [by_rate[place] for place in arrangement(gated)] if gated else by_rate
 
 
 def _regime(

@@ -163,14 +163,12 @@ def test_gather_rows_is_a_linear_map_of_the_one_hot_symbol() -> None:
 
 
 @pytest.mark.parametrize("members", [[0, 1, 2, 3, 4], [1, 2, 3], [0, 2, 4], [3]])
-def test_users_take_put_and_add_only_their_own_rows(members: list[int]) -> None:
+def test_users_take_and_add_only_their_own_rows(members: list[int]) -> None:
     torch.manual_seed(0)
     x, rows = torch.randn(5, 2), torch.randn(len(members), 2)
     users = Users(members, 5, torch.device("cpu"))
     assert torch.equal(users.take(x), torch.stack([x[m] for m in members]))
-    put, added = x.clone(), x.clone()
+    added = x.clone()
     for row, m in enumerate(members):
-        put[m] = rows[row]
         added[m] += rows[row]
-    assert torch.equal(users.put(x, rows), put)
     assert torch.equal(users.add(x, rows), added)

@@ -12,7 +12,7 @@ from rnnlab.models.windows import WindowStep
 from rnnlab.training.bptt import symbol_losses
 from tests.oracle.test_cells import settings_of
 
-_M, _T, _B, _V = 3, 4, 5, 11  # 20 symbols of a window: more than the vocabulary has
+_M, _T, _V = 3, 4, 11  # windows have 20 or 16 symbols: more than the vocabulary has
 _LARGE_V = 23
 _TOLERANCE = 1e-12
 
@@ -38,24 +38,32 @@ def _own_settings(cell: str) -> list[dict[str, Any]]:
     return [{}]
 
 
+# Of the second size the logistic function is another kernel's (rnnlab/models/logistic.py).
+@pytest.mark.parametrize(("state_size", "batch_size"), [(6, 5), (8, 4)])
 @pytest.mark.parametrize("last_only", [False, True], ids=["every position", "the last"])
 @pytest.mark.parametrize("vocabulary_size", [_V, _LARGE_V], ids=["few symbols", "many symbols"])
 @pytest.mark.parametrize("variant", _VARIANTS)
 @pytest.mark.parametrize(("cell", "own"), [(cell, own) for cell in CELLS for own in _own_settings(cell)])
 def test_losses_states_and_gradients_are_those_of_autograd(
-    cell: str, own: dict[str, Any], variant: str, vocabulary_size: int, last_only: bool
+    cell: str,
+    own: dict[str, Any],
+    variant: str,
+    vocabulary_size: int,
+    last_only: bool,
+    state_size: int,
+    batch_size: int,
 ) -> None:
     torch.manual_seed(0)
-    settings = settings_of(cell, state_size=6, start_state="learned", **own, **_VARIANTS[variant])
+    settings = settings_of(cell, state_size=state_size, start_state="learned", **own, **_VARIANTS[variant])
     shapes = parameter_shapes(settings, vocabulary_size)
     parameters = [
         {name: torch.randn(one.shape, dtype=torch.float64) * 0.6 for name, one in shapes.items()} for _ in range(_M)
     ]
     model = RecurrentCohort([settings] * _M, parameters, vocabulary_size, torch.device("cpu"))
-    symbols_MTB = torch.randint(vocabulary_size, (_M, _T + 1, _B))
-    weights_MB = torch.rand(_M, _B, dtype=torch.float64)
+    symbols_MTB = torch.randint(vocabulary_size, (_M, _T + 1, batch_size))
+    weights_MB = torch.rand(_M, batch_size, dtype=torch.float64)
     begins_M = torch.tensor([True, False, True])
-    start = model.initial_state(_B)
+    start = model.initial_state(batch_size)
     carried = [torch.randn_like(h) for h in start]
     state = [torch.where(begins_M.view(-1, 1, 1), new, old) for new, old in zip(start, carried, strict=True)]
 
@@ -66,7 +74,7 @@ def test_losses_states_and_gradients_are_those_of_autograd(
     expected = torch.autograd.grad(loss_M.sum(), list(model.parameters.values()))
 
     gradients = {name: torch.full_like(weight.detach(), torch.nan) for name, weight in model.parameters.items()}
-    step = WindowStep(model, gradients, n_steps=_T, batch_size=_B, last_only=last_only)
+    step = WindowStep(model, gradients, n_steps=_T, batch_size=batch_size, last_only=last_only)
     step(symbols_MTB.flip(0), weights_MB, carried, ~begins_M)  # leaves something in every buffer
     mine_M, mine_after = step(symbols_MTB, weights_MB, state, begins_M)
     assert (mine_M - loss_M).abs().max().item() <= _TOLERANCE
