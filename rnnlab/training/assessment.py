@@ -10,16 +10,20 @@ from torch import Tensor
 
 from rnnlab.data.batches import evaluation_positions, load_splits, windows
 from rnnlab.data.corpus import find
-from rnnlab.data.splits import Fractions
+from rnnlab.data.splits import Fractions, Splits
 from rnnlab.data.tokenizer import Tokenizer
 from rnnlab.errors import UsageError
 from rnnlab.models.registry import make_cohort
+from rnnlab.spec.regimes import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
+from rnnlab.training.evaluation import final_losses
 from rnnlab.training.measures import text_rate
 from rnnlab.training.run_state import RunState
 from rnnlab.training.sizing import threads_for
 from rnnlab.training.stepwise import stepwise_losses
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def assess(
 
     Raises CorpusError if the text is not on this machine, UsageError if the split is empty or too short.
     """
+    as_trained = context is None and max_windows is None
     context = context or config.training.span - 1
     corpus = find(config.corpus.sha256, config.corpus.name)
     splits = load_splits(corpus, tokenizer, Fractions(**config.split.model_dump()), need=1)
@@ -60,17 +65,28 @@ def assess(
             "context: give a shorter context"
         )
     positions = evaluation_positions(len(tokens), context + 1, max_windows or config.evaluation.windows)
-    windows_EW = windows(tokens, positions, context + 1).to(torch.int64)
-    model = make_cohort([config.model], [state.parameters], tokenizer.vocabulary_size, torch.device("cpu"))
-    limit_threads(model, threads_for(config, live_workers=1))
-    loss_ME = stepwise_losses(model, windows_EW)
-    loss = float(loss_ME.mean())
+    loss = _own_loss(config, state, splits, tokenizer, split) if as_trained else None
+    n_windows = len(positions)
+    if loss is None:
+        model = make_cohort([config.model], [state.parameters], tokenizer.vocabulary_size, _CPU)
+        limit_threads(model, threads_for(config, live_workers=1))
+        loss = float(stepwise_losses(model, windows(tokens, positions, context + 1).to(torch.int64)).mean())
+    elif isinstance(config.training, BpttSettings) and config.training.sampling == "random":
+        n_windows = config.evaluation.windows
     rate = text_rate(tokens, tokenizer)
     return Assessment(
         context=context,
-        windows=len(windows_EW),
+        windows=n_windows,
         loss=loss,
         bits_per_character=rate.bits_per_character(loss),
         bits_per_byte=rate.bits_per_byte(loss),
-        perplexity=float(loss_ME.mean().exp()),
+        perplexity=float(torch.tensor(loss, dtype=torch.float64).exp()),
     )
+
+
+def _own_loss(
+    config: RunConfig, state: RunState, splits: Splits[Tensor], tokenizer: Tokenizer, split: str
+) -> float | None:
+    """The loss as the run's result has it, on its windows and positions; None for a split that no result has."""
+    losses = final_losses([config], [state], splits, tokenizer.vocabulary_size, _CPU, threads_for(config, 1))
+    return losses[0].get("training" if split == "train" else split)

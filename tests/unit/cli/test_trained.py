@@ -94,6 +94,45 @@ def test_eval_agrees_with_the_table_and_sample_needs_no_corpus(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("own", ['loss_at = "last"', "embedding_size = 3"])
+def test_eval_of_windows_that_are_drawn_agrees_with_the_table(cli: Cli, own: str) -> None:
+    """Random windows, and losses at the last position: the same windows and positions as the result's."""
+    model, training = ("", own) if "loss_at" in own else (own, "")
+    cli.file(
+        "drawn.toml",
+        f"""
+name = "small"
+corpus = "generated"
+tokenizer = {{ kind = "letters" }}
+split = {{ train = 0.8, validation = 0.1, test = 0.1 }}
+evaluation = {{ windows = 24 }}
+[model]
+cell = "rnn"
+n_layers = 1
+state_size = 4
+{model}
+[training]
+regime = "bptt"
+batch_size = 4
+block_size = 5
+sampling = "random"
+iterations = 6
+learning_rate = 1e-2
+{training}
+[grid]
+seed = [0]
+""",
+    )
+    assert cli("init", "drawn.toml").code == 0
+    job = train(cli)[0]
+    assert job.result is not None
+    for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
+        found = evaluated(cli, str(job.id), "--split", split)
+        assert (found["context"], found["windows"]) == (5, 24)
+        assert found["loss"] == pytest.approx(job.result[f"{name}_loss"], rel=1e-9)
+        assert found["perplexity"] == pytest.approx(job.result[f"{name}_perplexity"], rel=1e-6)
+
+
 def test_bytes_of_a_text_beyond_ascii(cli: Cli, small_toml: str, tmp_path: Path) -> None:
     cli.file("umlauts.txt", "äöü " * 500)
     init(cli, small_toml.replace('"generated"', '"umlauts.txt"'), "characters")
