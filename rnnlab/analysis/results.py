@@ -70,18 +70,27 @@ def setting_columns(frame: pd.DataFrame) -> list[str]:
 def factors(frame: pd.DataFrame) -> list[str]:
     """The settings that take more than one value in `frame`, in payload order, the seed apart.
 
-    Not those that come and go with the cell and do not vary where they are: runs of cells with other settings could
-    else never be compared.
+    Not those that follow from the cell, alone or together with one other setting: they come and go with the cell, or an
+    [[adjust]] of the experiment file sets them. Cells could else never be compared.
     """
     varying = [name for name in setting_columns(frame) if len(levels(frame[name])) > 1]
-    return [name for name in varying if not _belongs_to_the_cell(frame, name)]
+    if "cell" not in varying:
+        return varying
+    # Levels as integers; a setting that a job does not have is a level too.
+    codes = {name: pd.Series(pd.factorize(frame[name])[0], index=frame.index) for name in varying}
+    return [name for name in varying if name == "cell" or not _follows_from_the_cell(codes, name)]
 
 
-def _belongs_to_the_cell(frame: pd.DataFrame, name: str) -> bool:
-    missing = frame[name].isna()
-    if "cell" not in setting_columns(frame) or not missing.any() or len(levels(frame[name])) > 2:
-        return False
-    return bool((missing.groupby(frame["cell"]).nunique() == 1).all())
+def _follows_from_the_cell(codes: Mapping[str, "pd.Series[int]"], name: str) -> bool:
+    for other in codes:
+        if other == name:
+            continue
+        groups = codes[name].groupby([codes["cell"], codes[other]])
+        # In small groups it would seem so by chance.
+        least = 2 if other == "cell" else 4
+        if groups.ngroups * least <= len(codes[name]) and bool((groups.nunique() == 1).all()):
+            return True
+    return False
 
 
 def levels(column: "pd.Series[Any]") -> list[Any]:

@@ -1,5 +1,6 @@
 """Paired effects against the published figures and plain loops."""
 
+import itertools
 from itertools import combinations
 from statistics import median
 from typing import Any
@@ -98,6 +99,20 @@ def test_cells_with_settings_of_their_own_are_compared() -> None:
     assert (row["reference"], row["pairs"], row["better"], row["median"]) == ("gru", 2, 2, -1.0)
     jobs.append(make_job(5, {"cell": "rnn", "size": 2, "linear": "split"}, {"min_loss": 0.0}))
     assert "linear" in set(paired_effects(results_frame(jobs))["factor"])
+
+
+def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None:
+    """As `linear` in the study of gates: joint for some cells and one kind of initial weights."""
+    jobs = []
+    for cell, init, size in itertools.product(["gru", "lstm", "rnn"], ["normal", "uniform"], [1, 2, 4, 8]):
+        linear = {} if cell == "gru" else {"linear": "joint" if init == "normal" else "split"}
+        setting = {"cell": cell, "weight_init": init, "size": size, **linear}
+        loss = size + ["gru", "lstm", "rnn"].index(cell) + 0.5 * (init == "normal")
+        jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": loss}))
+    effects = paired_effects(results_frame(jobs))
+    assert set(effects["factor"]) == {"cell", "weight_init", "size"}
+    assert one(effects, "cell", "rnn")[["pairs", "worse", "median"]].tolist() == [8, 8, 2.0]
+    assert one(effects, "weight_init", "uniform")[["pairs", "better", "median"]].tolist() == [12, 12, -0.5]
 
 
 def test_no_pairs_no_runs_and_wrong_names() -> None:
