@@ -103,7 +103,7 @@ def test_cells_with_settings_of_their_own_are_compared() -> None:
 
 def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None:
     """As `linear` in the study of gates: joint for some cells and one kind of initial weights."""
-    jobs = []
+    jobs: list[Job] = []
     for cell, init, size in itertools.product(["gru", "lstm", "rnn"], ["normal", "uniform"], [1, 2, 4, 8]):
         linear = {} if cell == "gru" else {"linear": "joint" if init == "normal" else "split"}
         setting = {"cell": cell, "weight_init": init, "size": size, **linear}
@@ -111,8 +111,9 @@ def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None
         jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": loss}))
     effects = paired_effects(results_frame(jobs))
     assert set(effects["factor"]) == {"cell", "weight_init", "size"}
-    assert one(effects, "cell", "rnn")[["pairs", "worse", "median"]].tolist() == [8, 8, 2.0]
-    assert one(effects, "weight_init", "uniform")[["pairs", "better", "median"]].tolist() == [12, 12, -0.5]
+    cell_row, init_row = one(effects, "cell", "rnn"), one(effects, "weight_init", "uniform")
+    assert (cell_row["pairs"], cell_row["worse"], cell_row["median"]) == (8, 8, 2.0)
+    assert (init_row["pairs"], init_row["better"], init_row["median"]) == (12, 12, -0.5)
 
 
 def test_no_pairs_no_runs_and_wrong_names() -> None:
