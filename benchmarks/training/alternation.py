@@ -17,6 +17,7 @@ from benchmarks.training.flops import flops
 from benchmarks.training.task import make_task
 
 PLAIN, FLOOR, RNNLAB = "plain loop", "products alone", "rnnlab"
+JAX_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Entrant:
     name: str
     kind: str  # see contender.py
     processes: int = 1  # each on a core of its own
+    number: int = 0  # of models, where the kind can train fewer than all
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,19 @@ class CaseResult:
         return flops(self.case.config, self.case.vocabulary_size)
 
 
-def entrants(options: Options, *, several: bool) -> list[Entrant]:
-    """Everybody; `several`: also the plain loop and rnnlab in several processes side by side."""
-    N = options.processes
+def entrants(case: Case, options: Options, *, several: bool) -> list[Entrant]:
+    """Everybody; `several`: also the plain loop and rnnlab in several processes side by side.
+
+    JAX also trains few models at once: what fits into a core's cache is often faster.
+    """
+    N, M = options.processes, case.n_models
+    widths = sorted({1, min(JAX_FEW, M), M})
     side_by_side = several and N > 1
     return [
         Entrant(PLAIN, "plain"),
         *([Entrant(f"{PLAIN}, {N} processes", "plain", N)] if side_by_side else []),
         Entrant("torch.func", "torch.func"),
-        Entrant("JAX, scan", "jax-single"),
-        Entrant("JAX, vmap and scan", "jax"),
+        *(Entrant(f"JAX, {width} at once", "jax", number=width) for width in widths),
         Entrant(RNNLAB, "rnnlab"),
         *([Entrant(f"{RNNLAB}, {N} processes", "rnnlab", N)] if side_by_side else []),
         Entrant(FLOOR, "floor"),
@@ -138,7 +143,7 @@ class _Team:
         self._children: list[subprocess.Popen[str]] = []
         for number in range(0 if self.trouble else entrant.processes):
             core = "any" if self._on_gpu else str(options.cores[-1 - number % len(options.cores)])
-            arguments = [entrant.kind, str(number), core, options.device, str(path)]
+            arguments = [entrant.kind, str(entrant.number + number), core, options.device, str(path)]
             child = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.training.contender", *arguments],
                 cwd=Path(__file__).parents[2],
@@ -191,7 +196,8 @@ class _Team:
 def _environment(device: str) -> dict[str, str]:
     """One thread for everybody, on a CPU."""
     if device != "cpu":
-        return {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # JAX would take the memory from the others
+        # As torch by default: no TF32, and not all of the GPU's memory at the start.
+        return {**os.environ, "JAX_DEFAULT_MATMUL_PRECISION": "highest", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "XLA_FLAGS": flags}
     return {**os.environ, **one_thread, "JAX_PLATFORMS": "cpu"}

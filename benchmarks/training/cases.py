@@ -102,8 +102,10 @@ def _cost(point: Point) -> float:
 def _point(regime: str, axes: tuple[str, ...], place: Mapping[str, int]) -> Point:
     name = f"{regime} " + " ".join(f"{axis}{value}" for axis, value in place.items())
     if regime == "online":
-        return Point(regime, axes, place, online_case(name, **place))
-    return Point(regime, axes, place, bptt_case(name, T=_SWEEP_T, **place))
+        case = online_case(name, S=place["S"], L=place["L"], B=place["B"], M=place["M"])
+    else:
+        case = bptt_case(name, S=place["S"], L=place["L"], B=place["B"], T=_SWEEP_T, M=place["M"])
+    return Point(regime, axes, place, case)
 
 
 def _config(model: Mapping[str, Any], training: Mapping[str, Any]) -> RunConfig:

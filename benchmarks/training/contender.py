@@ -3,7 +3,7 @@
     python -m benchmarks.training.contender KIND NUMBER CORE DEVICE TASK
 
 It says "ready", then reads a number of seconds from a line and answers with a line of JSON, until its input ends.
-CORE may be "any". NUMBER is that of the model which a plain loop trains.
+CORE may be "any". NUMBER is that of the model which a plain loop trains, or of the models that JAX does.
 """
 
 import json
@@ -48,13 +48,7 @@ def _torch_func(task: Task, device: str, number: int) -> Contender:
 def _jax(task: Task, device: str, number: int) -> Contender:
     from benchmarks.training.jax_scan import JaxScan
 
-    return JaxScan(task, task.n_models)
-
-
-def _jax_single(task: Task, device: str, number: int) -> Contender:
-    from benchmarks.training.jax_scan import JaxScan
-
-    return JaxScan(task, 1)
+    return JaxScan(task, number)
 
 
 def _rnnlab(task: Task, device: str, number: int) -> Contender:
@@ -77,7 +71,6 @@ _MAKERS: dict[str, Callable[[Task, str, int], Contender]] = {
     "plain": _plain,
     "torch.func": _torch_func,
     "jax": _jax,
-    "jax-single": _jax_single,
     "rnnlab": _rnnlab,
     "floor": _floor,
 }

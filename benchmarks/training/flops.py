@@ -51,14 +51,18 @@ def _linear(rows: int, inputs: int, outputs: int, towards: int) -> list[Product]
 def _gated(model: GatedSettings, B: int, V: int) -> list[Product]:
     S = model.state_size
     gated = model.use_input_gate
-    towards_c = 2 * S if gated else S  # of [x, h], h needs a gradient only where a gate made it
     n_sources = model.use_new_state + model.use_old_state + model.use_residual
+    towards_c = 2 * S if gated else S  # of [x, h], h needs a gradient only where a gate made it
     towards_y = S * (model.use_new_state + model.use_residual + (model.use_old_state and gated))
-    layer = _linear(B, 2 * S, S, towards_c)
+    gates = [model.use_state_gate, model.use_forget_gate].count(True)
+    if model.use_new_state:
+        layer = _linear(B, 2 * S, S, towards_c) + _linear(B, 3 * S, S, towards_c + S) * gates
+    else:  # what makes the new state has no part in this step's loss
+        layer = [Product(B, 2 * S, S), *[Product(B, 3 * S, S)] * gates]
     if gated:
-        layer += _linear(B, 2 * S, 2 * S, S)
-    for used in (model.use_state_gate, model.use_forget_gate):
-        layer += _linear(B, 3 * S, S, towards_c + S) if used else []
+        learning = 2 * S if model.use_new_state else S if model.use_old_state else 0
+        backward = [Product(2 * S, B, learning), Product(B, learning, S)] if learning else []
+        layer += [Product(B, 2 * S, 2 * S), *backward]
     layer += _linear(B, n_sources * S, S, towards_y)
     if model.use_output_gate:
         layer += _linear(B, (1 + n_sources) * S, S, S + towards_y)

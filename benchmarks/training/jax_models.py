@@ -5,24 +5,23 @@ outputs] and is named as in rnnlab's states.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from rnnlab.spec.cells import GatedSettings, LinearSettings, ModelSettings, UpdateGateSettings
+from rnnlab.spec.cells import GatedSettings, ModelSettings, RecurrentSettings, UpdateGateSettings
 
 Weights = Mapping[str, Array]
 # (weights, symbols, targets, state of each layer) -> (mean loss in nats, next state of each layer)
 Loss = Callable[[Weights, Array, Array, list[Array]], tuple[Array, list[Array]]]
-_UNROLLED_STEPS = 16  # of a window, side by side in one iteration of the loop over time
 
 
 def loss_of(settings: ModelSettings) -> Loss:
     """The loss of one model, to be differentiated by its weights."""
     if isinstance(settings, GatedSettings):
         return lambda w, ids, targets, state: _gated_loss(settings, w, ids, targets, state)
-    assert isinstance(settings, LinearSettings | UpdateGateSettings)
     stack = settings
     return lambda w, ids, targets, state: (_recurrent_loss(stack, w, ids, targets), state)
 
@@ -30,13 +29,6 @@ def loss_of(settings: ModelSettings) -> Loss:
 def _cross_entropy(logits: Array, targets: Array) -> Array:
     chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - chosen)
-
-
-def _rows(table_VS: Array, ids: Array) -> Array:
-    """A product with one-hot vectors: on a CPU, the gradient of a gather is an addition row by row, which is slower."""
-    if jax.default_backend() == "cpu":
-        return jax.nn.one_hot(ids, len(table_VS), dtype=table_VS.dtype) @ table_VS
-    return table_VS[ids]
 
 
 def _gated_loss(
@@ -47,7 +39,7 @@ def _gated_loss(
     def linear(name: str, x: Array) -> Array:
         return x @ w[f"{name}.weight"] + w[f"{name}.bias"]
 
-    x = _rows(w["embed.weight"], ids_B) + w["embed.bias"]
+    x = w["embed.weight"][ids_B] + w["embed.bias"]
     following = []
     for layer, h in enumerate(state):
         at = f"layers.{layer}"
@@ -75,32 +67,82 @@ def _joined(w: Weights, name: str, sources: Mapping[str, Array]) -> Array:
     return jnp.concatenate(list(sources.values()), axis=-1) @ weight + w[f"{name}.bias"]
 
 
-def _recurrent_loss(
-    settings: LinearSettings | UpdateGateSettings, w: Weights, ids_BT: Array, targets_BT: Array
-) -> Array:
-    """The products with the inputs are made for all steps at once; the loop over time is a scan."""
+def _recurrent_loss(settings: RecurrentSettings, w: Weights, ids_BT: Array, targets_BT: Array) -> Array:
+    """The products with the inputs are made for all steps at once."""
     B, S = len(ids_BT), settings.state_size
-    x_TB = _rows(w["embedding.weight"], ids_BT.T)
+    x_TBS = w["embedding.weight"][ids_BT.T]
+    layer_of = _layer(settings)
     for layer in range(settings.n_layers):
         own = {name.removeprefix(f"layers.{layer}."): value for name, value in w.items()}
         start_S = own["start"][0] if settings.start_state == "learned" else jnp.zeros(S)
-        p_TBP = x_TB @ own["input.weight"] + own["input.bias"]
-
-        def step(h_BS: Array, p_BP: Array, own: Weights = own) -> tuple[Array, Array]:
-            new = _cell(settings, own, h_BS, p_BP)
-            return new, new
-
-        _, x_TB = jax.lax.scan(step, jnp.broadcast_to(start_S, (B, S)), p_TBP, unroll=min(len(p_TBP), _UNROLLED_STEPS))
-    return _cross_entropy(x_TB @ w["head.weight"] + w["head.bias"], targets_BT.T)
+        p_TBP = x_TBS @ own["input.weight"] + own["input.bias"]
+        recurrent: Weights = {name: own[name] for name in ("recurrent.weight", "candidate.weight") if name in own}
+        x_TBS = layer_of(recurrent, p_TBP, jnp.broadcast_to(start_S, (B, S)))
+    return _cross_entropy(x_TBS @ w["head.weight"] + w["head.bias"], targets_BT.T)
 
 
-def _cell(settings: LinearSettings | UpdateGateSettings, w: Weights, h: Array, p: Array) -> Array:
+def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Array]:
+    """Projected inputs [T, B, P] and the start state [B, S] -> the states [T, B, S].
+
+    The gradient of the recurrent weights is one product over all steps: the gradient of what is added to the projected
+    inputs is theirs. Differentiated by itself, the scan would make and add up one small product at each step: at S 256
+    and T 64 that took three times as long (and an unrolled scan is slower yet).
+    """
+    cell = {"rnn": _rnn, "gru-reset-before": _gru(settings)}[settings.cell]
+
+    def over_time(w: Weights, p_TBP: Array, start_BS: Array) -> tuple[Array, Weights]:
+        def step(h_BS: Array, p_BP: Array) -> tuple[Array, tuple[Array, Weights]]:
+            new, multiplied = cell(w, h_BS, p_BP)
+            return new, (new, multiplied)
+
+        _, (h_TBS, multiplied) = jax.lax.scan(step, start_BS, p_TBP)
+        return h_TBS, multiplied
+
+    @jax.custom_vjp
+    def layer(w: Weights, p_TBP: Array, start_BS: Array) -> Array:
+        return over_time(w, p_TBP, start_BS)[0]
+
+    def forward(w: Weights, p_TBP: Array, start_BS: Array) -> tuple[Array, Any]:
+        h_TBS, back, multiplied = jax.vjp(lambda p, start: over_time(w, p, start), p_TBP, start_BS, has_aux=True)
+        return h_TBS, (back, multiplied)
+
+    def backward(kept: Any, d_TBS: Array) -> tuple[Weights, Array, Array]:
+        back, multiplied = kept
+        d_TBP, d_start = back(d_TBS)
+        S = d_TBS.shape[-1]
+        columns: dict[str, slice] = {
+            "recurrent.weight": slice(0, d_TBP.shape[-1]),
+            "candidate.weight": slice(2 * S, 3 * S),
+        }
+        if "candidate.weight" in multiplied:
+            columns["recurrent.weight"] = slice(0, 2 * S)
+        parts = {
+            name: jnp.einsum("tbs,tbp->sp", x_TBS, d_TBP[..., columns[name]]) for name, x_TBS in multiplied.items()
+        }
+        return parts, d_TBP, d_start
+
+    layer.defvjp(forward, backward)
+    return layer
+
+
+# A cell: (weights, state [B, S], projected inputs [B, P]) -> (next state, what each weight was multiplied with)
+Cell = Callable[[Weights, Array, Array], tuple[Array, Weights]]
+
+
+def _rnn(w: Weights, h: Array, p: Array) -> tuple[Array, Weights]:
+    return jnp.tanh(p + h @ w["recurrent.weight"]), {"recurrent.weight": h}
+
+
+def _gru(settings: RecurrentSettings) -> Cell:
     """See the equations in rnnlab/models/cells.py."""
-    S = settings.state_size
-    if isinstance(settings, LinearSettings):
-        assert settings.cell == "rnn"
-        return jnp.tanh(p + h @ w["recurrent.weight"])
-    assert settings.cell == "gru-reset-before"
-    r, z = jnp.split(jax.nn.sigmoid(p[:, : 2 * S] + h @ w["recurrent.weight"]), 2, axis=-1)
-    c = jnp.tanh(p[:, 2 * S :] + (r * h) @ w["candidate.weight"])
-    return (1 - z) * h + z * c if settings.update_gate == "replaces" else z * h + (1 - z) * c
+    replaces = isinstance(settings, UpdateGateSettings) and settings.update_gate == "replaces"
+
+    def cell(w: Weights, h: Array, p: Array) -> tuple[Array, Weights]:
+        S = h.shape[-1]
+        r, z = jnp.split(jax.nn.sigmoid(p[:, : 2 * S] + h @ w["recurrent.weight"]), 2, axis=-1)
+        rh = r * h
+        c = jnp.tanh(p[:, 2 * S :] + rh @ w["candidate.weight"])
+        new = (1 - z) * h + z * c if replaces else z * h + (1 - z) * c
+        return new, {"recurrent.weight": h, "candidate.weight": rh}
+
+    return cell

@@ -24,7 +24,6 @@ class JaxScan:
     """The first `n_models` models of the task."""
 
     def __init__(self, task: Task, n_models: int) -> None:
-        jax.config.update("jax_default_matmul_precision", "highest")  # float32, no TF32
         self._task, self._n_models = task, n_models
         model, training = task.config.model, task.config.training
         weights = {name: jnp.array(value[:n_models]) for name, value in task.weights.items()}

@@ -19,7 +19,7 @@ def torch_optimizer(config: RunConfig, parameters: Iterable[Tensor], *, fused: b
     """Adam or AdamW as the config has it."""
     training = config.training
     assert not training.clip_norm
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimizer]
+    kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
     rate, decay = training.learning_rate, training.weight_decay
     return kind(parameters, lr=rate, weight_decay=decay, fused=fused or None)
 

@@ -49,7 +49,7 @@ def verdict(result: CaseResult) -> str:
     words = f"rnnlab {ratio:.2f}x the plain loop"
     if target is not None:
         words += f", target {target:g}x: {'met' if ratio >= target else 'missed'}"
-    rivals = [one for one in result.measured if one.rates and one.name in ("torch.func", "JAX, scan", "JAX, vmap and scan")]
+    rivals = [one for one in result.measured if one.rates and one.name.startswith(("torch.func", "JAX"))]
     if rivals:
         best = max(rivals, key=lambda one: one.rate)
         words += f"; {statistics.median(result.ratios(own, best.name)):.2f}x the best rival, {best.name}"

@@ -54,7 +54,9 @@ class Task:
         """As a file of numpy's."""
         named = {f"weights/{name}": value for name, value in self.weights.items()}
         about = np.array([self.config.canonical_json, str(self.vocabulary_size), str(self.block_steps)])
-        np.savez(path, about=about, inputs=self.inputs, targets=self.targets, starts=self.starts, **named)
+        batches = {"inputs": self.inputs, "targets": self.targets, "starts": self.starts}
+        arrays: dict[str, Any] = {"about": about, **batches, **named}
+        np.savez(path, **arrays)
 
 
 def read_task(path: Path) -> Task:
@@ -80,9 +82,7 @@ def make_task(case: Case) -> Task:
     K = case.block_steps
     configs = [case.member(m) for m in range(case.n_models)]
     states = [fresh_state(config, case.vocabulary_size) for config in configs]
-    weights = {
-        name: np.stack([state.parameters[name].numpy() for state in states]) for name in states[0].parameters
-    }
+    weights = {name: np.stack([state.parameters[name].numpy() for state in states]) for name in states[0].parameters}
     training = case.config.training
     length = training.block_size if isinstance(training, BpttSettings) else 1
     per_block = K * case.n_models * training.batch_size * length
@@ -90,10 +90,16 @@ def make_task(case: Case) -> Task:
     tokens = text(case.vocabulary_size)
     pairs = [batches(config, tokens, n_steps) for config in configs]
     inputs, targets = (np.stack([pair[i] for pair in pairs], axis=1) for i in (0, 1))
-    starts = np.zeros(n_steps, dtype=bool)
-    if isinstance(training, OnlineSettings):
-        starts[:: training.steps_per_window] = True
+    starts = starts_of(case.config, n_steps)
     return Task(case.config, case.vocabulary_size, K, weights, inputs, targets, starts)
+
+
+def starts_of(config: RunConfig, n_steps: int) -> Array:
+    """Before which of the first steps the state is zero, bool [N]: at the windows' starts in the online regime."""
+    starts = np.zeros(n_steps, dtype=bool)
+    if isinstance(config.training, OnlineSettings):
+        starts[:: config.training.steps_per_window] = True
+    return starts
 
 
 def text(vocabulary_size: int) -> "Tensor":
