@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 def _targets(choices: argparse.Namespace, options: Options) -> str:
     print(machine(options), end="\n\n", flush=True)
     results = []
-    for case in target_cases():
+    for case in target_cases(options.device):
         if choices.only in case.name:
             results.append(measure(case, entrants(case, options, several=True), options, _say))
             print(as_text(results[-1]), flush=True)

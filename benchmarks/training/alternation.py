@@ -113,7 +113,7 @@ def measure(case: Case, who: Sequence[Entrant], options: Options, say: Callable[
     """Time all contenders of a case, round after round."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "task.npz"
-        make_task(case).write(path)
+        make_task(case, options.device).write(path)
         teams: list[_Team] = []
         try:
             for entrant in who:

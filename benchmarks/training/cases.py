@@ -5,13 +5,14 @@ Shapes: M models, S state size, L layers, B batch rows, T symbols of a window.
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.training.flops import flops
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 
-_BLOCK_FLOPS = 2e10  # products of a block of steps: a few tenths of a second of one core
+# Products of a block of steps: a few tenths of a second of one core, or of a GPU.
+_BLOCK_FLOPS = {"cpu": 2e10, "cuda": 1e13}
 _NO_END = 1_000_000  # windows or iterations: more than any measurement gets done
 
 
@@ -25,10 +26,9 @@ class Case:
     n_models: int  # M, trained at once by those that can
     target: float | None = None  # rnnlab's speed as a multiple of the plain loop's
 
-    @property
-    def block_steps(self) -> int:
+    def block_steps(self, device: str) -> int:
         """Optimiser steps of each model between two looks at the clock."""
-        whole = _BLOCK_FLOPS / (self.n_models * flops(self.config, self.vocabulary_size))
+        whole = _BLOCK_FLOPS[device] / (self.n_models * flops(self.config, self.vocabulary_size))
         return max(2, min(100, round(whole)))
 
     def member(self, m: int) -> RunConfig:
@@ -51,15 +51,17 @@ def bptt_case(name: str, *, S: int, L: int, B: int, T: int, M: int, target: floa
     return Case(name, _config(model, {**training, "learning_rate": 1e-3}), 65, M, target)
 
 
-def target_cases() -> list[Case]:
-    """Those whose speed is a promise (and the large GRU, whose speed is none)."""
-    return [
-        online_case("online L2 S256 B256", S=256, L=2, B=256, M=4, target=1.8),
-        online_case("online L1 S32 B256", S=32, L=1, B=256, M=32, target=4),
-        online_case("online L1 S32 B32", S=32, L=1, B=32, M=48, target=10),
-        bptt_case("bptt L1 S64 B64 T8", S=64, L=1, B=64, T=8, M=16, target=5),
-        bptt_case("bptt L1 S256 B64 T64", S=256, L=1, B=64, T=64, M=4),
+def target_cases(device: str) -> list[Case]:
+    """Those whose speed is a promise on a CPU, and the large GRU; a GPU trains more models at once."""
+    wide = device != "cpu"
+    cases = [
+        online_case("online L2 S256 B256", S=256, L=2, B=256, M=64 if wide else 4, target=1.8),
+        online_case("online L1 S32 B256", S=32, L=1, B=256, M=256 if wide else 32, target=4),
+        online_case("online L1 S32 B32", S=32, L=1, B=32, M=256 if wide else 48, target=10),
+        bptt_case("bptt L1 S64 B64 T8", S=64, L=1, B=64, T=8, M=256 if wide else 16, target=5),
+        bptt_case("bptt L1 S256 B64 T64", S=256, L=1, B=64, T=64, M=32 if wide else 4),
     ]
+    return [replace(case, target=None) for case in cases] if wide else cases
 
 
 # The sweep: one axis at a time, away from a middle that all axes share.

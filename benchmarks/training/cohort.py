@@ -17,8 +17,11 @@ class RnnlabCohort:
         configs = [task.config.with_settings({"seed": m}) for m in range(task.n_models)]
         members = [Member(config, fresh_state(config, task.vocabulary_size)) for config in configs]
         self.cohort = Cohort(members, text(task.vocabulary_size), task.vocabulary_size, device)
-        self._block_steps = task.block_steps
+        self._block_steps, self._device = task.block_steps, device
 
     def train_block(self) -> int:
         """Train a block of steps; returns the number of model-steps."""
-        return self.cohort.run_block(self._block_steps, max_threads=1) * len(self.cohort)
+        steps = self.cohort.run_block(self._block_steps, max_threads=1)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        return steps * len(self.cohort)

@@ -98,10 +98,6 @@ def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Arr
         _, (h_TBS, multiplied) = jax.lax.scan(step, start_BS, p_TBP)
         return h_TBS, multiplied
 
-    @jax.custom_vjp
-    def layer(w: Weights, p_TBP: Array, start_BS: Array) -> Array:
-        return over_time(w, p_TBP, start_BS)[0]
-
     def forward(w: Weights, p_TBP: Array, start_BS: Array) -> tuple[Array, Any]:
         h_TBS, back, multiplied = jax.vjp(lambda p, start: over_time(w, p, start), p_TBP, start_BS, has_aux=True)
         return h_TBS, (back, multiplied)
@@ -109,19 +105,17 @@ def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Arr
     def backward(kept: Any, d_TBS: Array) -> tuple[Weights, Array, Array]:
         back, multiplied = kept
         d_TBP, d_start = back(d_TBS)
-        S = d_TBS.shape[-1]
-        columns: dict[str, slice] = {
-            "recurrent.weight": slice(0, d_TBP.shape[-1]),
-            "candidate.weight": slice(2 * S, 3 * S),
-        }
-        if "candidate.weight" in multiplied:
-            columns["recurrent.weight"] = slice(0, 2 * S)
+        P, S = d_TBP.shape[-1], d_TBS.shape[-1]
+        n_gates = P - S if "candidate.weight" in multiplied else P
+        columns = {"recurrent.weight": slice(n_gates), "candidate.weight": slice(n_gates, P)}
         parts = {
             name: jnp.einsum("tbs,tbp->sp", x_TBS, d_TBP[..., columns[name]]) for name, x_TBS in multiplied.items()
         }
         return parts, d_TBP, d_start
 
-    layer.defvjp(forward, backward)
+    differentiable = jax.custom_vjp(lambda w, p_TBP, start_BS: over_time(w, p_TBP, start_BS)[0])
+    differentiable.defvjp(forward, backward)
+    layer: Callable[[Weights, Array, Array], Array] = differentiable
     return layer
 
 

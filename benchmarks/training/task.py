@@ -75,11 +75,11 @@ def read_task(path: Path) -> Task:
     )
 
 
-def make_task(case: Case) -> Task:
+def make_task(case: Case, device: str = "cpu") -> Task:
     """Initial weights as rnnlab draws them, and the batches that it sees first."""
     from rnnlab.training.run_state import fresh_state
 
-    K = case.block_steps
+    K = case.block_steps(device)
     configs = [case.member(m) for m in range(case.n_models)]
     states = [fresh_state(config, case.vocabulary_size) for config in configs]
     weights = {name: np.stack([state.parameters[name].numpy() for state in states]) for name in states[0].parameters}

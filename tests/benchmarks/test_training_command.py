@@ -47,7 +47,7 @@ def _made_up() -> CaseResult:
         Measured("rnnlab", [40.0, 80.0, 45.0], [1.0, 1.0, 1.0], 3_000_000),
         Measured("products alone", [100.0, 100.0, 100.0], [1.0, 1.0, 1.0], 1_000_000),
     ]
-    return CaseResult(target_cases()[0], measured)
+    return CaseResult(target_cases("cpu")[0], measured)
 
 
 def test_contenders_are_timed_in_their_own_processes() -> None:

@@ -111,7 +111,7 @@ def test_no_more_products_are_counted_than_the_plain_loop_makes(name: str) -> No
 
 
 def test_products_of_the_typical_run_by_hand() -> None:
-    case = target_cases()[0]
+    case = target_cases("cpu")[0]
     square = 2 * 256**3  # B = S = V = 256
     candidate, gate, output, head = 2 + 2 + 1, 3 + 3 + 2, 2 + 2 + 2, 1 + 1 + 1
     assert flops(case.config, 256) == square * (2 * (candidate + 2 * gate + output) + head)
