@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.training.alternation import CaseResult, Options, entrants, measure
-from benchmarks.training.cases import Point, scaling_points, target_cases
+from benchmarks.training.cases import SWEEP_NOTE, Point, scaling_points, target_cases
 from benchmarks.training.table import as_markdown, as_text, machine
 
 # Rounds and seconds of each contender in each round, unless they are given.
@@ -97,7 +97,7 @@ def _scaling(choices: argparse.Namespace, options: Options) -> str:
         print(as_text(results[-1][1]), flush=True)
     path = choices.plots / "training" / f"scaling-{options.device}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(scaling_figure(results, machine(options))))
+    path.write_bytes(png(scaling_figure(results, f"{SWEEP_NOTE}. {machine(options)}.")))
     _say(f"drawn: {path}")
     return as_markdown([result for _, result in results], options)
 

@@ -91,7 +91,7 @@ def entrants(case: Case, options: Options, *, several: bool) -> list[Entrant]:
         Entrant(PLAIN, "plain"),
         *([Entrant(f"{PLAIN}, {N} processes", "plain", N)] if side_by_side else []),
         Entrant("torch.func", "torch.func"),
-        *(Entrant(f"JAX, {width} at once", "jax", number=width) for width in widths),
+        *(Entrant(f"JAX, {'all' if 1 < width == M else width} at once", "jax", number=width) for width in widths),
         Entrant(RNNLAB, "rnnlab"),
         *([Entrant(f"{RNNLAB}, {N} processes", "rnnlab", N)] if side_by_side else []),
         Entrant(FLOOR, "floor"),

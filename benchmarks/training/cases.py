@@ -3,7 +3,6 @@
 Shapes: M models, S state size, L layers, B batch rows, T symbols of a window.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,6 +72,7 @@ AXES: Mapping[str, tuple[int, ...]] = {
     "B": (32, 64, 128, 256),
 }
 _SWEEP_T = 16
+SWEEP_NOTE = ", ".join(f"{axis} {value}" for axis, value in _MIDDLE.items()) + f" where not varied; bptt: T {_SWEEP_T}"
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,14 @@ class Point:
 
 
 def scaling_points() -> list[Point]:
-    """Those of both regimes, the middle first and the costly ends last, so that little is lost where time runs out."""
-    points = [_point(regime, tuple(AXES), _MIDDLE) for regime in ("online", "bptt")]
-    for axis, values in AXES.items():
-        others = [value for value in values if value != _MIDDLE[axis]]
-        points += [
-            _point(regime, (axis,), {**_MIDDLE, axis: value})
-            for value, regime in itertools.product(others, ("online", "bptt"))
-        ]
-    return sorted(points, key=lambda point: (len(point.axes) == 1, _cost(point)))
+    """Those of both regimes by turns, the middle first and the costly ends last: little is lost where time runs out."""
+    found = []
+    for regime in ("online", "bptt"):
+        points = [_point(regime, tuple(AXES), _MIDDLE)]
+        for axis, values in AXES.items():
+            points += [_point(regime, (axis,), {**_MIDDLE, axis: one}) for one in values if one != _MIDDLE[axis]]
+        found.append(sorted(points, key=lambda point: (len(point.axes) == 1, _cost(point))))
+    return [point for pair in zip(*found, strict=True) for point in pair]
 
 
 def _cost(point: Point) -> float:

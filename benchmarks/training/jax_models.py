@@ -85,8 +85,8 @@ def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Arr
     """Projected inputs [T, B, P] and the start state [B, S] -> the states [T, B, S].
 
     The gradient of the recurrent weights is one product over all steps: the gradient of what is added to the projected
-    inputs is theirs. Differentiated by itself, the scan would make and add up one small product at each step: at S 256
-    and T 64 that took three times as long (and an unrolled scan is slower yet).
+    inputs is theirs. Differentiated by itself, the scan would make and add up one small product at each step. It is not
+    unrolled: at S 256 and T 64 that gave 3.7 steps/s (by eight) instead of 6.8.
     """
     cell = {"rnn": _rnn, "gru-reset-before": _gru(settings)}[settings.cell]
 

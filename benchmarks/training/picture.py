@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
-from benchmarks.training.alternation import PLAIN, RNNLAB, CaseResult
+from benchmarks.training.alternation import FLOOR, PLAIN, RNNLAB, CaseResult
 from benchmarks.training.cases import AXES, Point
 from rnnlab.analysis.plots import style
 
@@ -22,8 +22,13 @@ def scaling_figure(results: Sequence[Result], note: str) -> Figure:
     regimes = list(dict.fromkeys(point.regime for point, _ in results))
     names = list(dict.fromkeys(one.name for _, result in results for one in result.measured if one.rates))
     names.remove(PLAIN)
-    others = style.colours(len(names))
-    colours = {name: style.best_colour() if name == RNNLAB else others[i] for i, name in enumerate(names)}
+    rivals = [name for name in names if name not in (RNNLAB, FLOOR)]
+    chosen = {
+        **dict(zip(rivals, style.colours(len(rivals)), strict=True)),
+        RNNLAB: style.best_colour(),
+        FLOOR: style.INK,
+    }
+    colours = {name: chosen[name] for name in names}
     with style.context():
         figure = style.new_figure(style.WIDTH, _HEIGHT, _title(results), note)
         grid = figure.subplots(len(regimes), len(AXES), sharey=True, sharex="col", squeeze=False)
@@ -34,8 +39,9 @@ def scaling_figure(results: Sequence[Result], note: str) -> Figure:
                     _draw(ax, axis, here, name, colour)
                 _finish(ax, axis, last=regime == regimes[-1])
             row[0].set_ylabel(f"{regime}: x plain loop")
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        drawn = {label: line for ax in grid.flat for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        drawn = {name: drawn[name] for name in names if name in drawn}
+        figure.legend(list(drawn.values()), list(drawn), loc="outside right center", frameon=False)
     return figure
 
 
@@ -48,7 +54,8 @@ def _draw(ax: Axes, axis: str, results: Sequence[Result], name: str, colour: obj
     if not found:
         return
     values, middles, lows, highs = (list(column) for column in zip(*found, strict=True))
-    ax.plot(values, middles, color=colour, marker="o", markersize=3, linewidth=1.2, label=name)
+    dashes = "--" if name == FLOOR else "-"
+    ax.plot(values, middles, dashes, color=colour, marker="o", markersize=3, linewidth=1.2, label=name)
     ax.fill_between(values, lows, highs, color=colour, alpha=0.15, linewidth=0)
 
 
@@ -58,9 +65,7 @@ def _finish(ax: Axes, axis: str, *, last: bool) -> None:
     ax.set_yscale("log", base=2)
     ax.set_xticks(AXES[axis])
     for side in (ax.xaxis, ax.yaxis):
-        formatter = ScalarFormatter()
-        formatter.set_scientific(False)
-        side.set_major_formatter(formatter)
+        side.set_major_formatter(StrMethodFormatter("{x:g}"))
         side.set_minor_locator(NullLocator())
     if last:
         ax.set_xlabel(_TITLES[axis])

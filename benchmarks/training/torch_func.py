@@ -64,7 +64,7 @@ class TorchFunc:
                 self._parameters, self._buffers, inputs_M, targets_M, self._state
             )
             for name, parameter in self._parameters.items():
-                # The fused optimiser of torch 2.13 takes any gradient for contiguous.
+                # With other strides than its parameter's, the fused optimiser of torch 2.13 makes wrong updates.
                 parameter.grad = gradients[name].contiguous()
             self._optimizer.step()
             losses.append(loss_M)

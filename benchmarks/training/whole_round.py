@@ -59,7 +59,7 @@ def _report(name: str, processes: int, workers: Sequence[Spent], plain: Sequence
     ratios = [b.seconds / a.seconds for a, b in zip(workers, plain, strict=True)]
     core_ratios = [b.core_seconds / a.core_seconds for a, b in zip(workers, plain, strict=True)]
     ratio = statistics.median(ratios)
-    lines = [f"{name}, first round, {processes} processes each, {len(ratios)} times in turns, medians"]
+    lines = [f"{name}, first round, {processes} processes each, in turns; medians of {len(ratios)}"]
     for label, spent in ((f"{processes} plain processes", plain), (f"{processes} rnnlab workers", workers)):
         seconds = statistics.median(one.seconds for one in spent)
         core_seconds = statistics.median(one.core_seconds for one in spent)
