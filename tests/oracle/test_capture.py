@@ -37,9 +37,9 @@ _UNSAFE = (
 )
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.unsafe: list[str] = []
         self.operations = 0
 
@@ -145,11 +145,11 @@ class _AddressReplay(Replay):
         self.steps.append(addresses.found)
 
 
-class _Addresses(TorchDispatchMode):
+class _Addresses(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """(operation, address) of every operand in memory that was there before."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[tuple[str, int]] = []
         self._made: list[torch.Tensor] = []  # kept, so that no address is used twice
         self._own: set[int] = set()
