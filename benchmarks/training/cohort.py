@@ -1,4 +1,4 @@
-"""rnnlab: the models as one cohort, trained in blocks as a worker does.
+"""rnnlab: the models in cohorts of the size that a worker would choose, trained in blocks as it does.
 
 Shapes: M models.
 """
@@ -8,20 +8,25 @@ import torch
 from benchmarks.training.task import Task, text
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
+from rnnlab.training.sizing import cohort_size
 
 
-class RnnlabCohort:
+class RnnlabCohorts:
     """The M models of the task. The batches are made on the way, from the text."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         configs = [task.config.with_settings({"seed": m}) for m in range(task.n_models)]
         members = [Member(config, fresh_state(config, task.vocabulary_size)) for config in configs]
-        self.cohort = Cohort(members, text(task.vocabulary_size), task.vocabulary_size, device)
+        size, tokens = cohort_size(task.config, device), text(task.vocabulary_size)
+        self.cohorts = [
+            Cohort(members[first : first + size], tokens, task.vocabulary_size, device)
+            for first in range(0, len(members), size)
+        ]
         self._block_steps, self._device = task.block_steps, device
 
     def train_block(self) -> int:
         """Train a block of steps; returns the number of model-steps."""
-        steps = self.cohort.run_block(self._block_steps, max_threads=1)
+        model_steps = sum(cohort.run_block(self._block_steps, max_threads=1) * len(cohort) for cohort in self.cohorts)
         if self._device.type == "cuda":
             torch.cuda.synchronize()
-        return steps * len(self.cohort)
+        return model_steps

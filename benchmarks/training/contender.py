@@ -54,9 +54,9 @@ def _jax(task: Task, device: str, number: int) -> Contender:
 def _rnnlab(task: Task, device: str, number: int) -> Contender:
     import torch
 
-    from benchmarks.training.cohort import RnnlabCohort
+    from benchmarks.training.cohort import RnnlabCohorts
 
-    return RnnlabCohort(task, torch.device(device))
+    return RnnlabCohorts(task, torch.device(device))
 
 
 def _floor(task: Task, device: str, number: int) -> Contender:

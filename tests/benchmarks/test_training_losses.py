@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training.cases import Case, bptt_case, online_case, scaling_points, target_cases
-from benchmarks.training.cohort import RnnlabCohort
+from benchmarks.training.cohort import RnnlabCohorts
 from benchmarks.training.contender import make_contender
 from benchmarks.training.flops import flops
 from benchmarks.training.plain_loop import PlainLoop
@@ -46,12 +46,13 @@ CASES = {f"{number}-{case.name}": case for number, case in enumerate(_cases())}
 
 def _rnnlab_losses(task: Task) -> Array:
     """Losses [N, M] of the first steps: what the moving average has taken in at each step."""
-    contender = RnnlabCohort(task, CPU)
+    contender = RnnlabCohorts(task, CPU)
     decay = EMA_DECAY if task.config.training.regime == "online" else DEBIASED_DECAY
-    averages = [[member.state.ema_loss for member in contender.cohort.members()]]
+    (cohort,) = contender.cohorts
+    averages = [[member.state.ema_loss for member in cohort.members()]]
     for _ in range(N_STEPS):
-        contender.cohort.run_block(1, max_threads=1)
-        averages.append([member.state.ema_loss for member in contender.cohort.members()])
+        cohort.run_block(1, max_threads=1)
+        averages.append([member.state.ema_loss for member in cohort.members()])
     ema = np.array(averages)
     return np.asarray((ema[1:] - decay * ema[:-1]) / (1 - decay))
 
