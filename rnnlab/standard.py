@@ -25,6 +25,7 @@ _CASES: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"regime": "bptt", "batch_size": 64, "block_size": 8, "iterations": 20_000, "learning_rate": 1e-3},
     },
 }
+_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seco
     for name, tables in _CASES.items():
         config = parse_run_config({**shared, **tables})
         models = size_for(config)
-        alone, cohort = (
-            model_steps_per_second(bench, [config] * size, seconds=seconds / len(_CASES) / 2, max_threads=1)
-            for size in (1, models)
-        )
-        speeds.append(CaseSpeed(name, alone, models, cohort))
+        fastest = {1: 0.0, models: 0.0}
+        # By turns, and the fastest of each: other programs on this machine can only make it slower.
+        for size in [1, models] * _TURNS:
+            rate = model_steps_per_second(
+                bench, [config] * size, seconds=seconds / len(_CASES) / 2 / _TURNS, max_threads=1
+            )
+            fastest[size] = max(fastest[size], rate)
+        speeds.append(CaseSpeed(name, fastest[1], models, fastest[models]))
     return speeds

@@ -158,8 +158,8 @@ def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     estimated = sum(not group.rate.measured for one in rounds for group in one.groups)
     if estimated:
         print(
-            f"~: {counted(estimated, 'row')} estimated from the most similar group that was measured; a larger --seconds "
-            "measures more of them",
+            f"~: {counted(estimated, 'row')} estimated from the most similar group that was measured; a larger "
+            "--seconds measures more of them",
             file=sys.stderr,
         )
     if len(rounds) > 1:

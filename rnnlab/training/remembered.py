@@ -1,7 +1,7 @@
 """Cohort sizes that were measured on this machine, in a file of the user's cache folder.
 
-The file is one JSON object: where it was measured (device, versions) -> group key -> cohort size. It is replaced whole, by
-any number of processes; should two write at once, one size is lost and measured again.
+The file is one JSON object: where it was measured (device, versions) -> group key -> cohort size. It is replaced whole,
+by any number of processes; should two write at once, one size is lost and measured again.
 """
 
 import json
