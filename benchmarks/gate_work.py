@@ -38,7 +38,8 @@ def observed_flops(members: Sequence[GatedSettings], batch_size: int, vocabulary
     step = OnlineStep(model, gradients, batch_size)
     ids_MB = torch.zeros(len(members), batch_size, dtype=torch.int64)
     with FlopCounterMode(display=False) as counter:
-        step(ids_MB, ids_MB, torch.ones(len(members)))
+        step.stage(ids_MB, ids_MB, torch.ones(len(members)))
+        step.run()
     return int(counter.get_total_flops())
 
 

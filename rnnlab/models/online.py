@@ -18,7 +18,7 @@ from rnnlab.models.runs import Program, Rows
 
 
 class OnlineStep:
-    """The program of the steps of one cohort, and its buffers: a step allocates nothing.
+    """The program of the steps of one cohort, and buffers: `stage` a step's data, `run` it, which allocates nothing.
 
     `hidden` is the state of each layer, L tensors [M, B, S], replaced in place by each step. `gradients[name]` has the
     shape of the model's parameter and holds the gradients after a step; the buffers are given, so that an optimiser
@@ -34,7 +34,7 @@ class OnlineStep:
         self.hidden = [layer.n_MBS for layer in forward.layers]
         self._ids_MB = forward.ids_MB
         self._targets_MB1 = torch.zeros_like(self._ids_MB).unsqueeze(2)
-        self._loss_M = like.new_zeros(model.n_models)
+        self.loss_M = like.new_zeros(model.n_models)
         self._keep_M11 = like.new_ones(model.n_models, 1, 1)
 
         self._program = Program()
@@ -53,18 +53,16 @@ class OnlineStep:
         self._program.add(torch.sum, d.tensor, dim=1, out=gradients["embed.bias"])
         model.smallest_product = min(model.smallest_product, self._program.smallest_product)
 
-    @torch.no_grad()
-    def __call__(self, ids_MB: Tensor, targets_MB: Tensor, keep_M: Tensor) -> Tensor:
-        """Ids and targets [M, B] -> mean losses [M] (nats), in a buffer that the next step overwrites.
-
-        `keep_M` is 1 for models that go on from their state, 0 for those that start from zero. The gradients of each
-        model's own mean loss are left in the buffers.
-        """
+    def stage(self, ids_MB: Tensor, targets_MB: Tensor, keep_M: Tensor) -> None:
+        """Ids and targets [M, B]; `keep_M` is 1 for models that go on from their state, 0 where it begins at zero."""
         self._ids_MB.copy_(ids_MB)
         self._targets_MB1.copy_(targets_MB.unsqueeze(2))
         self._keep_M11.copy_(keep_M.view(-1, 1, 1))
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Leave mean losses (nats) in `loss_M`, and the gradients of each model's own mean loss in their buffers."""
         self._program()
-        return self._loss_M
 
     def _build_head(self, parameters: Mapping[str, Rows], gradients: Mapping[str, Rows], x: Rows, d_x: Rows) -> None:
         """Mean cross-entropy of each model, and its gradient towards the head's input."""
@@ -83,7 +81,7 @@ class OnlineStep:
         add(torch.amax, p_MBV, dim=2, out=highest_MB)
         add(highest_MB.log_)
         add(loss_MB.sub_, highest_MB)
-        add(torch.mean, loss_MB, dim=1, out=self._loss_M)
+        add(torch.mean, loss_MB, dim=1, out=self.loss_M)
         # p - one_hot(target) is B times the gradient towards the logits.
         add(p_MBV.scatter_add_, 2, self._targets_MB1, x_MBS.new_full((), -1.0).expand(M, B, 1))
         product(gradients["head.weight"][everybody], x_MBS.transpose(1, 2), p_MBV, scale=scale)

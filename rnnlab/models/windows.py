@@ -20,7 +20,11 @@ from rnnlab.models.scans import SCANS
 
 
 class WindowStep:
-    """Workspace and arithmetic of the steps of one cohort. `gradients[name]` holds the gradients after a call."""
+    """Workspace and arithmetic of the steps of one cohort: `stage` a step's data, then `run` it.
+
+    `gradients[name]` holds the gradients after a run, `loss_M` the losses (nats), `following` the state after the
+    window, [M, B, S] each; the next run overwrites them.
+    """
 
     def __init__(
         self,
@@ -65,34 +69,38 @@ class WindowStep:
         self._ids = torch.zeros(M, n_steps * batch_size, dtype=torch.int64, device=like.device)
         self._rows = torch.zeros_like(self._ids)  # of the tables of all models, one below the other
         self._minus_one = like.new_full((), -1.0)
+        self._targets_MTB = self._ids.new_zeros(M, 1 if last_only else n_steps, batch_size)
+        self._weights_MB, self._begins_M11 = like.new_zeros(M, batch_size), like.new_zeros(M, 1, 1)
+        self.loss_M = like.new_zeros(M)
+        self.following = [tensor for scan in self._scans for tensor in scan.end_state()]
 
     @torch.no_grad()
-    def __call__(
-        self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Windows [M, T + 1, B], their weights in the loss, the state before -> losses [M] (nats), the state after.
+    def stage(self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor) -> None:
+        """Windows [M, T + 1, B], their weights in the loss, and the state before them.
 
-        begins_M: whether that state is the model's start state. The gradients of each model's own loss are left in the
-        buffers.
+        begins_M: whether that state is the model's start state.
         """
         self._ids.view(-1, self._T, self._B).copy_(symbols_MTB[:, :-1])
-        targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
-        n_states = self._scans[0].n_states
-        following: list[Tensor] = []
+        self._targets_MTB.copy_(symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:])
+        self._weights_MB.copy_(weights_MB)
+        self._begins_M11.copy_(begins_M.view(-1, 1, 1))
+        places = [place for scan in self._scans for place in scan.start_state()]
+        for place, tensor in zip(places, state, strict=True):
+            place.copy_(tensor)
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """The losses, and the gradients of each model's own loss."""
         self._first_input()
         for layer, scan in enumerate(self._scans):
-            for place, tensor in zip(scan.start_state(), state[layer * n_states :], strict=False):
-                place.copy_(tensor)
             if layer:
                 self._project(layer)
             scan.forward()
-            following += scan.end_state()
             self._output(layer)
-        loss_M = self._head(targets_MTB, weights_MB)
+        self.loss_M.copy_(self._head())
         d_y = self._head_backward()
         for layer in reversed(range(len(self._scans))):
-            d_y = self._layer_backward(layer, d_y, begins_M)
-        return loss_M, following
+            d_y = self._layer_backward(layer, d_y)
 
     def _skip(self, layer: int) -> str:
         """The connection around a layer; around the first there is none."""
@@ -128,12 +136,12 @@ class WindowStep:
         elif self._skip(layer) == "concat":
             torch.cat([new, old], dim=2, out=y)
 
-    def _head(self, targets_MTB: Tensor, weights_MB: Tensor) -> Tensor:
+    def _head(self) -> Tensor:
         """Weighted mean cross-entropy of each model, [M]; its gradient towards the logits takes their place."""
-        logits, n_steps = self._logits, targets_MTB.shape[1]
+        logits, n_steps = self._logits, self._targets_MTB.shape[1]
         torch.baddbmm(self._w["head.bias"].unsqueeze(1), self._predicted(), self._w["head.weight"], out=logits)
-        places = targets_MTB.flatten(1, 2).unsqueeze(2)
-        weights_MTB = (weights_MB / n_steps).unsqueeze(1).expand(-1, n_steps, -1)
+        places = self._targets_MTB.flatten(1, 2).unsqueeze(2)
+        weights_MTB = (self._weights_MB / n_steps).unsqueeze(1).expand(-1, n_steps, -1)
         # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
         surplus_MN1 = logits.amax(dim=2, keepdim=True).sub_(logits.gather(2, places))
         torch.softmax(logits, dim=2, out=logits)
@@ -160,7 +168,7 @@ class WindowStep:
             d_y.zero_()[:, -self._B :] = self._d_predicted
         return d_y
 
-    def _layer_backward(self, layer: int, d_y: Tensor, begins_M: Tensor) -> Tensor:
+    def _layer_backward(self, layer: int, d_y: Tensor) -> Tensor:
         """Gradient towards what comes after the layer -> towards its input."""
         scan, skip, S = self._scans[layer], self._skip(layer), self._settings.state_size
         d_h = d_y if d_y.shape[2] == S and skip == "none" else self._d_h.copy_(d_y[..., :S])  # it is overwritten
@@ -168,7 +176,7 @@ class WindowStep:
         d_p = scan.p.flatten(1, 2)
         if self._settings.start_state == "learned":
             d_start = torch.stack([d.sum(dim=1) for d in scan.d_start()], dim=1)
-            torch.mul(d_start, begins_M.view(-1, 1, 1), out=self._gradients[f"layers.{layer}.start"])
+            torch.mul(d_start, self._begins_M11, out=self._gradients[f"layers.{layer}.start"])
         if layer == 0:
             self._first_backward(d_p)
             return d_y

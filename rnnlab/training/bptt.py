@@ -63,13 +63,26 @@ class BpttRegime:
         if not self._training.carry_state:  # every window begins at the start state
             self._begins_KM.fill_(True)
 
-    def step(self, k: int) -> Tensor:
-        """Mean losses [M] (nats per symbol) in step k of the block; the gradients of each are left in their buffers."""
+    def stage(self, k: int) -> None:
+        """Lay the data of step k of the block ready."""
         symbols_MTB = self._tokens[self._starts_KMB[k].unsqueeze(1) + self._offsets_T1].long()
-        loss_M, following = self._window(symbols_MTB, self._weights_KMB[k], self._state_before(k), self._begins_KM[k])
+        self._window.stage(symbols_MTB, self._weights_KMB[k], self._state_before(k), self._begins_KM[k])
+
+    def compute(self) -> None:
+        """Mean losses (nats per symbol) of what lies ready, into `losses`; each one's gradients, into their buffers."""
+        self._window.run()
         if self._training.carry_state:
-            self.hidden = following
-        return loss_M
+            self.hidden = self._window.following
+
+    @property
+    def losses(self) -> Tensor:
+        """The losses of the last step, [M]."""
+        return self._window.loss_M
+
+    @property
+    def on_fixed_buffers(self) -> bool:
+        """Whether `compute` reads and writes the same memory each time."""
+        return isinstance(self._window, WindowStep)
 
     def _state_before(self, k: int) -> list[Tensor]:
         if self._training.carry_state and not any(self._begins[k]):
@@ -85,13 +98,19 @@ class _AutogradWindow:
     """Losses and gradients of a window of any cell, by autograd: for cells of users."""
 
     def __init__(self, model: RecurrentCohort, gradients: Mapping[str, Tensor], *, last_only: bool) -> None:
+        self.loss_M = torch.empty(0)
+        self.following: list[Tensor] = []
         self._model = model
         self._gradients = [gradients[name] for name in model.parameters]
         self._last_only = last_only
 
-    def __call__(
-        self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
+    def stage(self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor) -> None:
+        """As of WindowStep; `state` carries the gradient of a learned start state."""
+        self._staged = symbols_MTB, weights_MB, state
+
+    def run(self) -> None:
+        """As of WindowStep."""
+        symbols_MTB, weights_MB, state = self._staged
         logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=self._last_only)
         targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
         loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
@@ -100,7 +119,7 @@ class _AutogradWindow:
             loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
         )
         torch._foreach_copy_(self._gradients, gradients)
-        return loss_M.detach(), [h_MBS.detach() for h_MBS in following]
+        self.loss_M, self.following = loss_M.detach(), [h_MBS.detach() for h_MBS in following]
 
 
 def symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.bptt import BpttRegime
 from rnnlab.training.online import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
+from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import RunState
 
 
@@ -35,11 +36,22 @@ class Regime(Protocol):
 
     hidden: list[Tensor]  # the state that is carried from step to step, [M, B, S] each
 
+    @property
+    def losses(self) -> Tensor:
+        """Mean losses of the last step, [M], nats per symbol."""
+
+    @property
+    def on_fixed_buffers(self) -> bool:
+        """Whether `compute` reads and writes the same memory each time, so that it can be captured."""
+
     def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the data of the next `n_steps` steps."""
 
-    def step(self, k: int) -> Tensor:
-        """Mean losses [M] (nats per symbol) in step k of those; the gradients of each are left in their buffers."""
+    def stage(self, k: int) -> None:
+        """Lay the data of step k of those ready."""
+
+    def compute(self) -> None:
+        """The losses of what lies ready, and the gradients of each in their buffers; nothing waits for the device."""
 
 
 class Cohort:
@@ -82,6 +94,7 @@ class Cohort:
             self._second,
             [config.training for config in self._configs],
         )
+        self._replay = Replay(device, can_capture=self._regime.on_fixed_buffers)
 
     def __len__(self) -> int:
         return len(self._configs)
@@ -149,9 +162,14 @@ class Cohort:
 
     def _step(self, k: int) -> Tensor:
         """Optimiser step k of the block for every model; returns the losses before it, [M], nats per symbol."""
-        loss_M = self._regime.step(k)
+        self._regime.stage(k)
+        self._replay(self._optimizer.kind_of(k), lambda: self._compute(k))
+        return self._regime.losses
+
+    def _compute(self, k: int) -> None:
+        """The part of a step that is captured on a GPU: the same operations on the same memory each time."""
+        self._regime.compute()
         self._optimizer.update(k)
-        return loss_M
 
     def _record(self, losses_KM: Tensor) -> None:
         per_model = losses_KM.double().cpu().T.tolist()

@@ -17,6 +17,8 @@ from rnnlab.training.streams import WindowStream
 class OnlineRegime:
     """What a cohort is trained on, step by step. `hidden` is the state of each layer, [M, B, S]."""
 
+    on_fixed_buffers = True
+
     def __init__(
         self,
         model: GatedCohort,
@@ -30,7 +32,7 @@ class OnlineRegime:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self._batch_size = trainings[0].batch_size
         self._online = OnlineStep(model, gradients, self._batch_size)
-        self.hidden = self._online.hidden
+        self.hidden, self.losses = self._online.hidden, self._online.loss_M
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
         self._streams = [
@@ -49,6 +51,10 @@ class OnlineRegime:
         self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
         self._keep_KM = keep_KM.to(self._device)
 
-    def step(self, k: int) -> Tensor:
-        """Mean losses [M] (nats per symbol) in step k of the block; the gradients of each are left in their buffers."""
-        return self._online(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])
+    def stage(self, k: int) -> None:
+        """Lay the data of step k of the block ready."""
+        self._online.stage(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])
+
+    def compute(self) -> None:
+        """Mean losses (nats per symbol) of what lies ready, into `losses`; each one's gradients, into their buffers."""
+        self._online.run()

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,13 @@ class _Group:
     first: list[Tensor] = field(default_factory=list)
     second: list[Tensor] = field(default_factory=list)
     steps: list[Tensor] = field(default_factory=list)
+
+
+class _Updates(NamedTuple):
+    """All that one step does."""
+
+    kind: int
+    groups: list[_Group]
 
 
 class CohortOptimizer:
@@ -64,7 +72,8 @@ class CohortOptimizer:
         like = self._parameters[0]
         clips = [one.clip_norm or math.inf for one in trainings]
         self._clip_M = torch.tensor(clips, dtype=like.dtype, device=like.device)
-        self._laid_out: object = None
+        self._kinds = itertools.count()
+        self._alike_M: list[int] = []  # the first model that each one is updated like
 
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
@@ -74,12 +83,20 @@ class CohortOptimizer:
         ]
         decays_M = [one.weight_decay for one in self._trainings]
         # Of equal neighbours in everything that an update depends on: they keep it for the whole block.
-        alike_M = list(zip(rates_MK, decays_M, [done - steps_done[0] for done in steps_done], strict=True))
-        if alike_M != self._laid_out:
-            self._laid_out = alike_M
-            self._lay_out(alike_M, n_steps)
-        for model, step in zip(self._step_of, self._steps, strict=True):
+        settings_M = list(zip(rates_MK, decays_M, steps_done, strict=True))
+        alike_M = [settings_M.index(one) for one in settings_M]
+        if alike_M != self._alike_M:
+            self._alike_M = alike_M
+            self._lay_out()
+        self._updates_K = [
+            self._grouped([(rates_MK[m][k], decays_M[m]) for m in self._model_of]) for k in range(n_steps)
+        ]
+        for model, step in zip(self._model_of, self._steps, strict=True):
             step.fill_(steps_done[model])
+
+    def kind_of(self, k: int) -> int:
+        """A number that is equal for those updates that do the same to the same memory."""
+        return self._updates_K[k].kind
 
     @torch.no_grad()
     def update(self, k: int) -> None:
@@ -88,7 +105,7 @@ class CohortOptimizer:
             self._clip()
         if self._kind != "sgd":
             torch._foreach_add_(self._steps, 1.0)
-        for group in self._groups_K[k]:
+        for group in self._updates_K[k].groups:
             self._update(group)
 
     def _update(self, group: _Group) -> None:
@@ -114,45 +131,40 @@ class CohortOptimizer:
             maximize=False,
         )
 
-    def _lay_out(self, alike_M: Sequence[object], n_steps: int) -> None:
-        """Cut the tensors into slices, and sort the slices by what each of the steps does to them."""
-        runs = []  # (model, [parameter, gradient, first, second])
+    def _lay_out(self) -> None:
+        """Cut the tensors into slices, each with a count of steps."""
+        self._model_of: list[int] = []  # by slice: one of its models
+        self._slices: list[list[Tensor]] = []  # parameter, gradient, moments
+        self._made: dict[tuple[tuple[float, float], ...], _Updates] = {}
         for name, users, parameter, gradient in zip(
             self._names, self._users, self._parameters, self._gradients, strict=True
         ):
             tensors = [parameter, gradient, *(moments[name] for moments in self._moments)]
             whole = parameter[0].numel() % _WHOLE == 0
             for _, run in itertools.groupby(
-                range(len(users)), key=lambda row: (alike_M[users.members[row]], None if whole else row)
+                range(len(users)), key=lambda row: (self._alike_M[users.members[row]], None if whole else row)
             ):
                 rows = list(run)
                 cut = slice(rows[0], rows[-1] + 1)
-                runs.append((users.members[rows[0]], [tensor[cut].view(-1) for tensor in tensors]))
-        self._step_of = [model for model, _ in runs]
+                self._model_of.append(users.members[rows[0]])
+                self._slices.append([tensor[cut].view(-1) for tensor in tensors])
         device = self._parameters[0].device
-        self._steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in runs]
-        made: dict[tuple[tuple[float, float], ...], list[_Group]] = {}
-        self._groups_K = []
-        for k in range(n_steps):
-            settings = tuple(self._settings_at(alike_M[model], k) for model in self._step_of)
-            if settings not in made:
-                made[settings] = self._grouped(settings, [tensors for _, tensors in runs])
-            self._groups_K.append(made[settings])
+        self._steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in self._slices]
 
-    @staticmethod
-    def _settings_at(alike: object, k: int) -> tuple[float, float]:
-        rates_K, decay, _ = alike  # type: ignore[misc]
-        return rates_K[k], decay  # type: ignore[has-type]
-
-    def _grouped(self, settings: Sequence[tuple[float, float]], runs: Sequence[Sequence[Tensor]]) -> list[_Group]:
+    def _grouped(self, settings: Sequence[tuple[float, float]]) -> _Updates:
+        """The slices by their learning rates and weight decays, given one by one."""
+        known = self._made.get(tuple(settings))
+        if known is not None:
+            return known
         groups = {key: _Group(*key) for key in settings}
-        for key, tensors, step in zip(settings, runs, self._steps, strict=True):
+        for key, tensors, step in zip(settings, self._slices, self._steps, strict=True):
             group = groups[key]
             lists = [group.parameters, group.gradients, group.first, group.second]
             for slices, tensor in zip(lists, tensors, strict=False):
                 slices.append(tensor)
             group.steps.append(step)
-        return list(groups.values())
+        self._made[tuple(settings)] = _Updates(next(self._kinds), list(groups.values()))
+        return self._made[tuple(settings)]
 
     def _clip(self) -> None:
         """Scale each model's gradients; by exactly 1 where they are short enough or not clipped."""

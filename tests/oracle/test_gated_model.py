@@ -41,7 +41,9 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
     online = OnlineStep(cohort, gradients, _B)
     for mine, given in zip(online.hidden, state, strict=True):
         mine.copy_(given)
-    loss_M = online(ids_MB, targets_MB, torch.ones(96))
+    online.stage(ids_MB, targets_MB, torch.ones(96))
+    online.run()
+    loss_M = online.loss_M
     for mine, expected in zip(online.hidden, following, strict=True):
         assert torch.equal(mine, expected)  # evaluation and training run the same forward pass
     for m, settings in enumerate(members):

@@ -60,13 +60,14 @@ def test_parameters_and_gradients_may_lie_in_a_buffer_with_a_share_for_each_mode
         try:
             for _ in range(3):
                 ids_MB, targets_MB = torch.randint(0, _V, (2, len(members), _B), generator=generator)
-                loss_M = step(ids_MB, targets_MB, torch.ones(len(members)))
+                step.stage(ids_MB, targets_MB, torch.ones(len(members)))
+                step.run()
                 for name, parameter in model.parameters.items():
                     parameter.sub_(gradients[name])
         finally:
             torch.set_num_threads(1)
         assert all(gradient.is_contiguous() != spread for gradient in gradients.values() if gradient.dim() == 3)
-        results.append([loss_M, *step.hidden, *gradients.values(), *model.parameters.values()])
+        results.append([step.loss_M, *step.hidden, *gradients.values(), *model.parameters.values()])
     for packed, strided in zip(*results, strict=True):
         assert torch.equal(packed, strided)
 
@@ -91,7 +92,8 @@ def test_a_step_makes_no_tensors() -> None:
     step = OnlineStep(model, gradients, _B)
     ids_MB, keep_M = torch.zeros(len(members), _B, dtype=torch.int64), torch.ones(len(members))
     with _Allocations() as allocations:
-        step(ids_MB, ids_MB, keep_M)
+        step.stage(ids_MB, ids_MB, keep_M)
+        step.run()
     assert allocations.found == []
 
 
@@ -100,9 +102,11 @@ def test_a_row_that_is_not_kept_starts_from_zero() -> None:
     model = _cohort(members)
     step = OnlineStep(model, {name: torch.zeros_like(value) for name, value in model.parameters.items()}, _B)
     ids_MB = torch.arange(3 * _B).view(3, _B) % _V
-    step(ids_MB, ids_MB, torch.ones(3))
+    step.stage(ids_MB, ids_MB, torch.ones(3))
+    step.run()
     from_zero = step.hidden[0].clone()
-    step(ids_MB, ids_MB, torch.tensor([1.0, 0.0, 1.0]))
+    step.stage(ids_MB, ids_MB, torch.tensor([1.0, 0.0, 1.0]))
+    step.run()
     assert [torch.equal(mine, other) for mine, other in zip(step.hidden[0], from_zero, strict=True)] == [
         False,
         True,

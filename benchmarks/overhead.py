@@ -1,0 +1,124 @@
+"""What a worker does beside training: the share of its time that table, checkpoints and logging take.
+
+    python -m benchmarks.overhead [--seconds 120] [--checkpoint-seconds 60] [--only TEXT]
+
+One worker trains jobs of ordinary size on generated text, with the settings of workers by default. Its time counts from
+the first block; training is the time inside of blocks, evaluation that in which finished runs are measured on held-out
+text (a part of the experiment, not of the bookkeeping); the rest is overhead.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rnnlab.files import Workspace
+from rnnlab.planning import initialise, make_plan
+from rnnlab.queue.database import open_database
+from rnnlab.queue.job import Job
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import Experiment, parse_experiment
+from rnnlab.spec.library import find_experiment
+from rnnlab.training.cohort import Member
+from rnnlab.training.workbench import Workbench
+from rnnlab.worker.options import WorkerOptions
+from rnnlab.worker.worker import Worker
+
+_GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
+    "online, two layers of 256": ("dynamics", {"n_layers": [2], "state_size": [256]}),
+    "online, one layer of 32": ("dynamics", {"n_layers": [1], "state_size": [32]}),
+    "BPTT, GRU 64/64, block 8": (
+        "shakespeare",
+        {"cell": ["gru-reset-before"], "embedding_size": [64], "state_size": [64], "block_size": [8]},
+    ),
+}
+
+
+class _Clock:
+    """A worker's view that adds up what it is told, and ends the worker after some time."""
+
+    def __init__(self, seconds: float, stop: threading.Event) -> None:
+        self.training = self.evaluation = 0.0
+        self.begun = self.ended = 0.0
+        self.finished = self.steps = 0
+        self._seconds = seconds
+        self._stop = stop
+
+    def message(self, text: str) -> None:
+        """Not needed."""
+
+    def block_done(self, training: int, steps: int, seconds: float) -> None:
+        """A block of steps."""
+        self.ended = time.perf_counter()
+        self.begun = self.begun or self.ended - seconds
+        self.training += seconds
+        self.steps += training * steps
+        if self.ended > self.begun + self._seconds:
+            self._stop.set()
+
+    def job_done(self, job: Job, result: dict[str, Any]) -> None:
+        """A run that was evaluated."""
+        self.finished += 1
+
+
+def experiment_of(name: str) -> Experiment:
+    """A built-in experiment, with fewer levels."""
+    study, axes = _GRIDS[name]
+    document = find_experiment(study).model_dump()
+    return parse_experiment(
+        {**document, "grid": {**document["grid"], **axes}, "rounds": [], "reproduction": None}, name
+    )
+
+
+def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) -> None:
+    """Train for so long, and print what the time went into."""
+    workspace = Workspace(folder / "results", folder / "plots")
+    workspace.results_dir.mkdir(parents=True)
+    engine = open_database(workspace.default_database, create=True)
+    store = Store(engine)
+    initialise(store, make_plan(experiment_of(name), "generated"))
+    options = WorkerOptions(device=torch.device("cpu"), checkpoint_seconds=checkpoint_seconds)
+    worker = Worker(store, workspace, options, view := _Clock(seconds, threading.Event()))
+    view._stop = worker.stop_requested
+    whole = Workbench.results
+
+    def timed(bench: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+        begun = time.perf_counter()
+        results = whole(bench, finished, max_threads)
+        view.evaluation += time.perf_counter() - begun
+        return results
+
+    Workbench.results = timed  # type: ignore[method-assign, assignment]
+    try:
+        worker.run()
+    finally:
+        Workbench.results = whole  # type: ignore[method-assign]
+        engine.dispose()
+    wall = time.perf_counter() - view.begun
+    rest = wall - view.training - view.evaluation
+    shares = "".join(f"{100 * part / wall:11.2f} %" for part in (view.training, view.evaluation, rest))
+    print(f"{name:28}{wall:11.1f} s{view.steps:13,}{view.finished:13}{shares}", flush=True)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of training, for each kind of job")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="between two checkpoints")
+    parser.add_argument("--only", default="", help="only the kinds whose names contain this")
+    options = parser.parse_args()
+    head = "".join(f"{name:>13}" for name in ("wall", "model-steps", "finished", "training", "evaluation", "overhead"))
+    print(f"{'jobs':28}{head}")
+    for name in _GRIDS:
+        if options.only in name:
+            with tempfile.TemporaryDirectory(prefix="rnnlab-overhead-") as folder:
+                measure(name, Path(folder), options.seconds, options.checkpoint_seconds)
+
+
+if __name__ == "__main__":
+    main()

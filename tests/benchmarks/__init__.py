@@ -1,0 +1,1 @@
+"""Whether the benchmarks compare like with like."""

@@ -1,0 +1,174 @@
+"""That a training step could be captured in a CUDA graph, as far as a CPU can tell; and that it then does the same.
+
+What is captured must not wait for the device, must not bring numbers over from the host, and must not have shapes that
+depend on data. Everything that torch does in a step is watched for that, for every cell, regime and optimiser.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnlab.models.cells import CELLS
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.replay import Replay
+from rnnlab.training.run_state import fresh_state
+from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
+from tests.oracle.test_cells import settings_of
+
+_V = 97
+_TOKENS = random_tokens(2_000) % _V
+_CPU = torch.device("cpu")
+
+# Each makes the host wait for the device, copies from the host, or has a result whose shape depends on data.
+_UNSAFE = (
+    "_local_scalar_dense",
+    "is_nonzero",
+    "equal",
+    "nonzero",
+    "masked_select",
+    "unique",
+    "bincount",
+    "lift_fresh",
+    "repeat_interleave",
+)
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.unsafe: list[str] = []
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        self.operations += 1
+        masks = [one for one in (args[1] if name in ("index", "index_put", "index_put_") else []) if one is not None]
+        if name.startswith(_UNSAFE) or any(one.dtype == torch.bool for one in masks):
+            self.unsafe.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class _WatchedReplay(Replay):
+    """Watches what would be captured."""
+
+    def __init__(self) -> None:
+        super().__init__(_CPU, can_capture=False)
+        self.watch = _Watch()
+
+    def __call__(self, kind: int, function: Callable[[], None]) -> None:
+        with self.watch:
+            function()
+
+
+def _configs() -> dict[str, list[RunConfig]]:
+    trainings: list[dict[str, Any]] = [
+        {"sampling": "random", "optimizer": "adamw", "iterations": 9, "learning_rate": 1e-2, "clip_norm": 0.5},
+        {
+            "sampling": "contiguous",
+            "carry_state": True,
+            "epoch_windows": 10,
+            "optimizer": "sgd",
+            "epochs": 4,
+            "learning_rate": 1e-2,
+            "weight_decay": 0.1,
+        },
+    ]
+    found = {
+        f"{cell} {training['optimizer']}": [
+            bptt_config(settings_of(cell, state_size=8, start_state="learned"), seed=seed, **training)
+            for seed in range(3)
+        ]
+        for cell in CELLS
+        for training in trainings
+    }
+    gated = all_gate_settings(2, 8)[::9]
+    return found | {"gated": [run_config(one, batch_size=5) for one in gated]}
+
+
+_CONFIGS = _configs()
+
+
+def _cohort(name: str) -> Cohort:
+    return Cohort([Member(one, fresh_state(one, _V)) for one in _CONFIGS[name]], _TOKENS, _V, _CPU)
+
+
+@pytest.mark.parametrize("name", _CONFIGS)
+def test_a_step_does_nothing_that_cannot_be_captured(name: str) -> None:
+    cohort = _cohort(name)
+    cohort._replay = replay = _WatchedReplay()
+    cohort.run_block(4, 1)
+    assert replay.watch.operations > 4 * 20
+    assert replay.watch.unsafe == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool((x > 0).any()),
+        lambda x: x[x > 0],
+        lambda x: torch.tensor([1.0, 2.0]),
+        lambda x: torch.nonzero(x),
+        lambda x: x.tolist() and float(x[0]),
+    ],
+)
+def test_a_planted_wait_is_found(planted: Callable[[torch.Tensor], object]) -> None:
+    with _Watch() as watch:
+        planted(torch.ones(3))
+    assert watch.unsafe
+
+
+@pytest.mark.parametrize("name", _CONFIGS)
+def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None:
+    """Everything that a step reads or writes and did not make itself lies where it lay in the steps before."""
+    cohort = _cohort(name)
+    cohort._replay = replay = _AddressReplay()
+    cohort.run_block(3, 1)
+    cohort.run_block(2, 1)
+    assert len(replay.steps) == 5
+    assert replay.steps[0]
+    assert all(step == replay.steps[0] for step in replay.steps[1:])
+
+
+class _AddressReplay(Replay):
+    def __init__(self) -> None:
+        super().__init__(_CPU, can_capture=False)
+        self.steps: list[list[tuple[str, int]]] = []
+
+    def __call__(self, kind: int, function: Callable[[], None]) -> None:
+        with _Addresses() as addresses:
+            function()
+        self.steps.append(addresses.found)
+
+
+class _Addresses(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """(operation, address) of every operand in memory that was there before."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[tuple[str, int]] = []
+        self._made: list[torch.Tensor] = []  # kept, so that no address is used twice
+        self._own: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def note(value: object) -> None:
+            if isinstance(value, torch.Tensor):
+                base = value.untyped_storage().data_ptr()
+                if base not in self._own:
+                    self.found.append((func._schema.name, value.data_ptr()))
+            elif isinstance(value, list | tuple):
+                for one in value:
+                    note(one)
+
+        note([*args, *(kwargs or {}).values()])
+        result = func(*args, **(kwargs or {}))
+        if all(returned.alias_info is None for returned in func._schema.returns):
+            for one in result if isinstance(result, list | tuple) else [result]:
+                if isinstance(one, torch.Tensor):
+                    self._made.append(one)
+                    self._own.add(one.untyped_storage().data_ptr())
+        return result
