@@ -11,8 +11,6 @@ from rnnlab.cli.options import AllowCodeOption, CorpusOption, DeviceOption, Scal
 from rnnlab.errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
-
     from rnnlab.forecast import RoundForecast
     from rnnlab.planning import Plan
     from rnnlab.spec.run_config import RunConfig
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 _STANDARD_SECONDS = 12.0  # all standard cases: longer says nothing new
 
 
-def bench(
+def bench_command(
     experiment: Annotated[
         str | None,
         typer.Argument(help="A built-in experiment, or the path of an experiment file (.toml).", show_default=False),
@@ -44,6 +42,8 @@ def bench(
     The best cohort sizes are measured too, and remembered for the workers.
     """
     from rnnlab.cli.cells import try_cells
+    from rnnlab.estimate import workbench
+    from rnnlab.forecast import forecast
     from rnnlab.planning import make_plan
     from rnnlab.spec.library import find_experiment
     from rnnlab.training.sizing import find_device, usable_cores
@@ -52,21 +52,23 @@ def bench(
         for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
             if value is not None:
                 raise UsageError(f"{option} {value}: name an experiment with it")
-        _bench_machine(find_device(device), seconds, as_json=as_json)
+        _bench_machine(workbench(find_device(device), None), seconds, as_json=as_json)
         return
     plan = make_plan(find_experiment(experiment, scale), corpus)
     try_cells(plan, allowed=allow_code)
-    place = find_device(device)
-    n_processes = processes or (usable_cores() if place.type == "cpu" else 1)
-    _bench_experiment(plan, place, n_processes, seconds, as_json=as_json)
+    bench = workbench(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
+    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned(bench), seconds)
+    if as_json:
+        print(json.dumps(_document(rounds, str(bench.device), n_processes)))
+    else:
+        _print_forecast(rounds, n_processes)
 
 
-def _bench_machine(device: "torch.device", seconds: float, *, as_json: bool) -> None:
+def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None:
     from rnnlab.standard import standard_speeds
-    from rnnlab.training.workbench import Workbench
 
-    workbench = Workbench(device)
-    speeds = standard_speeds(workbench, _tuned(workbench), min(seconds, _STANDARD_SECONDS))
+    speeds = standard_speeds(bench, _tuned(bench), min(seconds, _STANDARD_SECONDS))
     if as_json:
         cases = [
             {
@@ -78,7 +80,7 @@ def _bench_machine(device: "torch.device", seconds: float, *, as_json: bool) -> 
             }
             for speed in speeds
         ]
-        print(json.dumps({"device": str(device), "cases": cases}))
+        print(json.dumps({"device": str(bench.device), "cases": cases}))
         return
     rows = [["model-steps/s by one process", "alone", "models at once", "together", "ratio"]]
     rows += [
@@ -87,30 +89,18 @@ def _bench_machine(device: "torch.device", seconds: float, *, as_json: bool) -> 
     _print_table(rows, left=1)
 
 
-def _bench_experiment(plan: "Plan", device: "torch.device", processes: int, seconds: float, *, as_json: bool) -> None:
-    from rnnlab.estimate import workbench
-    from rnnlab.forecast import forecast
-
-    tools = workbench(device, plan.vocabulary)
-    rounds = forecast(tools, plan.experiment, plan.first_round, _tuned(tools), seconds)
-    if as_json:
-        print(json.dumps(_document(rounds, device, processes)))
-    else:
-        _print_forecast(rounds, processes)
-
-
-def _tuned(workbench: "Workbench") -> "Callable[[RunConfig], int]":
+def _tuned(bench: "Workbench") -> "Callable[[RunConfig], int]":
     """The best cohort size of a config on one thread, remembered for the workers; sweeps are told."""
     from rnnlab.training.remembered import default_path
     from rnnlab.training.tuning import CohortSizes
 
-    sizes = CohortSizes(workbench, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
+    sizes = CohortSizes(bench, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
     return lambda config: sizes.size_for(config, 1)
 
 
-def _document(rounds: "Sequence[RoundForecast]", device: "torch.device", processes: int) -> dict[str, Any]:
+def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) -> dict[str, Any]:
     return {
-        "device": str(device),
+        "device": device,
         "processes": processes,
         "groups": [
             {

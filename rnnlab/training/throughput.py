@@ -26,7 +26,7 @@ def model_steps_per_second(
     # The first step also allocates: it counts only where there is no other.
     spent, steps = _timed_block(cohort, 1, 0.0, max_threads)
     if not cohort.any_finished:
-        spent, steps = 0.0, 0
+        spent, steps = _timed_block(cohort, _BLOCK_STEPS, seconds, max_threads)
     while not cohort.any_finished and spent < seconds:
         more_seconds, more_steps = _timed_block(cohort, _BLOCK_STEPS, seconds - spent, max_threads)
         spent, steps = spent + more_seconds, steps + more_steps
