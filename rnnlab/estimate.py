@@ -3,8 +3,9 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +19,8 @@ from rnnlab.training.workbench import Workbench
 
 _BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,11 @@ def seconds_of(configs: Sequence[RunConfig], rate: GroupRate) -> float:
 
 def group_rates(
     bench: Workbench,
-    groups: dict[str, list[RunConfig]],
+    groups: dict[_Key, list[RunConfig]],
     size_for: Callable[[RunConfig], int],
     seconds: float = math.inf,
-) -> dict[str, GroupRate]:
-    """How fast each group trains in cohorts of `size_for` runs; measured, as far as about `seconds` suffice.
+) -> dict[_Key, GroupRate]:
+    """How fast runs of one group each train in cohorts of `size_for`; measured, as far as about `seconds` suffice.
 
     The groups that are measured first have the most work, and are as different as can be. The others are taken to make
     as many operations a second as the nearest of them.
@@ -96,15 +99,17 @@ def group_rates(
     until = time.monotonic() + seconds
     step = {key: step_flops(group[0], bench.text(group[0])[1].vocabulary_size) for key, group in groups.items()}
     waiting = sorted(groups, key=lambda key: -step[key] * sum(config.target_steps for config in groups[key]))
-    nearest = dict.fromkeys(groups, (math.inf, ""))  # the measured group that is most alike, and how far it is
-    rates: dict[str, GroupRate] = {}
+    # How far the measured group is that is most alike, and which it is; before there is one, any.
+    nearest = dict.fromkeys(groups, (math.inf, waiting[0]))
+    rates: dict[_Key, GroupRate] = {}
     while waiting and (not rates or time.monotonic() < until):
         key = max(waiting, key=lambda key: nearest[key][0])
         waiting.remove(key)
         rates[key] = _measured_rate(bench, groups[key], size_for(groups[key][0]))
         for other in waiting:
             apart = _distance(groups[key][0], groups[other][0]) + abs(math.log(step[key] / step[other]))
-            nearest[other] = min(nearest[other], (apart, key))
+            if apart < nearest[other][0]:
+                nearest[other] = apart, key
     for key in waiting:
         known = rates[nearest[key][1]]
         speed = known.model_steps_per_second * step[nearest[key][1]] / step[key]

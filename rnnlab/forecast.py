@@ -58,24 +58,20 @@ def forecast(
     """
     vocabulary_size = bench.text(first_round[0])[1].vocabulary_size
     rounds = _rounds(experiment, first_round, lambda config: step_flops(config, vocabulary_size))
-    rates = group_rates(bench, by_group([config for _, configs in rounds for config in configs]), size_for, seconds)
-    shown = _shown([config for _, configs in rounds for config in configs])
-    return [
-        RoundForecast(
+    groups = {(name, group_key): group for name, configs in rounds for group_key, group in by_group(configs).items()}
+    rates = group_rates(bench, groups, size_for, seconds)
+    shown = _shown([config for group in groups.values() for config in group])
+    forecasts = [
+        GroupForecast(
             name,
-            [
-                GroupForecast(
-                    name,
-                    {key: value for key, value in group[0].settings.items() if key in shown},
-                    len(group),
-                    rates[group_key],
-                    seconds_of(group, rates[group_key]),
-                )
-                for group_key, group in by_group(configs).items()
-            ],
+            {key: value for key, value in group[0].settings.items() if key in shown},
+            len(group),
+            rates[name, group_key],
+            seconds_of(group, rates[name, group_key]),
         )
-        for name, configs in rounds
+        for (name, group_key), group in groups.items()
     ]
+    return [RoundForecast(name, [one for one in forecasts if one.round == name]) for name, _ in rounds]
 
 
 def _rounds(

@@ -12,7 +12,6 @@ from rnnlab.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnlab.forecast import RoundForecast
-    from rnnlab.planning import Plan
     from rnnlab.spec.run_config import RunConfig
     from rnnlab.training.workbench import Workbench
 

@@ -45,7 +45,12 @@ def test_time_grows_with_steps_and_jobs(data_folder: Path, small_toml: str, monk
 
 def test_a_remembered_cohort_size_is_used(data_folder: Path, small_toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    monkeypatch.setattr(module, "model_steps_per_second", lambda bench, configs, **_: sizes.append(len(configs)) or 1.0)
+
+    def measure(bench: Workbench, configs: list[RunConfig], **_: object) -> float:
+        sizes.append(len(configs))
+        return 1.0
+
+    monkeypatch.setattr(module, "model_steps_per_second", measure)
     configs = _configs(small_toml.replace("use_forget_gate = [false, true]", "seed = [0, 1, 2, 3, 4]"))
     RememberedSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 3)
     estimate(configs, torch.device("cpu"))
@@ -63,7 +68,7 @@ def test_what_is_not_measured_is_derived_from_the_nearest(
         return 1e12 / step_flops(configs[0], 256) * configs[0].model.state_size
 
     monkeypatch.setattr(module, "model_steps_per_second", measure)
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("rnnlab.estimate.time.monotonic", lambda: now[0])
     text = small_toml.replace("state_size = 4\n\n", "\n").replace("[grid]", "[grid]\nstate_size = [4, 64]")
     groups = by_group(_configs(text))
     assert len(groups) == 4

@@ -101,7 +101,7 @@ def test_windows_bound_the_sweep(config: RunConfig) -> None:
 
 def test_the_sweep_ends_with_its_time(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("rnnlab.training.tuning.time.monotonic", lambda: now[0])
 
     def slow(size: int) -> float:
         now[0] += 1.5
