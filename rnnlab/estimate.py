@@ -1,21 +1,26 @@
 """How long and how large an experiment will be on this machine, measured with a few steps of each group."""
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from rnnlab.models.registry import count_parameters
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.run_state import fresh_state
-from rnnlab.training.sizing import cohort_size
+from rnnlab.training.remembered import default_path
+from rnnlab.training.sizing import step_flops, symbols_per_step
+from rnnlab.training.throughput import model_steps_per_second
+from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
 
 _BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,15 @@ class Estimate:
     largest_parameters: int
 
 
+@dataclass(frozen=True)
+class GroupRate:
+    """How fast one process trains the runs of a group."""
+
+    models: int  # trained at once
+    model_steps_per_second: float  # optimiser steps of all of them, on one thread where it is a CPU
+    measured: bool  # else derived from the nearest group that was
+
+
 def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str | None = None) -> Estimate:
     """Train the beginning of one cohort of each group and extrapolate. Writes nothing.
 
@@ -35,20 +49,72 @@ def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str
 
     Raises CorpusError if the text is not here or too short.
     """
-    bench = Workbench(device)
-    if vocabulary is not None:
-        bench.keep_vocabulary(vocabulary)
-    groups: dict[str, list[RunConfig]] = defaultdict(list)
-    for config in configs:
-        groups[config.group_key].append(config)
+    bench = workbench(device, vocabulary)
+    groups = by_group(configs)
+    rates = group_rates(bench, groups, CohortSizes(bench, default_path()).unmeasured)
     vocabulary_size = bench.text(configs[0])[1].vocabulary_size
     counts = [count_parameters(config.model, vocabulary_size) for config in configs]
     return Estimate(
-        seconds=sum(_group_seconds(bench, group, vocabulary_size) for group in groups.values()),
+        seconds=sum(seconds_of(group, rates[key]) for key, group in groups.items()),
         disk_bytes=sum(count * _copies(config) for count, config in zip(counts, configs, strict=True)) * _BYTES,
         smallest_parameters=min(counts),
         largest_parameters=max(counts),
     )
+
+
+def workbench(device: torch.device, vocabulary: str | None) -> Workbench:
+    """A workbench for runs whose tokenizer learned `vocabulary`, if anything."""
+    bench = Workbench(device)
+    if vocabulary is not None:
+        bench.keep_vocabulary(vocabulary)
+    return bench
+
+
+def by_group(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
+    """The configs by their group keys."""
+    groups: dict[str, list[RunConfig]] = defaultdict(list)
+    for config in configs:
+        groups[config.group_key].append(config)
+    return dict(groups)
+
+
+def seconds_of(configs: Sequence[RunConfig], rate: GroupRate) -> float:
+    """Time that one process needs to train these runs of one group."""
+    return sum(config.target_steps for config in configs) / rate.model_steps_per_second
+
+
+def group_rates(
+    bench: Workbench,
+    groups: dict[_Key, list[RunConfig]],
+    size_for: Callable[[RunConfig], int],
+    seconds: float = math.inf,
+) -> dict[_Key, GroupRate]:
+    """How fast runs of one group each train in cohorts of `size_for`; measured, as far as about `seconds` suffice.
+
+    The groups that are measured first have the most work, and are as different as can be. The others are taken to make
+    as many operations a second as the nearest of them.
+
+    Raises CorpusError if the text is not here or too short.
+    """
+    until = time.monotonic() + seconds
+    step = {key: step_flops(group[0], bench.text(group[0])[1].vocabulary_size) for key, group in groups.items()}
+    waiting = sorted(groups, key=lambda key: -step[key] * sum(config.target_steps for config in groups[key]))
+    # How far the measured group is that is most alike, and which it is; before there is one, any.
+    nearest = dict.fromkeys(groups, (math.inf, waiting[0]))
+    rates: dict[_Key, GroupRate] = {}
+    while waiting and (not rates or time.monotonic() < until):
+        key = max(waiting, key=lambda key: nearest[key][0])
+        waiting.remove(key)
+        rates[key] = _measured_rate(bench, groups[key], size_for(groups[key][0]))
+        for other in waiting:
+            apart = _distance(groups[key][0], groups[other][0]) + abs(math.log(step[key] / step[other]))
+            if apart < nearest[other][0]:
+                nearest[other] = apart, key
+    for key in waiting:
+        known = rates[nearest[key][1]]
+        speed = known.model_steps_per_second * step[nearest[key][1]] / step[key]
+        rates[key] = GroupRate(min(len(groups[key]), known.models), speed, measured=False)
+    return rates
 
 
 def _copies(config: RunConfig) -> int:
@@ -56,20 +122,22 @@ def _copies(config: RunConfig) -> int:
     return 1 if config.training.optimizer == "sgd" else 3
 
 
-def _group_seconds(bench: Workbench, group: list[RunConfig], vocabulary_size: int) -> float:
-    size = min(len(group), cohort_size(group[0], bench.device))
+def _distance(one: RunConfig, other: RunConfig) -> float:
+    """How much a step of these two differs in what it does: small where one can be told from the other."""
+    if (one.model.cell, one.training.regime) != (other.model.cell, other.training.regime):
+        return 100.0
+    return sum(abs(math.log(x / y)) for x, y in zip(_sizes(one), _sizes(other), strict=True))
+
+
+def _sizes(config: RunConfig) -> tuple[int, int, int]:
+    return config.model.state_size, config.training.batch_size, symbols_per_step(config)
+
+
+def _measured_rate(bench: Workbench, group: list[RunConfig], size: int) -> GroupRate:
+    models = min(len(group), size)
     # Members from all over the group, so that gates are as mixed as they will be.
-    chosen = [group[i * len(group) // size] for i in range(size)]
-    cohort = bench.cohort([Member(config, fresh_state(config, vocabulary_size)) for config in chosen])
-    seconds, steps = _timed_block(cohort, 1)
-    if not cohort.any_finished:  # the first step also allocates: measure the ones after it, where there are any
-        seconds, steps = _timed_block(cohort, 50)
-    return seconds / steps / size * sum(config.target_steps for config in group)
-
-
-def _timed_block(cohort: Cohort, max_steps: int) -> tuple[float, int]:
+    chosen = [group[i * len(group) // models] for i in range(models)]
     # One thread: where other programs keep a core busy, a second thread waits for it and makes the work many times
     # slower, and the estimate useless.
-    begun = time.perf_counter()
-    steps = cohort.run_block(max_steps, 1, lambda: time.perf_counter() > begun + _MEASURED_SECONDS)
-    return time.perf_counter() - begun, steps
+    rate = model_steps_per_second(bench, chosen, seconds=_MEASURED_SECONDS, max_threads=1)
+    return GroupRate(models, rate, measured=True)

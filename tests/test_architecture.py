@@ -37,6 +37,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "housekeeping": ({"errors", "files", "queue"}, set()),
     "doctor": ({"errors", "files", "queue", "data"}, {"torch"}),
     "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
+    "forecast": ({"errors", "spec", "models", "training", "estimate"}, set()),
+    "standard": ({"errors", "spec", "data", "training"}, set()),
     "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "matplotlib", "seaborn"}),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),

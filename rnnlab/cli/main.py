@@ -8,6 +8,7 @@ import typer
 
 import rnnlab
 from rnnlab.cli.analysing import analyze, best, import_results
+from rnnlab.cli.benching import bench_command
 from rnnlab.cli.cells import check_cell
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
@@ -52,6 +53,7 @@ app.command("retry")(retry)
 app.command("priority")(priority)
 app.command("extend")(extend)
 app.command("gc")(gc)
+app.command("bench")(bench_command)
 app.command("check-cell")(check_cell)
 app.command("doctor")(doctor)
 app.command("import")(import_results)

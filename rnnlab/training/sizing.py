@@ -6,6 +6,7 @@ import re
 import torch
 
 from rnnlab.errors import UsageError
+from rnnlab.models.registry import count_parameters
 from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
 
@@ -16,22 +17,47 @@ _CPU_ONLINE_ELEMENTS = 2**17
 _LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
 _KEPT_ELEMENTS = 2**25  # states of whole windows: ten or so such tensors are kept for the gradients, in float32
 _LARGEST_CPU_COHORT = 64
-_LARGEST_GPU_COHORT = 256
+_LARGEST_COHORT = 256
+_BYTES = 4  # float32
 
 
 def cohort_size(config: RunConfig, device: torch.device) -> int:
-    """A cohort size that suits the device: at least 2, unless the windows of one model alone fill the memory."""
+    """A cohort size that suits the device, unmeasured: at least 2, unless the windows of one model fill the memory."""
     per_model = config.training.batch_size * config.model.state_size
     if device.type != "cpu":
-        size = _LARGEST_GPU_COHORT
+        size = _LARGEST_COHORT
     elif isinstance(config.training, OnlineSettings):
         size = min(_LARGEST_CPU_COHORT, _CPU_ONLINE_ELEMENTS // (per_model + 3 * config.model.state_size**2))
     else:
         size = min(_LARGEST_CPU_COHORT, _CPU_ELEMENTS // per_model)
-    if isinstance(config.training, BpttSettings):
-        kept = per_model * config.training.block_size * config.model.n_layers
-        return max(1, min(max(2, size), _KEPT_ELEMENTS // kept))
-    return max(2, size)
+    return min(max(2, size), largest_cohort(config))
+
+
+def largest_cohort(config: RunConfig) -> int:
+    """The size that no cohort of this config should exceed on any device; at least 1."""
+    if not isinstance(config.training, BpttSettings):
+        return _LARGEST_COHORT
+    kept = config.training.batch_size * config.model.state_size * config.training.block_size * config.model.n_layers
+    return max(1, min(_LARGEST_COHORT, _KEPT_ELEMENTS // kept))
+
+
+def model_bytes(config: RunConfig, vocabulary_size: int) -> int:
+    """About how much memory each model of a cohort takes in training, rather too much than too little."""
+    rows = symbols_per_step(config)
+    activations = rows * (20 * config.model.state_size * config.model.n_layers + 4 * vocabulary_size)
+    # Weights, gradients, two moments, and the optimiser's temporaries.
+    return _BYTES * (activations + 6 * count_parameters(config.model, vocabulary_size))
+
+
+def step_flops(config: RunConfig, vocabulary_size: int) -> float:
+    """About how many floating-point operations an optimiser step takes: 6 for each parameter and symbol."""
+    return 6.0 * count_parameters(config.model, vocabulary_size) * symbols_per_step(config)
+
+
+def symbols_per_step(config: RunConfig) -> int:
+    """Symbols that one optimiser step predicts, or reads to predict the last."""
+    block = config.training.block_size if isinstance(config.training, BpttSettings) else 1
+    return config.training.batch_size * block
 
 
 def threads_for(config: RunConfig, live_workers: int) -> int:
@@ -42,8 +68,12 @@ def threads_for(config: RunConfig, live_workers: int) -> int:
     """
     if config.training.batch_size * config.model.state_size < _LEAST_SHARED_ELEMENTS:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(1, live_workers))
+    return max(1, usable_cores() // max(1, live_workers))
+
+
+def usable_cores() -> int:
+    """Cores of this host that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_device(name: str) -> torch.device:

@@ -1,10 +1,13 @@
 """Which jobs a worker claims, and how many."""
 
+from collections.abc import Callable
+
 from rnnlab.errors import TakenForDeadError, WorkerStoppedError
 from rnnlab.queue.job import Job
 from rnnlab.queue.store import Store
-from rnnlab.spec.run_config import RunConfig, run_config_from_json
-from rnnlab.training.sizing import cohort_size
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.sizing import threads_for
+from rnnlab.training.tuning import CohortSizes
 from rnnlab.worker.options import WorkerOptions
 from rnnlab.worker.patience import Patience
 from rnnlab.worker.team import Team
@@ -13,8 +16,19 @@ from rnnlab.worker.team import Team
 class Claims:
     """The claims of one worker. Every claim is one transaction; jobs of one call have one group key."""
 
-    def __init__(self, store: Store, worker_id: str, options: WorkerOptions, patience: Patience) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        options: WorkerOptions,
+        patience: Patience,
+        sizes: CohortSizes,
+        config_of: Callable[[Job], RunConfig],
+    ) -> None:
+        """`config_of`: the config of a claimed job, after which a cohort of it can be measured."""
         self.worker_id = worker_id
+        self._sizes = sizes
+        self._config_of = config_of
         self._patience = patience
         self._store = store
         self._options = options
@@ -47,7 +61,7 @@ class Claims:
         first = self._claim(self._allowed(1, teams, ended), None, started_only=started_only)
         if not first:
             return []
-        config = run_config_from_json(first[0].payload)
+        config = self._config_of(first[0])
         more = min(self._size_for(config, teams, live_workers), self._allowed(1_000_000, teams, ended)) - 1
         return first + self._claim(more, config.group_key, started_only=started_only)
 
@@ -74,8 +88,11 @@ class Claims:
 
     def _size_for(self, config: RunConfig, teams: list[Team], live_workers: int) -> int:
         """What suits the device and its memory, but not more than this worker's share of what is left."""
-        wanted = self._options.cohort_size or cohort_size(config, self._options.device)
         resident = sum(len(team.places) for team in teams)
         pending = self._patience(lambda: self._store.pending_count(self._options.experiment))
         share = -(-(pending + resident + 1) // live_workers)
-        return max(1, min(wanted, share, self._largest.get(config.group_key, wanted)))
+        limit = min(share, self._largest.get(config.group_key, share))
+        if limit <= 1:
+            return 1
+        wanted = self._options.cohort_size or self._sizes.size_for(config, threads_for(config, live_workers))
+        return min(wanted, limit)

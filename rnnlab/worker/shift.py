@@ -16,6 +16,7 @@ from rnnlab.queue.liveness import WorkerLock, host_name, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort import Member
 from rnnlab.training.sizing import is_out_of_memory, threads_for
+from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
 from rnnlab.worker.claims import Claims
 from rnnlab.worker.ledger import NOT_THE_JOBS_FAULT, Ledger, Tally
@@ -38,6 +39,7 @@ class Shift:
         options: WorkerOptions,
         view: WorkerView,
         bench: Workbench,
+        sizes: CohortSizes,
         tally: Tally,
         stop_requested: threading.Event,
     ) -> None:
@@ -52,8 +54,10 @@ class Shift:
         self._id = new_worker_id()
         self._heartbeat: Heartbeat | None = None
         self._patience = Patience(view, stop_requested, self._is_lost)
-        self._claims = Claims(store, self._id, options, self._patience)
         self._ledger = Ledger(store, workspace, bench, view, tally, self._patience, allow_code=options.allow_code)
+        self._claims = Claims(
+            store, self._id, options, self._patience, sizes, lambda job: self._ledger.place(job).config
+        )
         self._live_workers = 1
 
     def run(self) -> None:

@@ -7,6 +7,8 @@ import torch
 from rnnlab.errors import TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
 from rnnlab.queue.store import Store
+from rnnlab.training.remembered import default_path
+from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
 from rnnlab.worker.ledger import Tally
 from rnnlab.worker.options import WorkerOptions, WorkerView
@@ -28,6 +30,9 @@ class Worker:
         self._options = options
         self._view = view
         self._bench = Workbench(options.device)
+        self._sizes = CohortSizes(
+            self._bench, default_path(), tell=view.message, should_stop=self.stop_requested.is_set
+        )
         self._tally = Tally()
         self._shift = self._next_shift()
 
@@ -38,6 +43,7 @@ class Worker:
             self._options,
             self._view,
             self._bench,
+            self._sizes,
             self._tally,
             self.stop_requested,
         )

@@ -7,15 +7,23 @@ import pytest
 import torch
 
 from rnnlab import estimate as module
-from rnnlab.estimate import estimate
+from rnnlab.estimate import by_group, estimate, group_rates
 from rnnlab.models.registry import count_parameters
 from rnnlab.planning import make_plan
 from rnnlab.spec.experiment import parse_experiment
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.remembered import RememberedSizes, default_path
+from rnnlab.training.sizing import step_flops
+from rnnlab.training.workbench import Workbench
+
+
+def _configs(text: str) -> list[RunConfig]:
+    return make_plan(parse_experiment(tomllib.loads(text), "x.toml"), None).first_round
 
 
 def test_estimate(data_folder: Path, small_toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MEASURED_SECONDS", 0.05)
-    configs = make_plan(parse_experiment(tomllib.loads(small_toml), "x.toml"), None).first_round
+    configs = _configs(small_toml)
     cost = estimate(configs, torch.device("cpu"))
     counts = [count_parameters(config.model, 256) for config in configs]
     assert (cost.smallest_parameters, cost.largest_parameters) == (min(counts), max(counts))
@@ -25,12 +33,50 @@ def test_estimate(data_folder: Path, small_toml: str, monkeypatch: pytest.Monkey
 
 
 def test_time_grows_with_steps_and_jobs(data_folder: Path, small_toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cohort of two that makes ten steps in a second: 20 model-steps a second in each of two groups."""
-    monkeypatch.setattr(module, "_timed_block", lambda cohort, max_steps: (1.0, 10))
-    monkeypatch.setattr(module, "cohort_size", lambda config, device: 2)
+    """A cohort makes 20 model-steps a second in each of two groups."""
+    monkeypatch.setattr(module, "model_steps_per_second", lambda bench, configs, **_: 20.0)
     for windows, jobs in [(2, 2), (200, 2), (2, 4)]:
         grid = f"n_layers = {list(range(1, jobs // 2 + 1))}"
         text = small_toml.replace("n_layers = [1, 2]", grid).replace("windows = 2\nl", f"windows = {windows}\nl")
-        configs = make_plan(parse_experiment(tomllib.loads(text), "x.toml"), None).first_round
+        configs = _configs(text)
         assert len(configs) == jobs
         assert estimate(configs, torch.device("cpu")).seconds == pytest.approx(jobs * windows * 10 / 20)
+
+
+def test_a_remembered_cohort_size_is_used(data_folder: Path, small_toml: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def measure(bench: Workbench, configs: list[RunConfig], **_: object) -> float:
+        sizes.append(len(configs))
+        return 1.0
+
+    monkeypatch.setattr(module, "model_steps_per_second", measure)
+    configs = _configs(small_toml.replace("use_forget_gate = [false, true]", "seed = [0, 1, 2, 3, 4]"))
+    RememberedSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 3)
+    estimate(configs, torch.device("cpu"))
+    assert sorted(sizes) == [3, 5]  # the other group has no more jobs than these
+
+
+def test_what_is_not_measured_is_derived_from_the_nearest(
+    data_folder: Path, small_toml: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sizes are far apart, with two groups each; there is time for two of the four."""
+    now = [0.0]
+
+    def measure(bench: Workbench, configs: list[RunConfig], **_: object) -> float:
+        now[0] += 1.0
+        return 1e12 / step_flops(configs[0], 256) * configs[0].model.state_size
+
+    monkeypatch.setattr(module, "model_steps_per_second", measure)
+    monkeypatch.setattr("rnnlab.estimate.time.monotonic", lambda: now[0])
+    text = small_toml.replace("state_size = 4\n\n", "\n").replace("[grid]", "[grid]\nstate_size = [4, 64]")
+    groups = by_group(_configs(text))
+    assert len(groups) == 4
+    rates = group_rates(Workbench(torch.device("cpu")), groups, lambda config: 2, seconds=2.0)
+    assert sum(rate.measured for rate in rates.values()) == 2
+    measured = [groups[key][0].model.state_size for key, rate in rates.items() if rate.measured]
+    assert sorted(measured) == [4, 64]
+    for key, rate in rates.items():
+        config = groups[key][0]
+        expected = 1e12 / step_flops(config, 256) * config.model.state_size
+        assert rate.model_steps_per_second == pytest.approx(expected)

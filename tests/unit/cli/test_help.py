@@ -34,7 +34,7 @@ def _words(text: str) -> str:
 
 def test_every_command_is_found() -> None:
     names = {" ".join(path) for path in COMMANDS}
-    assert {"", "init", "worker", "analyze", "run", "demo", "status", "best", "retry", "import"} <= names
+    assert {"", "init", "worker", "analyze", "run", "demo", "status", "best", "retry", "import", "bench"} <= names
     assert {"sample", "eval"} <= names
     assert {"data", "data list", "data fetch", "data add"} <= names
 
