@@ -11,9 +11,9 @@ from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
 
 # Activations of one map of a whole cohort: small enough to stay in a core's cache, large enough to amortise the calls.
-_CPU_ELEMENTS = 2**18
+_CPU_ELEMENTS = 2**15
 # The same in the online regime, with the weights of a map of three inputs: some 20 activations are alive in a step.
-_CPU_ONLINE_ELEMENTS = 2**17
+_CPU_ONLINE_ELEMENTS = 3 * 2**14
 _LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
 _KEPT_ELEMENTS = 2**25  # states of whole windows: ten or so such tensors are kept for the gradients, in float32
 _LARGEST_CPU_COHORT = 64

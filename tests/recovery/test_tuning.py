@@ -20,14 +20,14 @@ def test_measured_cohorts_give_the_same_bits(
 ) -> None:
     patched = tuning.CohortSizes._model_steps_per_second
 
-    def best_at_two(self: tuning.CohortSizes, config: object, size: int, max_threads: int) -> float:
+    def best_alone(self: tuning.CohortSizes, config: object, size: int, max_threads: int) -> float:
         patched(self, config, size, max_threads)  # type: ignore[arg-type]
-        return 1000 / max(size, 2)
+        return 1000 / size
 
-    monkeypatch.setattr(tuning.CohortSizes, "_model_steps_per_second", best_at_two)
+    monkeypatch.setattr(tuning.CohortSizes, "_model_steps_per_second", best_alone)
     view = site.init(SHORT).train()
-    assert max(view.blocks) == 2
-    assert view.text.count("cohorts of 2 measured best for group ") == 1
+    assert max(view.blocks) == 1
+    assert view.text.count("cohorts of 1 measured best for group ") == 1
     assert_done_once(site)
     assert_same_bits(site, short_reference)
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def config(data_folder: Path, small_toml: str) -> RunConfig:
     """A run for which the formula says 16, and which is large enough to be measured."""
-    text = small_toml.replace("state_size = 4\n", "state_size = 32\n").replace("batch_size = 2", "batch_size = 160")
+    text = small_toml.replace("state_size = 4\n", "state_size = 16\n").replace("batch_size = 2", "batch_size = 140")
     text = text.replace("windows = 2\nl", "windows = 100000\nl")
     config = make_plan(parse_experiment(tomllib.loads(text), "x.toml"), None).first_round[0]
     assert cohort_size(config, CPU) == 16
