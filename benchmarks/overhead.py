@@ -32,10 +32,7 @@ from rnnlab.worker.worker import Worker
 _GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
     "online, two layers of 256": ("dynamics", {"n_layers": [2], "state_size": [256]}),
     "online, one layer of 32": ("dynamics", {"n_layers": [1], "state_size": [32]}),
-    "BPTT, GRU 64/64, block 8": (
-        "shakespeare",
-        {"cell": ["gru-reset-before"], "embedding_size": [64], "state_size": [64], "block_size": [8]},
-    ),
+    "BPTT, 64/64, block 8": ("shakespeare", {"embedding_size": [64], "state_size": [64], "block_size": [8]}),
 }
 
 
