@@ -14,29 +14,11 @@ from benchmarks.training.cases import online_case, scaling_points, target_cases
 from benchmarks.training.picture import scaling_figure
 from benchmarks.training.table import as_markdown, as_text
 from rnnlab.analysis.plots.style import png
+from tests.unit.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 OPTIONS = Options(rounds=2, seconds=0.01, device="cpu", cores=CORES, processes=2)
-
-SMALL = """\
-name = "small"
-corpus = "generated"
-
-[model]
-cell = "gated"
-state_size = 4
-
-[training]
-batch_size = 2
-window_length = 11
-windows = 2
-learning_rate = 1e-3
-
-[grid]
-n_layers = [1, 2]
-use_forget_gate = [false, true]
-"""
 
 
 def _made_up() -> CaseResult:
@@ -125,7 +107,7 @@ def test_a_study_can_be_trained_to_its_end() -> None:
 
 def test_a_whole_round_with_real_workers(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
-    path.write_text(SMALL)
+    path.write_text(SMALL[: SMALL.index("[[rounds]]")])
     report = whole_round.run(str(path), "", "generated", processes=2, rounds=1, say=lambda _text: None)
     assert "2 rnnlab workers" in report
     assert "core-seconds" in report
