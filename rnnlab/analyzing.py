@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rnnlab.analysis.noise import run_noise
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import RoundReport, write_round
 from rnnlab.analysis.results import results_frame
@@ -31,14 +32,19 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
     """Tables, pictures and the report of every round with at least one finished job."""
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
-    reports = {}
     others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
-    for round_name in [*experiment.round_names, *sorted(others)]:
-        frame = results_frame(store.jobs(name, round_name))
-        if not (frame["status"] == "done").any():
-            continue
+    frames = {
+        round_name: results_frame(store.jobs(name, round_name))
+        for round_name in [*experiment.round_names, *sorted(others)]
+    }
+    frames = {round_name: frame for round_name, frame in frames.items() if (frame["status"] == "done").any()}
+    noise = run_noise(list(frames.values()), wanted.metric)
+    reports = {}
+    for round_name, frame in frames.items():
         # A round varies what it varies: a focus on a level that none of its runs has would be an empty table.
         present = all((frame[key] == value).any() for key, value in wanted.focus.items())
         question = Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
-        reports[round_name] = write_round(workspace, name, round_name, frame, store.curves(name, round_name), question)
+        reports[round_name] = write_round(
+            workspace, name, round_name, frame, store.curves(name, round_name), question, noise
+        )
     return reports

@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
     "forecast": ({"errors", "spec", "models", "training", "estimate"}, set()),
     "standard": ({"errors", "spec", "data", "training"}, set()),
-    "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "matplotlib", "seaborn"}),
+    "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "scipy", "matplotlib", "seaborn"}),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
 }

@@ -3,13 +3,16 @@
 Runs that differ only in their seed are averaged first, so that a pair is a pair of configurations.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
-from rnnlab.analysis.results import at_level, comparable, factors, finished, levels, restrict, setting_columns
+from rnnlab.analysis.one_factor import Floats, one_factor_tables
+from rnnlab.analysis.results import restrict
 
 COLUMNS = [
     "factor",
@@ -19,6 +22,8 @@ COLUMNS = [
     "better",  # pairs in which `level` has the lower metric
     "worse",  # pairs in which it has the higher one
     "median",  # of metric(level) - metric(reference) over the pairs; negative is better
+    "low",  # 95 % interval of the median over configurations like these; NaN for fewer than six pairs
+    "high",
     "q25",
     "q75",
     "only_level_diverged",  # pairs left out because one of the two diverged
@@ -32,43 +37,28 @@ def paired_effects(frame: pd.DataFrame, by: str = "min_loss", where: Mapping[str
     `where` restricts the runs to those with the given settings. A run without a finite metric counts as diverged.
     Raises UsageError for a metric that no result has or a name in `where` that is no setting.
     """
-    runs = finished(restrict(frame, where or {}))
-    good = comparable(frame, by).index
-    losses = runs[by].where(runs.index.isin(good), np.inf)
-    # One diverged seed makes the mean infinite: the configuration does diverge.
-    configs = runs.assign(_loss=losses).groupby("recipe", sort=False)
-    means = configs["_loss"].mean().to_numpy()
-    settings = configs[setting_columns(frame)].first()
-    names = factors(runs)
-    # Levels as integers, so that a configuration is a plain tuple; a setting that a job does not have is -1.
-    codes = np.array([pd.factorize(settings[name])[0] for name in names]).reshape(len(names), len(settings)).T
-    rows = []
-    for place, name in enumerate(names):
-        context = codes.copy()
-        context[:, place] = 0
-        loss_of = [
-            dict(zip(map(tuple, context[here].tolist()), means[here].tolist(), strict=True))
-            for here in (at_level(settings[name], level).to_numpy() for level in levels(runs[name]))
-        ]
-        reference, *others = levels(runs[name])
-        for level, losses_at_level in zip(others, loss_of[1:], strict=True):
-            rows.append(
-                {"factor": name, "reference": reference, "level": level, **_effect(loss_of[0], losses_at_level)}
-            )
+    rows = [
+        {"factor": table.factor, "reference": table.levels[0], "level": level, **_effect(table.losses[:, 0], losses)}
+        for table in one_factor_tables(restrict(frame, where or {}), by).values()
+        for level, losses in zip(table.levels[1:], table.losses.T[1:], strict=True)
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _effect(reference: Mapping[Any, float], level: Mapping[Any, float]) -> dict[str, Any]:
-    pairs = np.array([(reference[context], level[context]) for context in reference if context in level])
-    before, after = pairs.reshape(-1, 2).T
+def _effect(reference: Floats, level: Floats) -> dict[str, Any]:
+    there = ~np.isnan(reference) & ~np.isnan(level)
+    before, after = reference[there], level[there]
     both = np.isfinite(before) & np.isfinite(after)
     differences = after[both] - before[both]
     q25, median, q75 = np.quantile(differences, [0.25, 0.5, 0.75]) if both.any() else (np.nan,) * 3
+    low, high = median_interval(differences)
     return {
         "pairs": len(differences),
         "better": int((differences < 0).sum()),
         "worse": int((differences > 0).sum()),
         "median": median,
+        "low": low,
+        "high": high,
         "q25": q25,
         "q75": q75,
         "only_level_diverged": int((np.isfinite(before) & ~np.isfinite(after)).sum()),
@@ -76,16 +66,14 @@ def _effect(reference: Mapping[Any, float], level: Mapping[Any, float]) -> dict[
     }
 
 
-def variance_explained(frame: pd.DataFrame, by: str = "min_loss") -> "pd.Series[float]":
-    """Share of the variance of `by` between the levels of each varying setting (eta squared, 0..1), largest first.
+def median_interval(values: Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """Bounds that hold the median of the distribution behind `values` at least this often, whatever its shape.
 
-    The main effect alone; the shares of a balanced grid add up to at most 1, those of an unbalanced one may overlap.
-    Raises UsageError for a metric that no result has.
+    They are two order statistics: the number of values below the median is binomial with p = 1/2 (Conover, "Practical
+    Nonparametric Statistics", 3.2). NaN where there are too few values: fewer than six at 95 %.
     """
-    runs = comparable(frame, by)
-    total = ((runs[by] - runs[by].mean()) ** 2).sum()
-    shares = {}
-    for name in factors(runs):
-        means = runs.groupby(name, dropna=False)[by].transform("mean")
-        shares[name] = float(((means - runs[by].mean()) ** 2).sum() / total) if total > 0 else 0.0
-    return pd.Series(shares, dtype=float).sort_values(ascending=False, kind="stable")
+    rank = int(binom.ppf((1 - confidence) / 2, len(values), 0.5)) if len(values) else 0
+    if rank < 1:
+        return math.nan, math.nan
+    ordered = np.sort(values)
+    return float(ordered[rank - 1]), float(ordered[len(values) - rank])

@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rnnlab.analysis.names import level_label, phrase, title
+from rnnlab.analysis.one_factor import OneFactor
 from rnnlab.analysis.results import factors
 from rnnlab.analysis.sentences import is_clear
+from rnnlab.analysis.variance import Decomposition
+
+_MOST_INTERACTIONS = 10
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -31,7 +36,7 @@ def top_table(ranked: pd.DataFrame, by: str, n: int = 10) -> str:
 def effects_table(effects: pd.DataFrame) -> str:
     """Paired effects, one row each; effects that are not clear are marked."""
     return table(
-        ["setting", "from", "to", "pairs", "better", "median difference", "quartiles", "clear"],
+        ["setting", "from", "to", "pairs", "better", "median difference", "95 % interval", "quartiles", "clear"],
         [_effect_row(row) for row in effects.to_dict("records")],
         left=3,
     )
@@ -40,9 +45,35 @@ def effects_table(effects: pd.DataFrame) -> str:
 def _effect_row(row: dict[Any, Any]) -> list[str]:
     names = [title(row["factor"]), level_label(row["reference"]), level_label(row["level"])]
     if not row["pairs"]:
-        return [*names, "0", "–", "–", "–", "–"]
-    quartiles = f"{row['q25']:+.3f} to {row['q75']:+.3f}"
-    return [*names, str(row["pairs"]), str(row["better"]), f"{row['median']:+.3f}", quartiles, _yes(is_clear(row))]
+        return [*names, "0", "–", "–", "–", "–", "–"]
+    spans = [_span(row["low"], row["high"]), _span(row["q25"], row["q75"])]
+    return [*names, str(row["pairs"]), str(row["better"]), f"{row['median']:+.3f}", *spans, _yes(is_clear(row))]
+
+
+def _span(low: float, high: float) -> str:
+    return "–" if pd.isna(low) else f"{low:+.3f} to {high:+.3f}"
+
+
+def levels_table(tables: Sequence[OneFactor], by: str) -> str:
+    """The levels of each factor: the median of the metric over its complete rows, and in how many it is best."""
+    rows = []
+    for one in tables:
+        medians = np.median(one.complete, axis=0)
+        counts = one.best_counts
+        for place, level in enumerate(one.levels):
+            name = title(one.factor) if place == 0 else ""
+            rows.append([name, level_label(level), f"{medians[place]:.4f}", f"{counts[level]} of {len(one.complete)}"])
+    return table(["setting", "level", f"median {by}", "best in"], rows, left=2)
+
+
+def shares_table(shares: Decomposition) -> str:
+    """Main effects, the largest interactions, and what they leave."""
+    rows = [[title(name), f"{share:.1%}"] for name, share in shares.main.items()]
+    pairs = list(shares.interactions.items())
+    rows += [[f"{title(a)} × {title(b)}", f"{share:.1%}"] for (a, b), share in pairs[:_MOST_INTERACTIONS]]
+    if more := pairs[_MOST_INTERACTIONS:]:
+        rows.append([f"{len(more)} more pairs, together", f"{sum(share for _, share in more):.1%}"])
+    return table(["setting or pair", "share"], [*rows, ["not explained by these", f"{shares.residual:.1%}"]])
 
 
 def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10) -> str:
@@ -50,12 +81,16 @@ def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10
     rows = [
         [
             *(f"{row['mean']:.4f}", "–" if pd.isna(row["sd"]) else f"{row['sd']:.3f}", str(row["n"])),
+            "–" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}",
+            "–" if pd.isna(row["p"]) else f"{row['p']:.2g}",
             "–" if pd.isna(row["separable"]) else _yes(row["separable"]),
+            "–" if pd.isna(row["seeds_needed"]) else str(row["seeds_needed"]),
             *(level_label(row[name]) for name in names),
         ]
         for row in replicated.head(n).to_dict("records")
     ]
-    return table(["mean", "SD", "seeds", "differs from the best", *map(title, names)], rows, left=0)
+    header = ["mean", "SD", "seeds", "95 % of the mean", "p", "differs from the best", "seeds to tell"]
+    return table([*header, *map(title, names)], rows, left=0)
 
 
 def where_text(where: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
     results/<experiment>/<round>.csv             every job, best first, all settings and numbers
     results/<experiment>/<round>-effects.csv     paired effects
+    results/<experiment>/<round>-by-<factor>.csv only this factor varies: a column for each of its levels
     results/<experiment>/<round>-best.json       run config of the best run, as it was trained
     results/<experiment>/report.md               one section a round, in the order in which they were first written
     plots/<experiment>/<round>-curves.png, -factors.png, -factors-below.png
@@ -20,6 +21,8 @@ import pandas as pd
 
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
+from rnnlab.analysis.noise import Noise
+from rnnlab.analysis.one_factor import one_factor_tables
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import best_payload, rank
@@ -47,10 +50,11 @@ def write_round(
     frame: pd.DataFrame,
     curves: Mapping[int, Curve],
     question: Question,
+    noise: Noise | None = None,
 ) -> RoundReport:
     """Write everything about one round. `frame` holds all its jobs (`results_frame`), finished or not.
 
-    curves: by job id; jobs without one may be missing.
+    curves: by job id; jobs without one may be missing. noise: over seeds, from any round.
     Raises UsageError for a metric that no result has, or a focus on an unknown setting; nothing is written then.
     """
     folder, plot_folder = workspace.experiment_dir(experiment), workspace.plot_dir(experiment)
@@ -65,6 +69,9 @@ def write_round(
         if question.focus:
             all_effects = pd.concat([all_effects, focused.assign(runs=where_text(question.focus))])
         tables[f"{round_name}-effects.csv"] = _csv(all_effects)
+        for name, one in one_factor_tables(frame, question.metric).items():
+            if len(rows := one.table()):
+                tables[f"{round_name}-by-{name}.csv"] = _csv(rows)
         tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
     pictures = {
         name: (plot_folder / f"{round_name}-{name}.png", png)
@@ -72,7 +79,7 @@ def write_round(
     }
     links = {name: Path(os.path.relpath(path, folder)).as_posix() for name, (path, _) in pictures.items()}
     report = folder / "report.md"
-    text = section(round_name, frame, effects, focused, question, links, list(tables))
+    text = section(round_name, frame, effects, focused, question, links, list(tables), noise)
 
     for name, data in tables.items():
         atomic_write(folder / name, data)

@@ -5,13 +5,23 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from rnnlab.analysis import sentences
-from rnnlab.analysis.effects import variance_explained
-from rnnlab.analysis.markdown import effects_table, replicates_table, table, top_table, where_text
-from rnnlab.analysis.names import metric_label, title
+from rnnlab.analysis.markdown import (
+    effects_table,
+    levels_table,
+    replicates_table,
+    shares_table,
+    table,
+    top_table,
+    where_text,
+)
+from rnnlab.analysis.names import metric_label
+from rnnlab.analysis.noise import Noise
+from rnnlab.analysis.one_factor import one_factor_tables
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import Summary, rank, summarize
 from rnnlab.analysis.replicates import RULE, replicates
 from rnnlab.analysis.results import factors, tokenizer_kind
+from rnnlab.analysis.variance import decompose
 
 _PICTURES = {
     "curves": "Training curves",
@@ -41,8 +51,12 @@ def section(
     question: Question,
     links: Mapping[str, str],
     files: Sequence[str],
+    noise: Noise | None = None,
 ) -> str:
-    """The whole section. links: pictures, ending -> path relative to the report. files: tables beside the report."""
+    """The whole section. links: pictures, ending -> path relative to the report. files: tables beside the report.
+
+    noise: of runs over seeds, from this round or others; None where no configuration ran with several.
+    """
     summary = summarize(frame, question.metric, question.threshold)
     head = f"## Round {round_name}\n\n{sentences.capital(sentences.progress(summary))}."
     if not summary.comparable:
@@ -51,10 +65,12 @@ def section(
     blocks = [
         head,
         _numbers(summary, frame, question),
-        "\n".join(f"- {finding}." for finding in _findings(frame, effects, replicated, question)),
+        "\n".join(f"- {finding}." for finding in _findings(frame, effects, replicated, question, noise)),
         *(f"![{_PICTURES[name]}]({path})" for name, path in links.items()),
         f"### Best runs\n\n{top_table(rank(frame, question.metric), question.metric)}",
-        _effects_block(frame, effects, focused, question),
+        _effects_block(effects, focused, question),
+        _levels_block(frame, question),
+        _shares_block(frame, question),
     ]
     if (replicated["n"] > 1).any():
         text = f"Mean over seeds of {question.metric}; {RULE}."
@@ -80,7 +96,9 @@ def _numbers(summary: Summary, frame: pd.DataFrame, question: Question) -> str:
     )
 
 
-def _findings(frame: pd.DataFrame, effects: pd.DataFrame, replicated: pd.DataFrame, question: Question) -> list[str]:
+def _findings(
+    frame: pd.DataFrame, effects: pd.DataFrame, replicated: pd.DataFrame, question: Question, noise: Noise | None
+) -> list[str]:
     summary = summarize(frame, question.metric, question.threshold)
     shares = "" if question.threshold is None else sentences.sharpest_share(frame, question.metric, question.threshold)
     below = sentences.below(summary, question.threshold, question.threshold_meaning)
@@ -91,25 +109,22 @@ def _findings(frame: pd.DataFrame, effects: pd.DataFrame, replicated: pd.DataFra
         f"{sentences.separation(replicated)} ({RULE})"
         if (replicated["n"] > 1).any()
         else sentences.separation(replicated),
+        sentences.seeds_to_go(replicated),
+        sentences.noise(frame, noise, question.metric) if noise is not None else "",
     ]
     return [text for text in found if text]
 
 
-def _effects_block(frame: pd.DataFrame, effects: pd.DataFrame, focused: pd.DataFrame, question: Question) -> str:
+def _effects_block(effects: pd.DataFrame, focused: pd.DataFrame, question: Question) -> str:
     if effects.empty:
         return ""
     rule = (
         f"A pair is two configurations that differ in one setting only; the difference of {question.metric} is that at "
         "the second level minus that at the first, so below zero is better; runs that differ only in their seed are "
-        "averaged first. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
+        "averaged first. The interval holds the median over configurations like these in 95 of 100 cases, whatever "
+        "their distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
     )
-    shares = variance_explained(frame, question.metric)
-    explained = ", ".join(f"{title(str(name))} {share:.1%}" for name, share in shares.items())
-    blocks = [
-        f"### What one setting does\n\n{rule}",
-        effects_table(effects),
-        f"Share of the variance of {question.metric} between the levels of one setting (eta squared): {explained}.",
-    ]
+    blocks = [f"### What one setting does\n\n{rule}", effects_table(effects)]
     if question.focus:
         found = (
             f":\n\n{effects_table(focused)}" if len(focused) else ": none of these is finished, or they do not vary."
@@ -123,3 +138,27 @@ def _effects_block(frame: pd.DataFrame, effects: pd.DataFrame, focused: pd.DataF
             f"{diverged} pairs are left out because one of the two diverged (columns only_*_diverged of the file)."
         )
     return "\n\n".join(blocks)
+
+
+def _levels_block(frame: pd.DataFrame, question: Question) -> str:
+    """The levels of each factor side by side, over the rows in which nothing else differs."""
+    tables = [one for one in one_factor_tables(frame, question.metric).values() if len(one.complete)]
+    if not tables:
+        return ""
+    rule = (
+        f"A row is one setting of all other factors that was run at every level. Best: the level with the lowest "
+        f"{question.metric} of the row. The rows themselves are in the files *-by-*."
+    )
+    found = [text for text in (sentences.series(one, question.metric) for one in tables) if text]
+    blocks = [f"### Only one setting varies\n\n{rule}", levels_table(tables, question.metric)]
+    return "\n\n".join([*blocks, "\n".join(f"- {sentences.capital(text)}." for text in found)]).rstrip()
+
+
+def _shares_block(frame: pd.DataFrame, question: Question) -> str:
+    shares = decompose(frame, question.metric)
+    if not any(shares.main.values()):
+        return ""
+    text = f"Share of the variance of {question.metric} ({shares.method})."
+    said = sentences.strongest_interaction(frame, shares, question.metric)
+    lines = [f"### What explains the differences\n\n{text}", shares_table(shares)]
+    return "\n\n".join([*lines, f"{sentences.capital(said)}." if said else ""]).rstrip()

@@ -6,13 +6,18 @@ from typing import Any
 
 import pandas as pd
 
+from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
+from rnnlab.analysis.noise import Noise, within_noise
+from rnnlab.analysis.one_factor import OneFactor
 from rnnlab.analysis.ranking import Summary, best_run
-from rnnlab.analysis.replicates import not_separable
+from rnnlab.analysis.replicates import MOST_SEEDS, not_separable
 from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
+from rnnlab.analysis.variance import Decomposition
 
 LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
 FEWEST_PAIRS = 4  # with fewer, not even unanimous pairs are clear
+_LEAST_INTERACTION = 0.01  # of the variance
 _MOST_MEANS = 5  # in one sentence
 _MOST_LEVELS = 4
 
@@ -89,11 +94,7 @@ def is_clear(effect: Mapping[Any, Any]) -> bool:
 
 def effect(row: Mapping[Any, Any], by: str) -> str:
     """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
-    name, level, reference = row["factor"], row["level"], row["reference"]
-    if pd.api.types.is_bool(level):
-        subject = f"the {title(name)}"
-    else:
-        subject = f"{phrase(name, level)} instead of {level_label(reference)}"
+    subject = _subject(row)
     if not row["pairs"]:
         return f"{subject}: no two runs differ in this alone"
     if not is_clear(row):
@@ -103,6 +104,13 @@ def effect(row: Mapping[Any, Any], by: str) -> str:
     else:
         verb, count = "raises", row["worse"]
     return f"{subject} {verb} {by} in {count} of {row['pairs']} pairs, median {row['median']:+.3f}"
+
+
+def _subject(row: Mapping[Any, Any]) -> str:
+    """What a paired effect is the effect of: "the forget gate", "S = 256 instead of 32"."""
+    if pd.api.types.is_bool(row["level"]):
+        return f"the {title(row['factor'])}"
+    return f"{phrase(row['factor'], row['level'])} instead of {level_label(row['reference'])}"
 
 
 def no_clear_effect(effects: pd.DataFrame) -> str:
@@ -144,6 +152,79 @@ def separation(table: pd.DataFrame, brief: bool = False) -> str:
     if brief:
         return others
     return f"{others}: {', '.join(means[1:_MOST_MEANS])}" + (", ..." if len(means) > _MOST_MEANS else "")
+
+
+def seeds_to_go(table: pd.DataFrame) -> str:
+    """How many seeds would tell the best of a `replicates` table from the runner-up that is nearest to being told."""
+    if len(table) < 2 or table["n"].iloc[0] == 1:
+        return ""
+    tied = not_separable(table).iloc[1:]
+    if tied.empty:
+        return ""
+    known = tied["seeds_needed"].dropna()
+    many = len(tied) - len(known)
+    parts = [f"{row.seeds_needed} seeds each for mean {row.mean:.4f}" for row in tied.loc[known.index].itertuples()]
+    if many:
+        parts.append(f"more than {MOST_SEEDS:,} for {'the other' if many == 1 else f'{many} others'}")
+    told = ", ".join(parts[:_MOST_MEANS]) + (", ..." if len(parts) > _MOST_MEANS else "")
+    return f"Were the differences as they are measured, telling them from the best four times in five would take {told}"
+
+
+def noise(frame: pd.DataFrame, found: Noise, by: str) -> str:
+    """What runs differ by from seed to seed, and how many are that close to the best."""
+    source = f"{found.configurations} configuration{'s' if found.configurations > 1 else ''} of round"
+    source += f"{'s' if len(found.rounds) > 1 else ''} {' and '.join(found.rounds)}"
+    text = (
+        f"From seed to seed {by} varies by SD {found.sd:.4f} ({source}, {found.freedom} degrees of freedom): two "
+        f"single runs closer than {found.least_difference:.4f} cannot be told apart"
+    )
+    best = best_run(frame, by)
+    if best is None or (frame["recipe"] == best["recipe"]).sum() > 1:
+        return text
+    close = within_noise(frame, found, by)
+    return f"{text}, and {close} other run{'s are' if close != 1 else ' is'} that close to the best"
+
+
+def series(table: OneFactor, by: str) -> str:
+    """Which of three or more levels is best where only one factor varies: "lr 1e-3 is the best of 4 in 108 of 128"."""
+    rows, counts = len(table.complete), table.best_counts
+    if len(table.levels) < 3 or rows < FEWEST_PAIRS:
+        return ""
+    best = max(counts, key=lambda level: counts[level])
+    text = f"{setting_at(table.factor, best)} is the best of {len(table.levels)} in {counts[best]} of {rows} rows"
+    if not all(isinstance(level, int | float) for level in table.levels):
+        return text
+    if 2 * max(table.falling, table.rising) <= rows:
+        return text
+    direction, steady = ("falls", table.falling) if table.falling > table.rising else ("rises", table.rising)
+    return f"{text}; {by} {direction} with every step up in {steady}"
+
+
+def strongest_interaction(frame: pd.DataFrame, shares: Decomposition, by: str) -> str:
+    """The pair of settings that explains most beyond its main effects, and what the one does at the ends of the other.
+
+    Empty where no pair explains a hundredth of the variance.
+    """
+    if not shares.interactions:
+        return ""
+    (changed, at), share = next(iter(shares.interactions.items()))
+    if share < _LEAST_INTERACTION:
+        return ""
+    if shares.main[changed] > shares.main[at]:
+        changed, at = at, changed
+    ends = levels(comparable(frame, by)[at])
+    told, subject = [], ""
+    for level in (ends[0], ends[-1]):
+        effects = paired_effects(frame, by, {at: level})
+        rows = effects[(effects["factor"] == changed) & (effects["pairs"] > 0)].to_dict("records")
+        if not rows:
+            return ""
+        subject = _subject(rows[-1])
+        told.append(f"{rows[-1]['median']:+.3f} at {setting_at(at, level)}")
+    return (
+        f"{title(changed)} and {title(at)} depend on each other most ({share:.1%} beyond their own effects): the "
+        f"median effect of {subject} is {' and '.join(told)}"
+    )
 
 
 def shared_settings(frame: pd.DataFrame) -> str:

@@ -9,10 +9,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.effects import variance_explained
 from rnnlab.analysis.names import setting_at, title
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.results import at_level, comparable, levels
+from rnnlab.analysis.variance import decompose
 
 _MOST_COLOURS = 6
 _LEAST_SHARE = 0.05  # of the variance: a setting that explains less is not worth its colours
@@ -29,8 +29,8 @@ class Colouring:
 
 def colouring(frame: pd.DataFrame, metric: str) -> Colouring:
     """Colour by the setting that explains most of the metric's variance, in one colour where none explains anything."""
-    shares = variance_explained(frame, metric)
-    fit = [name for name in shares.index if len(levels(frame[name])) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
+    shares = decompose(frame, metric).main
+    fit = [name for name in shares if len(levels(frame[name])) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
     of_run = pd.Series([style.colours(1)[0]] * len(frame), index=frame["id"].tolist(), dtype=object)
     if not fit:
         return Colouring("", of_run, [(f"a run (n {len(frame)})", style.colours(1)[0])])

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import quantile_test
 
-from rnnlab.analysis.effects import paired_effects, variance_explained
+from rnnlab.analysis.effects import median_interval, paired_effects
 from rnnlab.analysis.results import results_frame
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
@@ -128,11 +129,17 @@ def test_no_pairs_no_runs_and_wrong_names() -> None:
         paired_effects(frame, where={"c": 1})
 
 
-def test_shares_of_variance_add_up_on_an_additive_grid() -> None:
-    jobs = [
-        make_job(4 * a + b, {"a": a, "b": b}, {"min_loss": 2.0 + 0.3 * a + 0.1 * b}) for a in range(3) for b in range(4)
-    ]
-    shares = variance_explained(results_frame(jobs))
-    assert shares.index.tolist() == ["a", "b"]
-    # The variance of 0, 1, 2 is 2/3, that of 0, 1, 2, 3 is 5/4: 0.09 * 2/3 and 0.01 * 5/4 of their sum.
-    assert shares.tolist() == pytest.approx([0.06 / 0.0725, 0.0125 / 0.0725])
+@pytest.mark.parametrize("n", [*range(1, 12), 48, 216])
+def test_the_interval_of_the_median_against_scipy(n: int) -> None:
+    values = np.random.default_rng(n).standard_cauchy(n)
+    expected = quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    assert median_interval(values) == pytest.approx((expected.low, expected.high), abs=0, nan_ok=True)
+    assert np.isnan(median_interval(values)[0]) == (n < 6)
+
+
+def test_the_intervals_of_a_round_hold_its_medians(explore: pd.DataFrame) -> None:
+    effects = paired_effects(explore, where=FOCUS)
+    assert (effects["low"] < effects["median"]).all()
+    assert (effects["median"] < effects["high"]).all()
+    row = one(effects, "use_forget_gate")
+    assert row["high"] < 0  # the forget gate helps

@@ -1,14 +1,11 @@
-"""Order, summary and replicates, against the published figures."""
+"""Order and summary, against the published figures."""
 
 import json
 import math
-from statistics import mean, stdev
 
 import pandas as pd
-import pytest
 
 from rnnlab.analysis.ranking import best_payload, best_run, rank, summarize
-from rnnlab.analysis.replicates import not_separable, replicates
 from rnnlab.analysis.results import results_frame
 
 from .published_runs import SWITCHES, make_job, published_csv
@@ -66,33 +63,3 @@ def test_nothing_to_rank_yet() -> None:
     summary = summarize(frame, threshold=1.0)
     assert (summary.jobs, summary.finished, summary.below) == (1, 0, 0)
     assert math.isnan(summary.best)
-
-
-def test_the_best_two_published_replicates_cannot_be_told_apart(replicate: pd.DataFrame) -> None:
-    table = replicates(replicate)
-    best_two = table.head(2).to_dict("records")
-    assert [f"{row['mean']:.4f} {row['sd']:.3f}" for row in best_two] == ["1.5516 0.016", "1.5518 0.010"]
-    assert table["separable"].tolist()[:2] == [False, False]
-    assert set(table.index[:2]) <= set(not_separable(table).index)
-
-
-def test_replicates_against_plain_loops(replicate: pd.DataFrame) -> None:
-    groups: dict[tuple[int, ...], list[float]] = {}
-    names = [*SWITCHES, "n_layers", "state_size"]
-    for row in published_csv(3).to_dict("records"):
-        groups.setdefault(tuple(row[name] for name in names), []).append(row["min_loss"])
-    expected = sorted((mean(losses), stdev(losses), len(losses)) for losses in groups.values())
-    table = replicates(replicate)
-    assert table["n"].tolist() == [n for _, _, n in expected]
-    assert table["mean"].tolist() == pytest.approx([m for m, _, _ in expected])
-    assert table["sd"].tolist() == pytest.approx([s for _, s, _ in expected])
-    best_mean, best_sd, best_n = expected[0]
-    for (m, s, n), separable in list(zip(expected, table["separable"], strict=True))[1:]:
-        assert separable == (m - best_mean > 2 * math.sqrt(s**2 / n + best_sd**2 / best_n))
-
-
-def test_a_single_run_is_never_judged(explore: pd.DataFrame) -> None:
-    table = replicates(explore)
-    assert table["n"].eq(1).all()
-    assert table["separable"].isna().all()
-    assert not_separable(table).empty

@@ -15,7 +15,7 @@ from rnnlab.errors import UsageError
 from rnnlab.files import Workspace
 
 from .made_up_rounds import made_up_round
-from .published_runs import published_csv
+from .published_runs import SWITCHES, published_csv
 
 QUESTION = Question(
     threshold=1.9,
@@ -41,6 +41,7 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
         "explore-effects.csv",
         "explore-best.json",
         "report.md",
+        *(f"explore-by-{name}.csv" for name in [*SWITCHES, "n_layers", "state_size"]),
     }
     assert sorted(path.name for path in (workspace.plots_dir / "dynamics").iterdir()) == [
         "explore-curves.png",
@@ -55,6 +56,9 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
     best = json.loads((folder / "explore-best.json").read_text())
     assert best == json.loads(explore.sort_values("min_loss")["payload"].tolist()[0])
     effects = pd.read_csv(folder / "explore-effects.csv")
+    by_layers = pd.read_csv(folder / "explore-by-n_layers.csv")
+    assert by_layers[["1", "2", "3"]].notna().all().all()
+    assert sorted(by_layers[["1", "2", "3"]].to_numpy().ravel()) == sorted(published_csv(1)["min_loss"])
     forget = effects[(effects["factor"] == "use_forget_gate") & (effects["runs"] != "all")]
     assert (forget["pairs"].item(), forget["better"].item(), round(forget["median"].item(), 3)) == (48, 47, -0.071)
 
@@ -62,7 +66,7 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
 def test_every_link_of_the_report_leads_to_a_file(workspace: Workspace, explore: pd.DataFrame) -> None:
     report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
     links = re.findall(r"\]\(([^)]+)\)", report.read_text())
-    assert len(links) == 6
+    assert len(links) == 6 + 9
     assert all((report.parent / link).is_file() for link in links)
 
 
@@ -79,7 +83,7 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     assert "All 40 jobs" not in text
     assert "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071".capitalize() in text
     assert "cannot be told apart" in text
-    assert "more than 2 standard errors of the difference" in text
+    assert "Welch's t-test" in text
     again = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report.read_text()
     assert again == text
 
@@ -87,7 +91,7 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
 def test_tables_of_the_report_are_rectangular(workspace: Workspace, replicate: pd.DataFrame) -> None:
     text = write_round(workspace, "dynamics", "replicate", replicate, {}, Question(threshold=1.9)).report.read_text()
     tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
-    assert len(tables) == 4  # numbers, best runs, effects, seeds
+    assert len(tables) == 6  # numbers, best runs, effects, levels, shares, seeds
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

@@ -5,9 +5,11 @@ import pandas as pd
 from rnnlab.analysis import sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, metric_label, setting_at, title
+from rnnlab.analysis.noise import run_noise
 from rnnlab.analysis.ranking import summarize
 from rnnlab.analysis.replicates import replicates
 from rnnlab.analysis.results import results_frame
+from rnnlab.analysis.variance import decompose
 
 from .published_runs import make_job
 
@@ -39,8 +41,40 @@ def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.
 def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
     said = sentences.separation(replicates(replicate))
     assert said.startswith(
-        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 3 of the 8 others: "
+        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 5 of the 8 others: "
         "1.5518 (SD 0.010, n 10), "
+    )
+
+
+def test_seeds_that_would_tell_the_top_apart(replicate: pd.DataFrame) -> None:
+    table = replicates(replicate)
+    said = sentences.seeds_to_go(table)
+    needed = table["seeds_needed"].dropna().tolist()
+    assert len(needed) == 4
+    assert all(f"{n} seeds each" in said for n in needed)
+    assert said.endswith("more than 1,000 for the other")
+
+
+def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
+    found = run_noise([explore, replicate])
+    assert found is not None
+    said = sentences.noise(explore, found, "min_loss")
+    assert said.startswith("From seed to seed min_loss varies by SD 0.0")
+    assert "(9 configurations of round replicate, 90 degrees of freedom)" in said
+    close = (explore["min_loss"] < explore["min_loss"].min() + found.least_difference).sum() - 1
+    assert said.endswith(f"and {close} other runs are that close to the best")
+    # Where the best ran with several seeds, those are compared, not single runs.
+    assert sentences.noise(replicate, found, "min_loss").endswith("cannot be told apart")
+
+
+def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
+    said = sentences.strongest_interaction(explore, decompose(explore), "min_loss")
+    medians = []
+    for residual in (False, True):
+        effects = paired_effects(explore, where={"use_residual": residual})
+        medians.append(effects.set_index("factor")["median"]["use_input_gate"])
+    assert said.endswith(
+        f"the median effect of the input gate is {medians[0]:+.3f} at residual off and {medians[1]:+.3f} at residual on"
     )
 
 
