@@ -51,7 +51,8 @@ class OneFactor:
         columns = pd.DataFrame(self.losses, columns=pd.Index([str(level) for level in self.levels]))
         several = (~np.isnan(self.losses)).sum(axis=1) > 1
         whole: pd.DataFrame = pd.concat([self.others.reset_index(drop=True), columns], axis=1)
-        return whole.loc[several].reset_index(drop=True)
+        rows: pd.DataFrame = whole.loc[several]
+        return rows.reset_index(drop=True)
 
 
 def one_factor_tables(frame: pd.DataFrame, by: str = "min_loss") -> dict[str, OneFactor]:
