@@ -1,16 +1,22 @@
-"""Write docs/commands.md from the command line itself: `python docs/generate.py`. A test sees that it is up to date."""
+"""Write the pages that repeat what the code says: `python docs/generate.py`. A test sees that they are up to date.
 
-from collections.abc import Iterator
+commands.md comes from the command line itself, settings.md from the models that check an experiment file.
+"""
+
+import types
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from rnnlab.cli.main import app
+from rnnlab.spec import cells, experiment, regimes, reproduction, settings
 
-PAGE = Path(__file__).with_name("commands.md")
 _PLACEHOLDERS = {"str": "TEXT", "int": "N", "float": "X", "Path": "PATH"}
-_HEAD = """# Commands
+_COMMANDS_HEAD = """# Commands
 
 Every command with its arguments and options, as `rnnlab COMMAND --help` shows them. Written by
 `python docs/generate.py`.
@@ -21,10 +27,48 @@ default.
 """
 
 
+_SETTINGS_HEAD = """# Settings of an experiment file
+
+Every table and key, with its type, legal range and default. Written by `python docs/generate.py` from the models that
+check a file; [the experiment file](experiment-file.md) says how they work together.
+
+A setting has one name, in `[model]`, `[training]`, `[grid]`, rules and rounds alike; `seed` may be an axis too.
+"""
+
+Section = tuple[str, type[settings.Settings], str]  # heading, model, what to say beside its docstring
+
+_SECTIONS: Sequence[Section] = [
+    ("The file", experiment.Experiment, ""),
+    ("`corpus`", experiment.CorpusChoice, 'A name or a file alone is enough: `corpus = "enwik8"`.'),
+    ("`split`", settings.SplitSettings, ""),
+    ("`evaluation`", settings.EvaluationSettings, ""),
+    ('`tokenizer` with `kind = "characters"`', settings.CharacterSettings, ""),
+    ('`tokenizer` with `kind = "bpe"`', settings.PairSettings, ""),
+    ('`[model]` with `cell = "gated"`', cells.GatedSettings, ""),
+    ("`[model]`, all other cells", cells.StackSettings, ""),
+    ("`[model]` with `cell` `rnn`, `lstm`", cells.LinearSettings, ""),
+    (
+        "`[model]` with `cell` `gru-reset-before`, `gru-reset-after`, `gru-update-only`",
+        cells.UpdateGateSettings,
+        "`gru-reset-after` is torch.nn.GRU.",
+    ),
+    ('`[training]` with `regime = "online"`', regimes.OnlineSettings, "For cell `gated`."),
+    ('`[training]` with `regime = "bptt"`', regimes.BpttSettings, "For all other cells."),
+    ("`[[skip]]`", experiment.SkipRule, ""),
+    ("`[[adjust]]`", experiment.Adjustment, ""),
+    ("`[[rounds]]`", experiment.NextRound, ""),
+    ("`select` of a round", experiment.Selection, ""),
+    ("`[[rounds.vary]]`", experiment.Variant, ""),
+    ("`[analysis]`", experiment.AnalysisSettings, ""),
+    ("`[reproduction]`", reproduction.Reproduction, ""),
+    ("`[[reproduction.runs]]`", reproduction.PublishedRun, ""),
+]
+
+
 def commands_page() -> str:
     """The whole page."""
     sections = [_section(path, command) for path, command in _commands(typer.main.get_command(app)) if path]
-    return "\n".join([_HEAD, *sections])
+    return "\n".join([_COMMANDS_HEAD, *sections])
 
 
 def _commands(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -84,5 +128,67 @@ def _default(parameter: Any) -> str:
     return ", ".join(filter(None, [told, f"`{variable}`" if variable else ""]))
 
 
+def settings_page() -> str:
+    """The whole page."""
+    return "\n".join([_SETTINGS_HEAD, *(_settings_section(*one) for one in _SECTIONS)])
+
+
+def _settings_section(heading: str, model: type[settings.Settings], beside: str) -> str:
+    base = model.__mro__[1]
+    inherited = base.model_fields if issubclass(base, cells.StackSettings) else {}  # they have a table of their own
+    told = " ".join(" ".join((model.__doc__ or "").split()).split() + beside.split())
+    rows = [
+        (f"`{name}`", _legal(field.annotation, field), _initially(field), " ".join((field.description or "").split()))
+        for name, field in model.model_fields.items()
+        if name not in inherited
+    ]
+    cells_ = [tuple(text.replace("|", r"\|") for text in row) for row in rows]
+    table = ["| key | type | default | |", "| --- | --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells_)]
+    return "\n".join([f"## {heading}", "", told, "", *table, ""])
+
+
+_BOUNDS = {"ge": "at least {:,}", "gt": "above {:,}", "le": "at most {:,}", "lt": "below {:,}"}
+_TYPES = {bool: "true, false", int: "integer", float: "number", str: "text"}
+
+
+def _legal(annotation: Any, field: FieldInfo | None = None) -> str:
+    """A type in words, with its bounds."""
+    arguments, origin = get_args(annotation), get_origin(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_legal(one) for one in arguments if one is not type(None)))
+    if origin is list:
+        return f"list of {_legal(arguments[0])}"
+    if origin is dict:
+        return "table"
+    if hasattr(annotation, "__metadata__"):
+        return _bounded(_legal(arguments[0]), annotation.__metadata__)
+    name = _TYPES.get(annotation, "table")
+    return name if field is None else _bounded(name, field.metadata)
+
+
+def _bounded(name: str, metadata: Sequence[Any]) -> str:
+    found = {}
+    for one in metadata:
+        for part in (one, *getattr(one, "metadata", ())):
+            found.update({key: getattr(part, key) for key in _BOUNDS if getattr(part, key, None) is not None})
+    return ", ".join([name, *(_BOUNDS[key].format(value) for key, value in found.items())])
+
+
+def _initially(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=False)
+    if default is None or default is PydanticUndefined or default in ({}, [], ""):
+        return ""
+    if isinstance(default, settings.Settings):
+        return ", ".join(f"{name} {value}" for name, value in default.model_dump().items() if value)
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+PAGES = {"commands.md": commands_page, "settings.md": settings_page}
+
 if __name__ == "__main__":
-    PAGE.write_text(commands_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        Path(__file__).with_name(name).write_text(page(), encoding="utf-8")

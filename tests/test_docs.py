@@ -70,9 +70,17 @@ def test_a_wrong_command_would_be_found() -> None:
     assert complaint(["worker", "dynamics", "--processes", "2"]) == ""
 
 
-def test_the_page_of_commands_is_as_generated() -> None:
-    found = generator()
-    assert found.PAGE.read_text(encoding="utf-8") == found.commands_page(), "run `python docs/generate.py`"
+@pytest.mark.parametrize("name", ["commands.md", "settings.md"])
+def test_generated_pages_are_as_generated(name: str) -> None:
+    pages = generator().PAGES
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name](), "run `python docs/generate.py`"
+
+
+def test_every_setting_is_documented() -> None:
+    module = generator()
+    for heading, model, _ in module._SECTIONS:
+        for key, field in model.model_fields.items():
+            assert field.description or key in ("cell", "regime", "kind"), f"{heading}: {key}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

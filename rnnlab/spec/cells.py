@@ -28,14 +28,23 @@ class GatedSettings(Settings):
 
     cell: Literal["gated"] = "gated"
     n_layers: Layers
-    state_size: Width  # hidden units of each layer, S
+    """Layers L."""
+    state_size: Width
+    """Hidden units of each layer S."""
     use_input_gate: bool = False
+    """x and h each times a gate of [x, h], before anything else."""
     use_forget_gate: bool = False
+    """The new state times a gate of [x, h, new state]."""
     use_output_gate: bool = False
+    """The output times a gate; else it is times its own logistic function (swish)."""
     use_state_gate: bool = False
+    """A mixture of the old and the new state, by a gate of [x, h, new state]."""
     use_new_state: bool = True
+    """The new state reaches the layer's output; one of the three must."""
     use_old_state: bool = False
+    """The old state reaches the layer's output."""
     use_residual: bool = True
+    """The layer's input reaches its output."""
 
     @model_validator(mode="after")
     def _has_an_output(self) -> "GatedSettings":
@@ -63,12 +72,19 @@ class StackSettings(Settings):
     free_in_cohort: ClassVar[frozenset[str]] = frozenset({"weight_init", "recurrent_init"})
 
     n_layers: Layers = 1
-    state_size: StackWidth  # hidden units of each layer, S
-    embedding_size: EmbeddingWidth = 0  # 0: the one-hot symbol itself is the input
-    skip: Literal["none", "add", "concat"] = "none"  # what the layers after the first do with their input
+    """Layers L."""
+    state_size: StackWidth
+    """Hidden units of each layer S."""
+    embedding_size: EmbeddingWidth = 0
+    """Width of the embedding, at least 2; 0: the one-hot symbol is the input."""
+    skip: Literal["none", "add", "concat"] = "none"
+    """Layers after the first: their output alone, input + output, or [output, input]."""
     start_state: Literal["zero", "learned"] = "zero"
-    weight_init: Literal["torch", "normal"] = "torch"  # normal: weights N(0, 0.01), biases zero
+    """`learned`: a parameter that begins at zero."""
+    weight_init: Literal["torch", "normal"] = "torch"
+    """`torch`: the defaults of torch.nn; `normal`: N(0, 0.01), biases zero."""
     recurrent_init: Literal["default", "identity", "orthogonal"] = "default"
+    """Of the weights from state to state; `default`: as `weight_init`."""
 
 
 class PlainSettings(StackSettings):
@@ -81,14 +97,16 @@ class LinearSettings(StackSettings):
     """Cells that are written with one linear map of [x, h], or as torch.nn does, with one of x and one of h."""
 
     cell: Literal["rnn", "lstm"]
-    linear: Literal["joint", "split"] = "split"  # joint: one bias, fan-in of [x, h]; split: two, as torch.nn
+    linear: Literal["joint", "split"] = "split"
+    """`split`: torch.nn's two maps with two biases; `joint`: one map of [x, h] with one bias."""
 
 
 class UpdateGateSettings(StackSettings):
     """Cells with an update gate z, which says how much of the old state is kept, or how much of it is replaced."""
 
     cell: Literal["gru-reset-before", "gru-reset-after", "gru-update-only"]
-    update_gate: Literal["keeps", "replaces"] = "keeps"  # h' = z h + (1 - z) c, or h' = (1 - z) h + z c
+    update_gate: Literal["keeps", "replaces"] = "keeps"
+    """`keeps`: h' = z h + (1 - z) c; `replaces`: h' = (1 - z) h + z c."""
 
 
 OWN_CELL = r"^[A-Za-z_][A-Za-z0-9_]*@[0-9a-f]{64}$"
@@ -98,6 +116,7 @@ class OwnSettings(StackSettings):
     """A cell from a file of the user's: its class, and the SHA-256 of the file (docs/own-cell.md)."""
 
     cell: Annotated[str, Field(pattern=OWN_CELL)]
+    """In an experiment file: "FILE.py:CLASS"."""
 
 
 RecurrentSettings = LinearSettings | UpdateGateSettings | PlainSettings | OwnSettings

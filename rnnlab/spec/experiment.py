@@ -38,36 +38,47 @@ class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
     name: Annotated[str, Field(min_length=1)]
+    """A name from `rnnlab data list`, or a file."""
     sha256: Sha256 | None = None
+    """Insists on its contents."""
 
 
 class SkipRule(Settings):
     """Points of the grid that are left out: those where every named setting has (one of) the given value(s)."""
 
     when: Condition = Field(min_length=1)
+    """Axis = value, or list of values; all must match."""
     because: str = ""
+    """For people."""
 
 
 class Adjustment(Settings):
     """What is set beside the grid where its point matches: all axes that `when` names have (one of) the values."""
 
     when: Condition = Field(min_length=1)
+    """Axis = value, or list of values; all must match."""
     set: dict[str, Scalar] = Field(min_length=1)
+    """Setting = value, for settings that go with an axis."""
 
 
 class Variant(Settings):
     """One way to change a selected run: `set` these settings, but only `when` it matches (always, if left out)."""
 
     set: dict[str, Scalar] = Field(default_factory=dict)
+    """Setting = value."""
     when: Condition = Field(default_factory=dict)
+    """Setting = value, or list of values."""
 
 
 class Selection(Settings):
     """Which runs of the round before go on: the best fraction (rounded down) or the best `top`, by a result."""
 
     by: str = "min_loss"
+    """A result; lower is better."""
     best_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The best so large a share of the runs, rounded down, but never to none."""
     top: Count | None = None
+    """The best so many."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Selection":
@@ -88,42 +99,69 @@ class NextRound(Settings):
     """A later round: select runs of the round before, set, vary, keep, and repeat over seeds."""
 
     name: Annotated[str, Field(pattern=_NAME)]
+    """Lower-case letters, digits, `-` and `_`; not `explore`, which is the grid."""
     select: Selection
+    """Which runs go on."""
     set: dict[str, Scalar] = Field(default_factory=dict)
+    """Setting = value, for all of them."""
     vary: list[Variant] = Field(default_factory=lambda: [Variant()], min_length=1)
-    keep: Condition = Field(default_factory=dict)  # after varying, only configs that match stay
-    seeds: Count | None = None  # repeat each config over this many fresh seeds
+    """Each of these changes applied to each of them; left out: as they are."""
+    keep: Condition = Field(default_factory=dict)
+    """After varying, only configs with these settings stay."""
+    seeds: Count | None = None
+    """Each config is repeated over so many fresh seeds."""
 
 
 class AnalysisSettings(Settings):
     """What the tables and pictures are about."""
 
-    metric: str = "min_loss"  # nats per symbol, lower is better
-    threshold: float | None = None  # runs below it get a picture of their own
-    threshold_meaning: str = ""  # what being below says about a run
-    focus: dict[str, Scalar] = Field(default_factory=dict)  # effects are also shown for the runs with these settings
+    metric: str = "min_loss"
+    """The result that decides; lower is better."""
+    threshold: float | None = None
+    """Runs below it get a picture of their own."""
+    threshold_meaning: str = ""
+    """What being below says about a run: "the memory is in use"."""
+    focus: dict[str, Scalar] = Field(default_factory=dict)
+    """Setting = value: effects are also shown among the runs with these settings."""
 
 
 class Experiment(Settings):
     """A whole experiment file."""
 
     name: Annotated[str, Field(pattern=_NAME)]
+    """Lower-case letters, digits, `-` and `_`, at most 64: the folder, and the name in the job table."""
     title: str = ""
+    """One line for people."""
     corpus: CorpusChoice
+    """A name from `rnnlab data list`, a file, or a table with a hash to insist on."""
     tokenizer: TokenizerSettings = ByteSettings()
+    """`{ kind = "..." }`: bytes, characters, letters or bpe."""
     split: SplitSettings = SplitSettings()
-    code: dict[Sha256, CodeFile] = Field(default_factory=dict)  # the files of own cells, see code.py
+    """Training, validation and test text."""
+    code: dict[Sha256, CodeFile] = Field(default_factory=dict)
+    """The text of a file with own cells, by its hash, as `rnnlab best` prints it; nobody writes it by hand."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """How much text a run is evaluated on."""
     seed: Seed = 0
-    model: dict[str, Scalar]  # fixed settings of the model; the rest comes from the grid
-    training: dict[str, Scalar]  # fixed settings of the training
-    grid: dict[str, list[Scalar]]  # setting -> values; every combination is a run, but for the skip rules
+    """Of the first round."""
+    model: dict[str, Scalar]
+    """Settings of the model that all runs share."""
+    training: dict[str, Scalar]
+    """Settings of the training that all runs share."""
+    grid: dict[str, list[Scalar]]
+    """Setting = list of values; every combination is a run."""
     skip: list[SkipRule] = Field(default_factory=list)
+    """Points of the grid to leave out."""
     adjust: list[Adjustment] = Field(default_factory=list)
+    """What is set beside the grid at some of its points."""
     rounds: list[NextRound] = Field(default_factory=list)
+    """What follows from the results of the grid."""
     analysis: AnalysisSettings = AnalysisSettings()
+    """What the report is about."""
     reproduction: Reproduction | None = None
-    scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)  # see scale.py
+    """Published runs to compare with."""
+    scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)
+    """Reduced sizes by name: setting = { "full value" = smaller value }."""
 
     @field_validator("corpus", mode="before")
     @classmethod

@@ -34,11 +34,17 @@ class OnlineSettings(Settings):
 
     regime: Literal["online"] = "online"
     batch_size: BatchSize
-    window_length: Annotated[int, Field(ge=2, le=100_000_000)]  # symbols
-    windows: Count  # random windows, one after the other; state zero at the start of each
+    """Windows read side by side."""
+    window_length: Annotated[int, Field(ge=2, le=100_000_000)]
+    """Symbols of a random window; it gives one step fewer. The state is zero at its start."""
+    windows: Count
+    """How many windows, one after the other."""
     optimizer: Literal["adam"] = "adam"
+    """Adam with betas 0.9 and 0.999, epsilon 1e-8."""
     learning_rate: Annotated[float, Field(gt=0, le=10)]
-    record_every: Count = 50  # optimiser steps between two points of the training curve
+    """Of every step."""
+    record_every: Count = 50
+    """Optimiser steps between two points of the curve."""
 
     @property
     def span(self) -> int:
@@ -87,21 +93,38 @@ class BpttSettings(Settings):
 
     regime: Literal["bptt"]
     batch_size: BatchSize
-    block_size: Annotated[int, Field(ge=1, le=1_000_000)]  # symbols that a window feeds to the network, T
+    """Windows of an optimiser step."""
+    block_size: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Symbols that a window feeds to the network; the last target is one more."""
     sampling: Literal["random", "stride-1", "non-overlapping", "contiguous"] = "random"
-    epoch_windows: MaybeCount = 0  # windows of an epoch: the first so many; random windows know no epochs
-    held_out_share: Annotated[float, Field(ge=0, lt=1)] = 0.0  # so large a random share of them is held out
-    held_out_next: MaybeCount = 0  # and so many windows that come after them
-    carry_state: bool = False  # from window to window of an epoch; else each begins with the start state
-    loss_at: Literal["every", "last"] = "every"  # positions of a window that have a loss
-    iterations: MaybeCount = 0  # the length of a run: optimiser steps, ...
-    epochs: MaybeCount = 0  # ... or epochs, ...
-    schedule: Schedule = ""  # ... or epochs with their learning rates, "1@1e-2,1@1e-3"
-    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0  # where there is no schedule
+    """Which windows. `stride-1` and `non-overlapping` are shuffled each epoch; with `contiguous` each row of the batch
+    reads its own stretch of the text."""
+    epoch_windows: MaybeCount = 0
+    """Windows of an epoch: the first so many of the training split. Required, but with `random`, which knows none."""
+    held_out_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """So large a random share of them is not trained on but evaluated: `held_out_loss`."""
+    held_out_next: MaybeCount = 0
+    """So many windows that follow them are evaluated likewise."""
+    carry_state: bool = False
+    """From window to window of an epoch (`contiguous` only); else each begins with the start state."""
+    loss_at: Literal["every", "last"] = "every"
+    """Positions of a window that have a loss."""
+    iterations: MaybeCount = 0
+    """How long a run is, in optimiser steps; this, `epochs` or `schedule` must be given."""
+    epochs: MaybeCount = 0
+    """How long a run is, in epochs."""
+    schedule: Schedule = ""
+    """Epochs with their learning rates, "1@1e-2,1@1e-3"."""
+    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Required where there is no schedule."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0  # left out: 0.01 with adamw, as torch
-    clip_norm: Annotated[float, Field(ge=0, le=1e9)] = 0.0  # largest norm of a model's gradient; 0: no clipping
-    record_every: Count = 50  # optimiser steps between two points of the training curve
+    """As in torch.optim."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Left out: 0.01 with adamw, else 0."""
+    clip_norm: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    """Largest norm of a model's gradient; 0: no clipping."""
+    record_every: Count = 50
+    """Optimiser steps between two points of the curve."""
 
     @model_validator(mode="before")
     @classmethod

@@ -10,20 +10,29 @@ from rnnlab.spec.settings import Count, Scalar, Settings
 class PublishedRun(Settings):
     """One run that was published: its settings, and the numbers that were reported of it."""
 
-    name: Annotated[str, Field(min_length=1)]  # for people; names differ
-    set: dict[str, Scalar]  # settings beside those of [model] and [training]
-    reported: dict[str, float] = Field(min_length=1)  # number of a result (held_out_perplexity) -> what was published
-    note: str = ""  # what a reader has to know of this run
+    name: Annotated[str, Field(min_length=1)]
+    """For people; names differ."""
+    set: dict[str, Scalar]
+    """Settings beside those of `[model]` and `[training]`."""
+    reported: dict[str, float] = Field(min_length=1)
+    """Number of a result, for example `held_out_perplexity` = what was published."""
+    note: str = ""
+    """What a reader has to know of this run."""
 
 
 class Reproduction(Settings):
     """The published runs of a study, and how near is near enough."""
 
-    source: str  # where the numbers come from
-    tolerance: Annotated[float, Field(gt=0, lt=1)]  # largest relative difference that counts as reproduced
-    because: str  # why this tolerance
-    seeds: Count = 1  # each run is repeated over the seeds 0 .. seeds - 1
+    source: str
+    """Where the numbers come from."""
+    tolerance: Annotated[float, Field(gt=0, lt=1)]
+    """Largest relative difference that counts as reproduced."""
+    because: str
+    """Why this tolerance."""
+    seeds: Count = 1
+    """Each run is repeated over the seeds 0 to so many less one."""
     runs: list[PublishedRun] = Field(min_length=1)
+    """What was published."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Reproduction":

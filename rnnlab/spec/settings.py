@@ -14,7 +14,10 @@ Scalar = bool | int | float | str
 class Settings(BaseModel):
     """A frozen table of settings; an unknown key or a value of another type is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # A text below a field says what it is: docs/settings.md is made of them.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     # Settings in which the members of one cohort may differ: they change no shape.
     free_in_cohort: ClassVar[frozenset[str]] = frozenset()
@@ -52,7 +55,8 @@ class LearnedVocabulary(Settings):
     """A tokenizer whose vocabulary is made from the corpus, once, by `rnnlab init`."""
 
     kind: str
-    vocabulary: Sha256 | None = None  # its hash; an experiment file that gives it insists on it
+    vocabulary: Sha256 | None = None
+    """Hash of the vocabulary; a file that gives it insists on it."""
 
     @property
     def vocabulary_sha256(self) -> str | None:
@@ -64,14 +68,16 @@ class CharacterSettings(LearnedVocabulary):
     """`characters`: one symbol a character, the distinct ones of the corpus, sorted."""
 
     kind: Literal["characters"] = "characters"
-    padding: bool = False  # a symbol before them, for no text: it has id 0
+    padding: bool = False
+    """One symbol more, id 0, that no text is encoded as."""
 
 
 class PairSettings(LearnedVocabulary):
     """`bpe`: byte-pair encoding of bytes, learned from the training split."""
 
     kind: Literal["bpe"] = "bpe"
-    vocab_size: Annotated[int, Field(ge=257, le=65_536)]  # symbols: 256 bytes and what is merged of them
+    vocab_size: Annotated[int, Field(ge=257, le=65_536)]
+    """Symbols: 256 bytes and what is merged of them."""
 
 
 def _tokenizer_kind(value: Any) -> str | None:
@@ -101,8 +107,11 @@ class SplitSettings(Settings):
     """Contiguous fractions of the corpus, in this order; they add up to 1. Test 0: there is no test split."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of the text that is trained on, from its start."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The share that follows."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """The rest; 0: there is no test split."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> "SplitSettings":
@@ -119,3 +128,4 @@ class EvaluationSettings(Settings):
     """
 
     windows: Count = 64
+    """At most so many windows of each split."""
