@@ -5,6 +5,7 @@ commands.md comes from the command line itself, settings.md from the models that
 
 import types
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -89,7 +90,7 @@ def _section(path: tuple[str, ...], command: Any) -> str:
     rows = [(_name(one), " ".join(one.help.split()), _default(one)) for one in (*arguments, *options)]
     lines = [f"## rnnlab {' '.join(path)}", "", text, "", f"    {usage}", ""]
     if rows:
-        cells = [(name, " ".join(told.split()).replace("|", r"\|"), default) for name, told, default in rows]
+        cells = [tuple(text.replace("|", r"\|") for text in row) for row in rows]
         lines += ["| | | default |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells), ""]
     return "\n".join(lines)
 
@@ -111,7 +112,8 @@ def _placeholder(parameter: Any) -> str:
     inner = get_args(annotation)
     if inner and all(isinstance(value, str) for value in inner):  # Literal: the choices themselves
         return "|".join(inner)
-    return _PLACEHOLDERS[(inner[0] if inner else annotation).__name__]  # list[str]: may be repeated
+    kind = inner[0] if inner else annotation  # list[str]: may be repeated
+    return "|".join(kind) if issubclass(kind, Enum) else _PLACEHOLDERS[kind.__name__]
 
 
 def _default(parameter: Any) -> str:

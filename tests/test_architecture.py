@@ -42,6 +42,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "scipy", "matplotlib", "seaborn"}),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
+    "exporting": ({"errors", "files", "queue", "planning", "analysis"}, {"pandas", "optuna", "tensorboard"}),
 }
 # L4: sees all of the above; heavy packages are imported inside its functions.
 LAYERS["cli"] = (set(LAYERS), {"typer", "rich"})
@@ -60,6 +61,7 @@ LIGHT_COMMANDS: dict[str, tuple[str, str, set[str]]] = {
     "retry": ("rnnlab.cli.jobs", "retry", HEAVY),
     "data list": ("rnnlab.cli.data", "list_command", HEAVY),
     "analyze": ("rnnlab.cli.analysing", "analyze", {"torch"}),
+    "export": ("rnnlab.cli.exporting", "export", {"torch", "seaborn", "matplotlib"}),
 }
 
 
@@ -258,6 +260,7 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
         "best": ["best"],
         "data list": ["data", "list"],
         "analyze": ["analyze"],
+        "export": ["export", "--to", "csv"],
     }
     after = {command: _modules_after(arguments, tmp_path) for command, arguments in commands.items()}
     assert {command: after[command] & LIGHT_COMMANDS[command][2] for command in after} == {

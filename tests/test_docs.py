@@ -29,9 +29,8 @@ def rnnlab_calls(page: Path) -> Iterator[list[str]]:
     inline = re.findall(r"`(rnnlab [^`]+)`", page.read_text(encoding="utf-8"))
     for line in [*shell_lines(page), *inline]:
         for part in re.split(r"&&|\|\||;|\||&", line):
-            words = shlex.split(part.replace("...", ""))
-            if words and words[0].endswith("rnnlab"):
-                yield words[1:]
+            if part.split() and part.split()[0].endswith("rnnlab"):
+                yield shlex.split(part.replace("...", ""))[1:]
 
 
 def generator() -> ModuleType:

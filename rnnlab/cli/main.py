@@ -14,6 +14,7 @@ from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
 from rnnlab.cli.evaluating import evaluate
+from rnnlab.cli.exporting import export
 from rnnlab.cli.initialising import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
 from rnnlab.cli.keeping import gc
@@ -44,6 +45,7 @@ app.command("status")(status)
 app.command("best")(best)
 app.command("sample")(sample)
 app.command("eval")(evaluate)
+app.command("export")(export)
 app.command("show")(show)
 app.command("logs")(logs)
 app.command("pause")(pause)
@@ -116,8 +118,9 @@ def _code_of_command() -> int:
 def _in_one_line(error: Exception) -> str:
     """What typer says about the command line; of no arguments at all it makes the whole help."""
     message: str = error.format_message()  # type: ignore[attr-defined]
-    if "\n" in message:
+    if type(error).__name__ == "NoArgsIsHelpError":
         return message
+    message = " ".join(message.split())  # choices stand on lines of their own
     context: typer.Context | None = error.ctx  # type: ignore[attr-defined]
     command = "rnnlab" if context is None else context.command_path
     return f"rnnlab: {message.rstrip('.')}: `{command} --help` shows what is allowed"
