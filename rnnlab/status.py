@@ -1,6 +1,6 @@
 """How far an experiment is: counts, speed, time left, best so far, who works on it. Looking changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -69,10 +69,23 @@ class ExperimentStatus:
         return asdict(self)
 
 
-def experiment_status(store: Store, name: str, *, most_failures: int | None = None) -> ExperimentStatus:
+def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
+    """The finished job with the lowest metric; diverged ones do not count."""
+    found = store.lowest(experiment, metric, unless="diverged_at_step")
+    return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
+
+
+def experiment_status(
+    store: Store,
+    name: str,
+    *,
+    most_failures: int | None = None,
+    best: Callable[[Reader, str, str], BestRun | None] = best_run,
+) -> ExperimentStatus:
     """The status of one experiment of the table. Raises UsageError if there is none of that name.
 
-    most_failures: so many failed jobs at most are named, the first that were added; None: all.
+    most_failures: so many failed jobs at most are named, the first that were added; None: all. best: how the best run
+    is found, for callers that remember it.
     """
     plan = stored_plan(store, name)
     progress = store.progress(name)
@@ -90,7 +103,7 @@ def experiment_status(store: Store, name: str, *, most_failures: int | None = No
         workers_dead=dead,
         steps_per_second=speed.mean,
         seconds_left=None if work_seconds is None else work_seconds / max(1, live),
-        best=best_run(store, name, plan.experiment.analysis.metric),
+        best=best(store, name, plan.experiment.analysis.metric),
         failures=[
             Failure(job_id, (error or "").strip().rpartition("\n")[2] or "no reason given")
             for job_id, error in store.failures(name, most_failures)
@@ -142,12 +155,6 @@ def _found_dead(store: Store, workers: Sequence[WorkerRecord]) -> set[str]:
     now = store.clock()
     dead = dead_workers(workers, this_host(), lambda record: silence_by_the_clock(record, now))
     return {record.id for record, _ in dead}
-
-
-def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
-    """The finished job with the lowest metric; diverged ones do not count."""
-    found = store.lowest(experiment, metric, unless="diverged_at_step")
-    return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
 
 
 def summary_line(status: ExperimentStatus) -> str:

@@ -105,12 +105,14 @@ class Reader:
         value = number_in(self.engine.dialect.name, jobs.c.result, key)
         query = (
             select(jobs.c.id, value.label("value"))
-            .where(jobs.c.experiment == experiment, jobs.c.status == Status.DONE.value, value.is_not(None))
+            .where(jobs.c.experiment == experiment, jobs.c.status == Status.DONE.value)
             .order_by("value", jobs.c.id)
         )
         with read_transaction(self.engine) as connection:
             # The database looks once into each result. The first of this order that counts is nearly the first of all.
             for job_id, lowest in connection.execute(query):
+                if lowest is None:
+                    continue
                 job = job_from_row(connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one())
                 if not isinstance((job.result or {}).get(unless), int | float):
                     return job, float(lowest)

@@ -1,11 +1,16 @@
 """What commands print: data on stdout, messages on stderr, and what to do next."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 from pathlib import Path
@@ -19,6 +24,7 @@ from tests.store.helpers import fail_for_good
 
 from .conftest import Cli
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
 ENWIK8_HEAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "enwik8.first1MB.gz"
 
 
@@ -173,7 +179,9 @@ def test_status_as_json(with_results: Cli) -> None:
     outcome = with_results("status", "--json")
     assert with_results.tree() == before
     assert outcome.err == ""
-    (one,) = json.loads(outcome.out)["experiments"]
+    document = json.loads(outcome.out)
+    assert document["workers"] == []
+    (one,) = document["experiments"]
     assert one["experiment"] == "small"
     none = dict.fromkeys(("pending", "running", "failed", "paused", "cancelled"), 0)
     assert one["rounds"] == [{"name": "explore", "done": 4, "percent": 100.0, **none}]
@@ -299,6 +307,57 @@ def test_no_escape_codes_off_a_terminal(with_results: Cli) -> None:
     assert "\x1b" not in outcome.out + outcome.err
 
 
+@pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1"}], ids=["coloured", "plain"])
+def test_watching_on_a_terminal(with_results: Cli, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+    """It fills the other screen of the terminal, and leaves it when it is interrupted."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("COLUMNS")
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", "status", "--watch"],
+        cwd=with_results.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TERM": "xterm-256color", **settings},
+    )
+    os.close(terminal)
+    written = b""
+    while b"Ctrl-C ends this view" not in written:
+        written += os.read(controller, 65536)
+    child.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(controller, 65536):
+            written += chunk
+    _, errors = child.communicate(timeout=60)
+    os.close(controller)
+    shown = written.decode()
+    assert (child.returncode, errors) == (130, "rnnlab: interrupted\n")
+    assert "next: rnnlab analyze small" in shown
+    assert "\x1b[?1049h" in shown
+    assert shown.rindex("\x1b[?1049l") > shown.index("Ctrl-C")
+    assert bool(COLOUR.search(shown)) is not bool(settings)
+
+
+def test_watching_off_a_terminal(with_results: Cli) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", "status", "--watch"],
+        cwd=with_results.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    lines = [child.stdout.readline() for _ in range(4)]
+    child.send_signal(signal.SIGINT)
+    out, errors = child.communicate(timeout=60)
+    assert "".join(lines).splitlines() == with_results("status").out.splitlines()
+    assert (child.returncode, errors) == (130, "rnnlab: interrupted\n")
+    assert "\x1b" not in out
+
+
 def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
     """What the command writes where stdout and stderr are a terminal."""
     controller, terminal = pty.openpty()
@@ -327,9 +386,8 @@ def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
 
 def test_no_color_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
-    assert colour.search(_on_a_terminal(["--help"], cli.folder))
-    assert not colour.search(_on_a_terminal(["--help"], cli.folder, NO_COLOR="1"))
+    assert COLOUR.search(_on_a_terminal(["--help"], cli.folder))
+    assert not COLOUR.search(_on_a_terminal(["--help"], cli.folder, NO_COLOR="1"))
 
 
 # A whole experiment
