@@ -68,20 +68,25 @@ class Watch:
 
     def _best(self, store: Reader, name: str, metric: str) -> BestRun | None:
         done = sum(jobs for (_, _, status), jobs in store.counts(name).items() if status is Status.DONE)
-        if name not in self._known or self._known[name].finished != done:
-            best = best_run(store, name, metric)
-            self._known[name] = _Known(done, best, None if best is None else _story(store, name, best, done))
-        return self._known[name].best
+        known = self._known.get(name)
+        if known is None or known.finished != done:
+            improvements = store.improvements(name, metric, unless="diverged_at_step")
+            best = None if known is None else known.best
+            # Most jobs that finish are not the best: the table need not be searched for it again.
+            if improvements and (best is None or best.value != improvements[-1].value):
+                best = best_run(store, name, metric)
+            story = None if best is None else _story(store, name, best, improvements, done)
+            known = self._known[name] = _Known(done, best, story)
+        return known.best
 
 
-def _story(store: Reader, name: str, best: BestRun, finished: int) -> BestStory:
+def _story(store: Reader, name: str, best: BestRun, improvements: list[Improvement], finished: int) -> BestStory:
     job, curve = store.job(best.job_id), store.curve(best.job_id)
     assert job is not None
     series = {} if curve is None else curve.series
     shown = series.get(curve_series(best.metric) or "", next(iter(series.values()), []))
     varied = _varied(stored_plan(store, name).experiment)
     settings = {key: value for key, value in config_of(job).settings.items() if key in varied}
-    improvements = store.improvements(name, best.metric, unless="diverged_at_step")
     return BestStory(settings, shown, improvements, finished)
 
 
