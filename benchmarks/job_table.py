@@ -113,6 +113,8 @@ def large_table(name: str, new_address: NewAddress, count: int) -> None:
             "open jobs": lambda: store.open_count(),
             "sums by group": lambda: store.progress("benchmark"),
             "lowest result": lambda: store.lowest("benchmark", "min_loss", unless="diverged_at_step"),
+            "best so far": lambda: store.improvements("benchmark", "min_loss", unless="diverged_at_step"),
+            "what workers do": lambda: store.loads(),
             "read all jobs": lambda: len(store.jobs()),
             "add the same again": lambda: store.add_jobs("benchmark", "{}", "explore", jobs(count)),
         }

@@ -77,10 +77,10 @@ def forecast(
 def _rounds(
     experiment: Experiment, first_round: Sequence[RunConfig], cost: Callable[[RunConfig], float]
 ) -> list[tuple[str, Sequence[RunConfig]]]:
-    """The rounds as they would be if the most costly runs were the best."""
+    """The rounds as they would be if the most costly runs were the best; all below a bound or on a Pareto front."""
     rounds = [(FIRST_ROUND, first_round)]
     for rule in experiment.rounds:
-        finished = [FinishedRun(config, -cost(config)) for config in rounds[-1][1]]
+        finished = [FinishedRun(config, -cost(config), cost(config)) for config in rounds[-1][1]]
         rounds.append((rule.name, plan_round(rule, finished).configs))
     return rounds
 

@@ -164,7 +164,9 @@ def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
     settings = plan.experiment.kinds.fields
     result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
-    for name in (plan.experiment.analysis.metric, *(rule.select.by for rule in plan.experiment.rounds)):
+    selections = [rule.select for rule in plan.experiment.rounds]
+    weighed = [select.pareto for select in selections if select.pareto is not None]
+    for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *weighed):
         if isinstance(result.get(name), str):
             raise UsageError(f"{row.where}: {name} = {result[name]!r}, but a number is expected, or nothing")
     return result

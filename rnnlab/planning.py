@@ -15,7 +15,7 @@ from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, NewJob, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, parse_experiment
+from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, Selection, parse_experiment
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
@@ -252,18 +252,20 @@ class RoundState:
 
 @dataclass(frozen=True)
 class Progression:
-    """The rounds that there can be so far, and the one that was added to the table, if any."""
+    """The rounds that there can be so far, and the one that was added to the table or could be, if any."""
 
     rounds: list[RoundState]
     added: RoundPlan | None
     n_added: int
+    lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
 
 
 def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
     """Follow the rounds up to the first that is not complete; with `enqueue`, add what it lacks to the table.
 
     Round by round the rules are applied to the finished results, so the outcome does not depend on who asks or how
-    often. The first round is added by `initialise` alone. Raises SpecError if a rule gives an illegal config.
+    often. The first round is added by `initialise` alone. Raises SpecError if a rule gives an illegal config,
+    UsageError if a result lacks what a rule selects by.
     """
     plan = stored_plan(store, name)
     states: list[RoundState] = []
@@ -273,7 +275,7 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
         if index > 0:
             rule = plan.experiment.rounds[index - 1]
             before = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
-            round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select.by))
+            round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select))
             configs = round_plan.configs
         jobs = {job.config_hash: job for job in store.jobs(name, round_name)}
         state = _round_state(round_name, configs, jobs)
@@ -282,7 +284,8 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
             n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
         states.append(state)
         if not state.complete:
-            return Progression(states, round_plan if state.missing else None, n_added)
+            lacking = [] if round_plan is None else [config for config in configs if config.hash not in jobs]
+            return Progression(states, round_plan if state.missing else None, n_added, lacking)
     return Progression(states, None, 0)
 
 
@@ -299,19 +302,33 @@ def _round_state(name: str, configs: Sequence[RunConfig], jobs: Mapping[str, Job
     )
 
 
-def _finished_runs(jobs: Iterable[Job], wanted: set[str], by: str) -> list[FinishedRun]:
+def _finished_runs(jobs: Iterable[Job], wanted: set[str], select: Selection) -> list[FinishedRun]:
     runs = []
     for job in jobs:
         if job.config_hash in wanted and job.result is not None:
-            if by not in job.result:
+            if select.by not in job.result:
                 raise UsageError(
-                    f"the next round selects by {by!r}, but job {job.id} has only {', '.join(job.result)}: change the "
-                    "experiment file, then `rnnlab init` it again"
+                    f"the next round selects by {select.by!r}, but job {job.id} has only {', '.join(job.result)}: "
+                    "change the experiment file, then `rnnlab init` it again"
                 )
-            value = job.result[by]
+            value = job.result[select.by]
             diverged = value is None or job.result.get("diverged_at_step") is not None
-            runs.append(FinishedRun(config_of(job), math.nan if diverged else float(value)))
+            cost = 0.0 if diverged else _cost(job, job.result, select.pareto)
+            runs.append(FinishedRun(config_of(job), math.nan if diverged else float(value), cost))
     return runs
+
+
+def _cost(job: Job, result: Mapping[str, Any], pareto: str | None) -> float:
+    """What a Pareto selection weighs against the result. Imported results may lack it: nothing is to be had for 0."""
+    if pareto is None:
+        return 0.0
+    cost = job.seconds if pareto == "seconds" else result.get(pareto)
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 < cost < math.inf:
+        raise UsageError(
+            f"the next round selects by {pareto}, but job {job.id} has none: import the results with a column "
+            f"{pareto!r}, or change the experiment file, then `rnnlab init` it again"
+        )
+    return float(cost)
 
 
 def config_of(job: Job) -> RunConfig:

@@ -1,16 +1,16 @@
 """How far an experiment is: counts, speed, time left, best so far, who works on it. Looking changes nothing."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rnnlab.planning import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
-from rnnlab.queue.job import Status
+from rnnlab.queue.job import Status, WorkerRecord
 from rnnlab.queue.liveness import silence_by_the_clock, this_host
-from rnnlab.queue.reading import Progress, Reader
+from rnnlab.queue.reading import Load, Progress, Reader
 from rnnlab.queue.store import Store
+from rnnlab.speed import Speed, ratio
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,29 @@ class ExperimentStatus:
         return asdict(self)
 
 
-def experiment_status(store: Store, name: str) -> ExperimentStatus:
-    """The status of one experiment of the table. Raises UsageError if there is none of that name."""
+def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
+    """The finished job with the lowest metric; diverged ones do not count."""
+    found = store.lowest(experiment, metric, unless="diverged_at_step")
+    return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
+
+
+def experiment_status(
+    store: Store,
+    name: str,
+    *,
+    most_failures: int | None = None,
+    best: Callable[[Reader, str, str], BestRun | None] = best_run,
+) -> ExperimentStatus:
+    """The status of one experiment of the table. Raises UsageError if there is none of that name.
+
+    most_failures: so many failed jobs at most are named, the first that were added; None: all. best: how the best run
+    is found, for callers that remember it.
+    """
     plan = stored_plan(store, name)
     progress = store.progress(name)
-    speed = _Speed(progress)
-    alive, now = store.workers(alive_only=True), store.clock()
-    dead = len(dead_workers(alive, this_host(), lambda record: silence_by_the_clock(record, now)))
+    speed = Speed(progress)
+    alive = store.workers(alive_only=True)
+    dead = len(_found_dead(store, alive))
     live = len(alive) - dead
     work_seconds = speed.seconds_left(progress)
     begun = {row.round for row in progress}
@@ -87,18 +103,58 @@ def experiment_status(store: Store, name: str) -> ExperimentStatus:
         workers_dead=dead,
         steps_per_second=speed.mean,
         seconds_left=None if work_seconds is None else work_seconds / max(1, live),
-        best=best_run(store, name, plan.experiment.analysis.metric),
+        best=best(store, name, plan.experiment.analysis.metric),
         failures=[
-            Failure(job.id, (job.error or "no reason given").strip().splitlines()[-1])
-            for job in store.jobs(name, status=Status.FAILED)
+            Failure(job_id, (error or "").strip().rpartition("\n")[2] or "no reason given")
+            for job_id, error in store.failures(name, most_failures)
         ],
     )
 
 
-def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
-    """The finished job with the lowest metric; diverged ones do not count."""
-    found = store.lowest(experiment, metric, unless="diverged_at_step")
-    return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker that has not stopped in an orderly way."""
+
+    id: str
+    host: str
+    pid: int
+    device: str  # what torch calls it: cpu, cuda:0
+    jobs: int  # that it holds
+    steps_per_second: float | None  # model-steps a second, over the jobs that it had; None before it committed any
+    heartbeat_age_seconds: float  # since the last renewal of its lease
+    dead: bool  # found dead but not yet rescued: the next live worker takes its jobs
+
+
+def worker_statuses(store: Store) -> list[WorkerStatus]:
+    """The workers of all experiments, in the order of starting."""
+    alive = store.workers(alive_only=True)
+    loads, dead, now = store.loads(), _found_dead(store, alive), store.clock()
+    return [
+        WorkerStatus(
+            id=record.id,
+            host=record.host,
+            pid=record.pid,
+            device=record.device,
+            jobs=load.running,
+            steps_per_second=ratio(load.step, load.seconds),
+            heartbeat_age_seconds=max(0.0, now - record.heartbeat_at),
+            dead=record.id in dead,
+        )
+        for record in alive
+        for load in [loads.get(record.id, Load())]
+    ]
+
+
+def live_workers(store: Store) -> int:
+    """How many workers are alive."""
+    alive = store.workers(alive_only=True)
+    return len(alive) - len(_found_dead(store, alive))
+
+
+def _found_dead(store: Store, workers: Sequence[WorkerRecord]) -> set[str]:
+    now = store.clock()
+    dead = dead_workers(workers, this_host(), lambda record: silence_by_the_clock(record, now))
+    return {record.id for record, _ in dead}
 
 
 def summary_line(status: ExperimentStatus) -> str:
@@ -131,33 +187,6 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
                 )
             )
     return rounds
-
-
-class _Speed:
-    """How fast the jobs were trained, by group. Imported ones were trained elsewhere, and do not count."""
-
-    def __init__(self, progress: Sequence[Progress]) -> None:
-        self._steps: dict[str, float] = defaultdict(float)
-        self._seconds: dict[str, float] = defaultdict(float)
-        for row in progress:
-            if row.trained_here:
-                self._steps[row.group_key] += row.step
-                self._seconds[row.group_key] += row.seconds
-        self.mean = _ratio(sum(self._steps.values()), sum(self._seconds.values()))
-
-    def seconds_left(self, progress: Sequence[Progress]) -> float | None:
-        """Of one worker: each group at its own measured speed, groups without a measurement at the mean speed."""
-        if self.mean is None:
-            return None
-        open_rows = [row for row in progress if row.status in (Status.PENDING, Status.RUNNING)]
-        return sum((row.target_steps - row.step) / (self._of(row.group_key) or self.mean) for row in open_rows)
-
-    def _of(self, group_key: str) -> float | None:
-        return _ratio(self._steps[group_key], self._seconds[group_key])
-
-
-def _ratio(steps: float, seconds: float) -> float | None:
-    return steps / seconds if steps > 0 and seconds > 0 else None
 
 
 def format_seconds(seconds: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from rnnlab.spec.cells import short_name
 
@@ -77,9 +77,9 @@ def level_label(value: Any) -> str:
 
     The name of a user's own cell has the first digits of its hash.
     """
-    if pd.isna(value):
+    if value is None or value != value:
         return "none"
-    if pd.api.types.is_bool(value):
+    if _is_switch(value):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else short_name(value)
 
@@ -91,7 +91,7 @@ def rounded(value: float) -> str:
 
 def phrase(setting: str, value: Any) -> str:
     """One setting with its value, inside a sentence: "S = 256", "no forget gate"."""
-    if pd.api.types.is_bool(value):
+    if _is_switch(value):
         return title(setting) if value else f"no {title(setting)}"
     pattern = SETTINGS[setting].phrase if setting in SETTINGS else ""
     return (pattern or title(setting) + " {}").format(level_label(value))
@@ -99,7 +99,7 @@ def phrase(setting: str, value: Any) -> str:
 
 def setting_at(setting: str, value: Any) -> str:
     """One setting at one of its values, side by side with others: "forget gate off", "S = 256"."""
-    return f"{title(setting)} {level_label(value)}" if pd.api.types.is_bool(value) else phrase(setting, value)
+    return f"{title(setting)} {level_label(value)}" if _is_switch(value) else phrase(setting, value)
 
 
 def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
@@ -107,12 +107,16 @@ def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
 
     "forget + state gate, new state, residual, L = 2, S = 256"; empty without settings.
     """
-    switches = [name for name in settings if pd.api.types.is_bool(row[name])]
+    switches = [name for name in settings if _is_switch(row[name])]
     on = _merge([title(name) for name in switches if row[name]])
     if switches and not on:
         on = ["all switches off"] if len(switches) > 1 else [phrase(switches[0], row[switches[0]])]
     rest = [phrase(name, row[name]) for name in settings if name not in switches]
     return ", ".join(on + rest)
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
 
 
 def _merge(titles: Sequence[str]) -> list[str]:

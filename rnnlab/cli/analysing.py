@@ -23,6 +23,7 @@ from rnnlab.cli.options import (
 
 if TYPE_CHECKING:
     from rnnlab.planning import Progression
+    from rnnlab.queue.store import Store
 
 OnlyExperiment = Annotated[str | None, typer.Argument(help="Which experiment.", show_default="the only one")]
 
@@ -36,24 +37,29 @@ def analyze(
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """Rank the runs, draw the pictures, write the report; when a round is complete, add the next one."""
+    """Rank the runs, draw the pictures, write the report; when a round is complete, say what follows, and add it."""
     from rnnlab.analyzing import analyze_experiment
-    from rnnlab.planning import only_experiment
+    from rnnlab.planning import advance, only_experiment
 
     workspace = workspace_of(results, plots)
     with open_store(db, workspace) as store:
         name = only_experiment(store, experiment)
         folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
         with writable(*folders):
-            analysis = analyze_experiment(store, workspace, name, enqueue=not no_enqueue)
-    for round_name, report in analysis.reports.items():
-        print(f"{round_name}: {report.sentence}")
-    for report in analysis.reports.values():
-        for path in report.pictures:
-            print(shown(path))
-    if analysis.reports:
-        print(shown(next(iter(analysis.reports.values())).report))
-    print(next_step(analysis.progression, repeat_flags(db, results)), file=sys.stderr)
+            analysis = analyze_experiment(store, workspace, name, enqueue=False)
+        for round_name, report in analysis.reports.items():
+            print(f"{round_name}: {report.sentence}")
+        for report in analysis.reports.values():
+            for path in report.pictures:
+                print(shown(path))
+        if analysis.reports:
+            print(shown(next(iter(analysis.reports.values())).report))
+        progression = analysis.progression
+        if progression.added is not None:
+            print(next_round(store, name, progression), file=sys.stderr, flush=True)
+            if not no_enqueue:
+                progression = advance(store, name, enqueue=True)
+    print(next_step(progression, repeat_flags(db, results)), file=sys.stderr)
 
 
 def best(
@@ -112,6 +118,28 @@ def import_results(
     print(f"next: rnnlab analyze {plan.experiment.name}{repeat_flags(db, results)}", file=sys.stderr)
 
 
+def next_round(store: "Store", name: str, progression: "Progression") -> str:
+    """What the next round consists of, why, and what it will cost: some lines."""
+    from rnnlab.planning import new_jobs
+    from rnnlab.speed import Speed, cost_of
+    from rnnlab.status import format_seconds, live_workers
+
+    plan = progression.added
+    assert plan is not None
+    cost = cost_of(new_jobs(progression.lacking), Speed(store.progress(name)))
+    lines = [plan.explain(), *(f"  {line}" for line in plan.changes())]
+    part = "" if cost.jobs == len(plan.configs) else f" for the {cost.jobs:,} that the table lacks"
+    lines.append(f"  cost{part}: {cost.steps:,} optimiser steps")
+    workers = max(1, live_workers(store))
+    time = f"about {format_seconds(cost.seconds / workers)} with {counted(workers, 'worker')}"
+    if not cost.unmeasured:
+        lines[-1] += f", {time}"
+    elif cost.unmeasured < cost.jobs:
+        measured = counted(cost.jobs - cost.unmeasured, "job")
+        lines[-1] += f", {time} for the {measured} of sizes that were trained here before"
+    return "\n".join(lines)
+
+
 def next_step(progression: "Progression", flags: str, *, working: bool = False) -> str:
     """How far the rounds are and, unless workers are at it already, what to do next, in one sentence."""
     worker = "" if working else f"; next: rnnlab worker{flags}"
@@ -125,10 +153,9 @@ def next_step(progression: "Progression", flags: str, *, working: bool = False) 
         )
     if progression.added is not None:
         if progression.n_added:
-            part = "" if progression.n_added == last.expected else f"{progression.n_added:,} of them "
-            return f"{progression.added.explain()}: {part}added{worker}"
-        part = "" if last.missing == last.expected else f"{last.missing:,} of them "
-        return f"{progression.added.explain()}: {part}not in the table yet; rnnlab analyze{flags} adds them"
+            return f"round {last.name}: {counted(progression.n_added, 'job')} added{worker}"
+        are = "job is" if last.missing == 1 else "jobs are"
+        return f"round {last.name}: {last.missing:,} {are} not in the table yet; rnnlab analyze{flags} adds them"
     if last.missing:
         return (
             f"round {last.name}: {last.missing} of {last.expected} jobs are not in the table: "

@@ -67,7 +67,7 @@ def init(
 
 def _print_dry_run(plan: "Plan", device_name: str) -> None:
     from rnnlab.estimate import estimate
-    from rnnlab.spec.spelling import spelled, spelled_list
+    from rnnlab.spec.spelling import spelled_condition, spelled_list
     from rnnlab.status import format_seconds
     from rnnlab.training.sizing import find_device
 
@@ -85,19 +85,13 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
     for axis, values in experiment.grid.items():
         line("axis", f"{axis}: {spelled_list(values)}")
     for rule in experiment.skip:
-        condition = ", ".join(
-            f"{name} = {' or '.join(map(spelled, allowed)) if isinstance(allowed, list) else spelled(allowed)}"
-            for name, allowed in rule.when.items()
-        )
-        line("skip", condition + (f" ({rule.because})" if rule.because else ""))
+        line("skip", spelled_condition(rule.when) + (f" ({rule.because})" if rule.because else ""))
     line("jobs", f"{len(plan.first_round):,} in the first round, {steps:,} optimiser steps")
     parameters = {f"{cost.smallest_parameters:,}", f"{cost.largest_parameters:,}"}
     line("parameters", " to ".join(sorted(parameters, key=lambda text: (len(text), text))))
     line("time", f"{format_seconds(cost.seconds)} {worker}, measured on a few steps of each group of jobs")
     line("disk", f"{cost.disk_bytes / 1e6:,.1f} MB of final checkpoints")
     for next_round in experiment.rounds:
-        select = next_round.select
-        chosen = f"the best {select.top}" if select.top else f"the best {select.best_fraction:.0%}"
         variants = f", {len(next_round.vary)} variants of each" if len(next_round.vary) > 1 else ""
         repeats = f", {counted(next_round.seeds, 'seed')} each" if next_round.seeds else ""
-        line("then", f"{next_round.name}: {chosen} by {select.by}{variants}{repeats}")
+        line("then", f"{next_round.name}: {next_round.select.in_words()}{variants}{repeats}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.analysing import next_step, shown
+from rnnlab.cli.analysing import next_round, next_step, shown
 from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import (
     DEFAULT_PLOTS,
@@ -94,7 +94,10 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                 if pool.all_ended:
                     _say("all workers have ended before their work was done: see the lines above")
                     return 1
-                progression = advance(store, name, enqueue=True)
+                progression = advance(store, name, enqueue=False)
+                if progression.added is not None:
+                    _say(next_round(store, name, progression))
+                    progression = advance(store, name, enqueue=True)
                 _say(next_step(progression, flags, working=True))
                 if not progression.n_added:
                     break

@@ -3,8 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
@@ -17,8 +17,10 @@ from rnnlab.cli.options import (
     repeat_flags,
     workspace_of,
 )
+from rnnlab.cli.wording import best_so_far, hint, time_left
 
 if TYPE_CHECKING:
+    from rnnlab.queue.store import Store
     from rnnlab.status import ExperimentStatus
 
 _WATCH_SECONDS = 2.0
@@ -28,64 +30,72 @@ _MOST_FAILURES = 5  # told one by one
 def status(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="A view that follows it, until Ctrl-C.")] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Show counts, speed, time left, failures and the best result so far. Looking changes nothing."""
     from rnnlab.errors import UsageError
     from rnnlab.planning import only_experiment
-    from rnnlab.status import experiment_status
+    from rnnlab.status import worker_statuses
 
     if watch and as_json:
         raise UsageError("--watch is for people, --json for programs: give one of them")
+    flags = repeat_flags(db, results)
     with open_store(db, workspace_of(results), read_only=True) as store:
         if experiment is not None:
             only_experiment(store, experiment)
-
-        def look() -> "list[ExperimentStatus]":
-            names = [experiment] if experiment is not None else store.experiment_names()
-            return [experiment_status(store, name) for name in names]
-
         if watch:
-            _watch(look)
-        statuses = look()
+            _watch(store, experiment, flags)
+        statuses = _look(store, experiment)
+        workers = worker_statuses(store) if as_json else []
     if as_json:
-        json.dump({"experiments": [one.as_json() for one in statuses]}, sys.stdout, indent=2)
+        document = {"experiments": [one.as_json() for one in statuses], "workers": [asdict(one) for one in workers]}
+        json.dump(document, sys.stdout, indent=2)
         print()
         return
-    flags = repeat_flags(db, results)
     if not statuses:
         print(f"no experiment yet; next: rnnlab init NAME{flags}", file=sys.stderr)
     print("\n\n".join("\n".join(_lines(one)) for one in statuses))
     for one in statuses:
-        if hint := _hint(one):
-            print(f"{hint}{flags}", file=sys.stderr)
+        if advice := hint(one):
+            print(f"{advice}{flags}", file=sys.stderr)
 
 
-def _watch(look: "Callable[[], list[ExperimentStatus]]") -> None:
-    """The same picture, drawn anew, until Ctrl-C. Off a terminal it is printed anew."""
+def _look(store: "Store", experiment: str | None) -> "list[ExperimentStatus]":
+    from rnnlab.status import experiment_status
+
+    names = [experiment] if experiment is not None else store.experiment_names()
+    return [experiment_status(store, name) for name in names]
+
+
+def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
+    """A view that fills the terminal, drawn anew until Ctrl-C. Off a terminal the plain text is printed anew."""
     from rich.console import Console
     from rich.live import Live
-    from rich.text import Text
-
-    def picture() -> Text:
-        return Text("\n\n".join("\n".join(_lines(one)) for one in look()))
 
     console = Console(highlight=False)
-    if not console.is_terminal:
+    draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
+    if not draws:
         while True:
-            print(f"{picture()}\n", flush=True)
+            print("\n\n".join("\n".join(_lines(one)) for one in _look(store, experiment)) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
-    with Live(picture(), console=console, auto_refresh=False, screen=True) as live:
+
+    from rnnlab.cli.dashboard import dashboard
+    from rnnlab.watching import Watch
+
+    eyes = Watch(store)
+    # The other screen of the terminal: what stood there comes back at the end, and each view covers the last in place.
+    with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            time.sleep(_WATCH_SECONDS)
-            live.update(picture(), refresh=True)
+            begun = time.monotonic()
+            snapshot = eyes.look(experiment)
+            live.update(dashboard(snapshot, console.width, console.height, flags), refresh=True)
+            # A look into a large table takes a while: the most part of the time is for the workers.
+            time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - begun)))
 
 
 def _lines(one: "ExperimentStatus") -> list[str]:
-    from rnnlab.status import format_seconds
-
     set_aside = any(part.paused or part.cancelled for part in one.rounds)  # rare: no columns of zeros
     extra = ("paused", "cancelled") if set_aside else ()
     rows = [("round", "pending", "running", "done", "failed", *extra, "trained")]
@@ -101,27 +111,8 @@ def _lines(one: "ExperimentStatus") -> list[str]:
     for name, *cells in rows:
         aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
         lines.append("  ".join([f"  {name:<{first}}", *aligned]))
-    workers = counted(one.workers_alive, "worker")
     if one.open_jobs or one.workers_alive or one.workers_dead:
         dead = f", {one.workers_dead} dead (the next live one takes their jobs)" if one.workers_dead else ""
-        lines.append(f"  {workers} alive{dead}")
-    if one.open_jobs and one.steps_per_second is None:
-        lines.append("  time left unknown: nothing was trained here yet")
-    elif one.open_jobs:
-        with_workers = counted(max(1, one.workers_alive), "worker")
-        speed = f"{one.steps_per_second:,.0f} model-steps/s each"
-        lines.append(f"  time left {format_seconds(one.seconds_left)} with {with_workers}, {speed}")
-    if one.best is not None:
-        best = one.best
-        lines.append(f"  best so far {best.metric} {best.value:.4f}: job {best.job_id} of round {best.round}")
+        lines.append(f"  {counted(one.workers_alive, 'worker')} alive{dead}")
+    lines += [f"  {line}" for line in (time_left(one), best_so_far(one)) if line]
     return lines
-
-
-def _hint(one: "ExperimentStatus") -> str:
-    """What to do next, where nothing goes on by itself; the flags of this command fit behind it."""
-    failed = sum(part.failed for part in one.rounds)
-    if one.open_jobs:
-        return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}"
-    if failed:
-        return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry --failed"
-    return f"next: rnnlab analyze {one.experiment}" if one.rounds_to_come else ""

@@ -26,12 +26,11 @@ def takes_changes_in_queries(dialect: str) -> bool:
 
 
 def number_in(dialect: str, document: ColumnElement[str], key: str) -> ColumnElement[float]:
-    """The number under `key` of a JSON object. `key`: an identifier.
-
-    Where there is no number, it is NULL, or in SQLite, to which types are nothing to worry about, something else.
-    """
+    """The number under `key` of a JSON object, NULL where there is none. `key`: an identifier."""
     assert key.isidentifier()
     if dialect == "sqlite":
-        return func.json_extract(document, f'$."{key}"')
+        place = f'$."{key}"'
+        is_number = func.json_type(document, place).in_(("integer", "real"))
+        return case((is_number, func.json_extract(document, place)))
     value = cast(document, JSON)[key]
     return case((func.json_typeof(value) == "number", value.as_float()))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import Engine, Select, case, func, or_, select
 
 from rnnlab.queue.dialects import number_in
 from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
@@ -26,6 +26,24 @@ class Progress:
     step: int  # optimiser steps committed, summed
     target_steps: int  # optimiser steps wanted, summed
     seconds: float  # time in training, summed
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A finished job that was the best when it finished."""
+
+    place: int  # it was the so many-th job of its experiment to finish, from 1 on
+    job_id: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """Sums over the jobs whose last owner a worker is."""
+
+    running: int = 0  # jobs that it holds
+    step: int = 0  # optimiser steps committed, those of earlier owners included
+    seconds: float = 0.0  # time in training, likewise
 
 
 class Reader:
@@ -93,13 +111,56 @@ class Reader:
         with read_transaction(self.engine) as connection:
             # The database looks once into each result. The first of this order that counts is nearly the first of all.
             for job_id, lowest in connection.execute(query):
-                if not isinstance(lowest, int | float):
+                if lowest is None:
                     continue
                 job = job_from_row(connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one())
-                result = job.result or {}
-                if not isinstance(result.get(key), bool) and not isinstance(result.get(unless), int | float):
+                if not isinstance((job.result or {}).get(unless), int | float):
                     return job, float(lowest)
         return None
+
+    def improvements(self, experiment: str, key: str, *, unless: str) -> list[Improvement]:
+        """The finished jobs that had the lowest number under `key` of all until then, in the order of finishing.
+
+        Jobs with a number under `unless` do not count. Both keys are identifiers; no result has any other key.
+        """
+        if not key.isidentifier():
+            return []
+        number, stop = (number_in(self.engine.dialect.name, jobs.c.result, name) for name in (key, unless))
+        by_time = (jobs.c.finished_at, jobs.c.id)
+        placed = (
+            select(
+                jobs.c.id,
+                func.row_number().over(order_by=by_time).label("place"),
+                case((stop.is_(None), number)).label("value"),
+            )
+            .where(jobs.c.experiment == experiment, jobs.c.status == Status.DONE.value)
+            .subquery()
+        )
+        before = func.min(placed.c.value).over(order_by=placed.c.place, rows=(None, -1))
+        marked = select(placed, before.label("before")).subquery()
+        query = (
+            select(marked.c.place, marked.c.id, marked.c.value)
+            .where(marked.c.value.is_not(None), or_(marked.c.before.is_(None), marked.c.value < marked.c.before))
+            .order_by(marked.c.place)
+        )
+        with read_transaction(self.engine) as connection:
+            return [Improvement(place, job_id, float(value)) for place, job_id, value in connection.execute(query)]
+
+    def failures(self, experiment: str, limit: int | None = None) -> list[tuple[int, str | None]]:
+        """The failed jobs, at most `limit`, in the order of adding: the id of each and its last error."""
+        query = select(jobs.c.id, jobs.c.error).order_by(jobs.c.id).limit(limit)
+        query = query.where(jobs.c.experiment == experiment, jobs.c.status == Status.FAILED.value)
+        with read_transaction(self.engine) as connection:
+            return [(job_id, error) for job_id, error in connection.execute(query)]
+
+    def loads(self) -> dict[str, Load]:
+        """What the workers that have not stopped do and did, by worker id; those that had no job are left out."""
+        is_running = func.sum(case((IS_RUNNING, 1), else_=0))
+        of_living = jobs.c.worker_id.in_(select(workers.c.id).where(workers.c.stopped_at.is_(None)))
+        sums = (is_running, func.sum(jobs.c.step), func.sum(jobs.c.seconds))
+        query = select(jobs.c.worker_id, *sums).where(of_living).group_by(jobs.c.worker_id)
+        with read_transaction(self.engine) as connection:
+            return {worker_id: Load(*load) for worker_id, *load in connection.execute(query)}
 
     def job(self, job_id: int) -> Job | None:
         """One job, or None."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -71,7 +71,7 @@ class Variant(Settings):
 
 
 class Selection(Settings):
-    """Which runs of the round before go on: the best fraction (rounded down) or the best `top`, by a result."""
+    """Which runs of the round before go on: exactly one rule, on a result that is better when lower."""
 
     by: str = "min_loss"
     """A result; lower is better."""
@@ -79,20 +79,40 @@ class Selection(Settings):
     """The best so large a share of the runs, rounded down, but never to none."""
     top: Count | None = None
     """The best so many."""
+    below: float | None = None
+    """All with a result lower than that."""
+    pareto: Literal["parameters", "seconds"] | None = None
+    """Those that no run beats both in the result and in this."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Selection":
-        if (self.best_fraction is None) == (self.top is None):
-            raise ValueError("give exactly one of best_fraction and top")
+        rules = ("best_fraction", "top", "below", "pareto")
+        given = [name for name in rules if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(rules[:-1])} and {rules[-1]}, not {' and '.join(given) or 'none'}"
+            )
         return self
 
     def count(self, available: int) -> int:
-        """How many of `available` finished runs are selected; at least one where there is any."""
+        """How many of `available` finished runs `top` or `best_fraction` select; at least one where there is any."""
         if self.top is not None:
             return min(self.top, available)
         assert self.best_fraction is not None
         # The nudge keeps 0.1 * 430 = 43.000000000000004 and 0.29 * 100 = 28.999999999999996 at what a person means.
         return min(available, max(1, int(self.best_fraction * available + 1e-9)))
+
+    def in_words(self, found: tuple[int, int] | None = None) -> str:
+        """The selected runs in a sentence. found: how many there are, of how many; None: nobody knows yet."""
+        count = "" if found is None else f"{found[0]:,} of {found[1]:,} "
+        if self.below is not None:
+            return f"the {count}runs with {self.by} below {self.below:g}"
+        if self.pareto is not None:
+            return f"the {count}runs that none beats in both {self.by} and {self.pareto}"
+        share = "" if self.best_fraction is None else f"{100 * self.best_fraction:g}%"
+        if found is None:
+            return f"the best {share or self.top} by {self.by}"
+        return f"the best {count}runs by {self.by}" + (f" ({share})" if share else "")
 
 
 class NextRound(Settings):

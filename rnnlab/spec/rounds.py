@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import NextRound
+from rnnlab.spec.experiment import NextRound, Selection
 from rnnlab.spec.grid import matches
 from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.spelling import spelled_condition, spelled_settings
 
 
 @dataclass(frozen=True)
@@ -16,43 +17,63 @@ class FinishedRun:
 
     config: RunConfig
     value: float  # lower is better; NaN or infinite if the run diverged
+    cost: float = 0.0  # what a Pareto selection weighs against it: the number of parameters, or seconds of training
 
 
 @dataclass(frozen=True)
 class RoundPlan:
     """The run configs of a round and how they came about."""
 
-    name: str
+    rule: NextRound
     parents: list[FinishedRun]  # the selected runs, best first
     considered: int  # finished runs that could have been selected
     variants: int  # configs before duplicates were merged
     configs: list[RunConfig]  # what the round consists of, each once
-    seeds: int  # repetitions of each config with a seed of its own (1: the parent's seed)
+
+    @property
+    def seeds(self) -> int:
+        """Repetitions of each config with a seed of its own (1: the parent's seed)."""
+        return self.rule.seeds or 1
 
     def explain(self) -> str:
         """How many jobs and why, in one sentence."""
-        parts = [f"best {len(self.parents)} of {self.considered} runs"]
-        distinct = len(self.configs) // self.seeds
-        parts.append(
-            f"{self.variants} variants, {distinct} distinct" if self.variants > distinct else f"{distinct} configs"
-        )
-        if self.seeds > 1:
-            parts.append(f"{self.seeds} seeds each")
-        return f"round {self.name}: {len(self.configs)} jobs ({'; '.join(parts)})"
+        chosen = self.rule.select.in_words((len(self.parents), self.considered))
+        repeated = self.variants - len(self.configs) // self.seeds
+        merged = f", {repeated:,} of them repeated" if repeated else ""
+        seeds = f", {self.seeds} seeds each" if self.seeds > 1 else ""
+        jobs, variants = _counted(len(self.configs), "job"), _counted(self.variants, "variant")
+        return f"round {self.rule.name}: {jobs} from {chosen}: {variants}{merged}{seeds}"
+
+    def changes(self) -> list[str]:
+        """What becomes of a selected run, one line for each part of the rule that says something."""
+        rule, lines = self.rule, []
+        if rule.set:
+            lines.append(f"all with {spelled_settings(rule.set)}")
+        ways = [
+            (f"with {spelled_settings(way.set)}" if way.set else "otherwise as it is" if rule.set else "as it is")
+            + (f" where {spelled_condition(way.when)}" if way.when else "")
+            for way in rule.vary
+        ]
+        if len(ways) > 1 or rule.vary[0].set or rule.vary[0].when:
+            lines += [f"each {way}" for way in ways]
+        if rule.keep:
+            lines.append(f"kept where {spelled_condition(rule.keep)}")
+        return lines
 
 
 def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
     """Select, set, vary, keep, merge duplicates, repeat over seeds.
 
-    Diverged runs are never selected. Ties are broken by the config's hash, so the plan does not depend on the order in
-    which jobs finished. Raises SpecError if a change gives an illegal config.
+    Diverged runs are never selected. Of equal runs the one with the lower cost comes first, then the one whose config
+    has the lower hash, so the plan does not depend on the order in which jobs finished. Raises SpecError if a change
+    gives an illegal config.
     """
     able = [run for run in finished if math.isfinite(run.value)]
     # Seeds of one config compete as one: otherwise a lucky config would fill the selection with its own repeats.
     best: dict[str, FinishedRun] = {}
-    for run in sorted(able, key=lambda run: (run.value, run.config.hash)):
+    for run in sorted(able, key=lambda run: (run.value, run.cost, run.config.hash)):
         best.setdefault(_recipe(run.config), run)
-    parents = list(best.values())[: rule.select.count(len(best))]
+    parents = _selected(rule.select, list(best.values()))
 
     try:
         variants = [
@@ -68,7 +89,7 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
     kept = [config for config in variants if matches(rule.keep, config.settings)]
     if rule.seeds is None:
         distinct = list({config.hash: config for config in kept}.values())
-        return RoundPlan(rule.name, parents, len(best), len(kept), distinct, 1)
+        return RoundPlan(rule, parents, len(best), len(kept), distinct)
     # Fresh seeds only: those that took part in the selection are why the config was selected, and would flatter it.
     used = max((run.config.seed for run in finished), default=0)
     repeated = [
@@ -76,7 +97,34 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
         for config in {_recipe(config): config for config in kept}.values()
         for repeat in range(1, rule.seeds + 1)
     ]
-    return RoundPlan(rule.name, parents, len(best), len(kept), repeated, rule.seeds)
+    return RoundPlan(rule, parents, len(best), len(kept), repeated)
+
+
+def _selected(select: Selection, ranked: list[FinishedRun]) -> list[FinishedRun]:
+    """Those of the finished runs, best first, that go on."""
+    if select.below is not None:
+        return [run for run in ranked if run.value < select.below]
+    if select.pareto is not None:
+        return _front(ranked)
+    return ranked[: select.count(len(ranked))]
+
+
+def _front(ranked: list[FinishedRun]) -> list[FinishedRun]:
+    """The Pareto front: a run goes if another is as good in value and cost and better in one. Equals in both stay.
+
+    ranked: by value, then by cost.
+    """
+    front: list[FinishedRun] = []
+    for run in ranked:
+        # Whoever stands before it has no higher value: only a lower cost than all of these keeps a run.
+        last = front[-1] if front else None
+        if last is None or run.cost < last.cost or (run.value, run.cost) == (last.value, last.cost):
+            front.append(run)
+    return front
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _recipe(config: RunConfig) -> str:

@@ -22,6 +22,19 @@ def spelled_list(values: list[Scalar]) -> str:
     return ", ".join(spelled(value) for value in values)
 
 
+def spelled_settings(settings: Mapping[str, Scalar]) -> str:
+    """Settings with their values: `n_layers = 3, use_residual = true`."""
+    return ", ".join(f"{name} = {spelled(value)}" for name, value in settings.items())
+
+
+def spelled_condition(condition: Mapping[str, Scalar | list[Scalar]]) -> str:
+    """A condition on settings: `n_layers = 1 or 2, use_residual = true`."""
+    return ", ".join(
+        f"{name} = {' or '.join(map(spelled, allowed)) if isinstance(allowed, list) else spelled(allowed)}"
+        for name, allowed in condition.items()
+    )
+
+
 def shown(value: Any, most: int = 60) -> str:
     """What somebody wrote, in one line of a message and not more than `most` characters of it."""
     text = " ".join(_loosely(value).split())

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, make_url
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Status
-from rnnlab.queue.reading import Progress, Reader
+from rnnlab.queue.reading import Improvement, Load, Progress, Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import metadata
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
-from .helpers import CURVE, ManualClock, add, new_job, register, run_together
+from .helpers import CURVE, ManualClock, add, fail_for_good, new_job, register, run_together
 
 
 @pytest.fixture
@@ -42,6 +42,10 @@ def look_at_everything(reader: Reader) -> list[object]:
         reader.events(limit=None),
         reader.workers(),
         reader.still_owned([]),
+        reader.lowest("demo", "loss", unless="stopped"),
+        reader.improvements("demo", "loss", unless="stopped"),
+        reader.failures("demo"),
+        reader.loads(),
     ]
 
 
@@ -190,3 +194,69 @@ def test_the_lowest_result_is_found_by_the_database(store: Store) -> None:
     assert store.lowest("demo", "missing", unless="stopped") is None
     assert store.lowest("demo", 'no "key', unless="stopped") is None
     assert store.lowest("nobody", "loss", unless="stopped") is None
+
+
+def test_improvements_are_the_best_so_far_in_the_order_of_finishing(store: Store, clock: ManualClock) -> None:
+    add(store, [new_job(n) for n in range(10)])
+    add(store, [new_job(1)], experiment="other")
+    jobs = store.claim(register(store, "w"), 11)
+    assert store.improvements("demo", "loss", unless="stopped") == []
+    results: list[dict[str, object]] = [
+        {"loss": 3.5},
+        {"loss": 3.5},  # no better
+        {"loss": 0.1, "stopped": 17},
+        {"loss": None},
+        {"loss": 4},
+        {"loss": "0.5"},
+        {"loss": True},
+        {"loss": 2, "stopped": None},
+        {"loss": -1e-3},
+        {"other": -5.0},
+    ]
+    order = [9, 3, 0, 1, 2, 4, 5, 6, 7, 8]  # of finishing; the ids ascend otherwise
+    for place in order:
+        clock.now += 1.0
+        store.finish(jobs[place].claim, results[place], 1.0, CURVE)
+    store.finish(jobs[10].claim, {"loss": -9.0}, 1.0, CURVE)
+    assert store.improvements("demo", "loss", unless="stopped") == [
+        Improvement(3, jobs[0].id, 3.5),
+        Improvement(9, jobs[7].id, 2.0),
+        Improvement(10, jobs[8].id, -1e-3),
+    ]
+    best = store.lowest("demo", "loss", unless="stopped")
+    assert best is not None
+    assert (best[0].id, best[1]) == (jobs[8].id, -1e-3)
+    assert store.improvements("demo", "missing", unless="stopped") == []
+    assert store.improvements("demo", 'no "key', unless="stopped") == []
+
+
+def test_jobs_that_finished_in_the_same_moment_count_in_the_order_of_adding(store: Store) -> None:
+    add(store, [new_job(n) for n in range(3)])
+    for job, loss in zip(store.claim(register(store, "w"), 3), [2.0, 3.0, 1.0], strict=True):
+        store.finish(job.claim, {"loss": loss}, 1.0, CURVE)
+    assert [one.place for one in store.improvements("demo", "loss", unless="stopped")] == [1, 3]
+
+
+def test_failures_are_the_failed_jobs_with_their_errors(store: Store) -> None:
+    add(store, [new_job(n) for n in range(3)])
+    add(store, [new_job(1)], experiment="other")
+    for job in store.claim(register(store, "w"), 4):
+        if job.id != 2:
+            fail_for_good(store, job.claim, f"Traceback\nError: {job.id}")
+    assert store.failures("demo") == [(1, "Traceback\nError: 1"), (3, "Traceback\nError: 3")]
+    assert store.failures("demo", 1) == [(1, "Traceback\nError: 1")]
+    assert [job_id for job_id, _ in store.failures("other")] == [4]
+
+
+def test_loads_are_of_workers_that_have_not_stopped(store: Store) -> None:
+    add(store, [new_job(n) for n in range(6)])
+    for worker, jobs in (("gone", 1), ("w", 3), ("x", 1)):
+        claimed = store.claim(register(store, worker), jobs)
+        store.commit_progress(claimed[0].claim, 100, 2.0, CURVE)
+        if worker == "w":
+            store.finish(claimed[1].claim, {"loss": 1.0}, 5.0, CURVE)
+    register(store, "idle")
+    store.stop_worker("gone")
+    assert store.loads() == {"w": Load(2, 1100, 7.0), "x": Load(1, 100, 2.0)}
+    store.release([job.claim for job in store.jobs() if job.worker_id == "x"])
+    assert store.loads()["x"] == Load(0, 100, 2.0)

@@ -364,12 +364,13 @@ def test_a_complete_round_adds_the_next(store: Store, small_toml: str) -> None:
     asked = advance(store, "small", enqueue=False)
     assert asked.rounds[1] == RoundState("refine", expected=4, done=0, failed=0, missing=4)
     assert asked.added is not None
-    assert asked.added.explain() == "round refine: 4 jobs (best 2 of 4 runs; 4 configs)"
+    assert asked.added.explain() == "round refine: 4 jobs from the best 2 of 4 runs by min_loss (50%): 4 variants"
     assert asked.n_added == 0
     assert len(store.jobs()) == 4
 
     told = advance(store, "small", enqueue=True)
     assert (told.rounds, told.added, told.n_added) == (asked.rounds, asked.added, 4)
+    assert asked.lacking == told.lacking == asked.added.configs
     added = [config_of(job) for job in store.jobs("small", "refine")]
     assert [
         (run.settings["n_layers"], run.settings["use_forget_gate"], run.settings["state_size"]) for run in added
@@ -417,6 +418,7 @@ def test_jobs_that_the_next_round_lacks_are_added(store: Store, small_toml: str)
     progression = advance(store, "small", enqueue=True)
     assert progression.rounds[1] == RoundState("refine", expected=6, done=4, failed=0, missing=2)
     assert progression.n_added == 2
+    assert {run.model.state_size for run in progression.lacking} == {8}
 
 
 def test_a_diverged_run_counts_as_done_and_is_not_selected(store: Store, small_toml: str) -> None:
@@ -447,6 +449,38 @@ def test_a_rule_that_asks_for_another_result(store: Store, small_toml: str) -> N
     initialise(store, plan_of(small_toml.replace('by = "min_loss", best', 'by = "min_los", best')))
     finish(store, by_place, "explore")
     with pytest.raises(UsageError, match=r"^the next round selects by 'min_los', but job 1 has only min_loss, "):
+        advance(store, "small", enqueue=True)
+
+
+def test_a_selection_by_parameters_or_seconds(store: Store, small_toml: str) -> None:
+    """Both are in the table; diverged runs need neither."""
+    results: dict[int, dict[str, Any]] = {
+        1: {"min_loss": 3.0, "parameters": 10},
+        2: {"min_loss": 2.0, "parameters": 10},
+        3: {"min_loss": 1.0, "parameters": 20},
+        4: {"min_loss": None, "diverged_at_step": 1},
+    }
+    text = small_toml.replace("best_fraction = 0.5", 'pareto = "parameters"')
+    initialise(store, plan_of(text))
+    finish(store, lambda job: results[job.id], "explore")
+    added = advance(store, "small", enqueue=False).added
+    assert added is not None
+    assert [(parent.value, parent.cost) for parent in added.parents] == [(1.0, 20.0), (2.0, 10.0)]
+
+    by_time = plan_of(small_toml.replace("best_fraction = 0.5", 'pareto = "seconds"'))
+    initialise(store, by_time)
+    added = advance(store, "small", enqueue=False).added
+    assert added is not None
+    seconds = {job.id: job.seconds for job in store.jobs("small", "explore")}
+    assert added.parents[0].cost == seconds[3] > 0
+
+
+@pytest.mark.parametrize("quantity", ["parameters", "seconds"])
+def test_imported_results_without_what_a_selection_weighs(store: Store, small_toml: str, quantity: str) -> None:
+    plan = plan_of(small_toml.replace("best_fraction = 0.5", f'pareto = "{quantity}"'))
+    jobs = new_jobs(plan.first_round)
+    store.add_finished("small", plan.json, "explore", [(job, {"min_loss": 2.0}, 0.0) for job in jobs])
+    with pytest.raises(UsageError, match=rf"^the next round selects by {quantity}, but job 1 has none: import the "):
         advance(store, "small", enqueue=True)
 
 

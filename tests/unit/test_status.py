@@ -12,7 +12,17 @@ from rnnlab.queue.job import Curve, Job, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.settings import CorpusSettings
-from rnnlab.status import BestRun, RoundStatus, best_run, experiment_status, format_seconds, summary_line
+from rnnlab.status import (
+    BestRun,
+    Failure,
+    RoundStatus,
+    best_run,
+    experiment_status,
+    format_seconds,
+    live_workers,
+    summary_line,
+    worker_statuses,
+)
 from tests.store.helpers import fail_for_good
 
 
@@ -109,6 +119,44 @@ def test_best_run_is_finite_and_not_diverged(store: Store, plan: Plan) -> None:
     store.finish(three.claim, {"min_loss": 2.0, "diverged_at_step": None}, 1.0, Curve())
     store.finish(four.claim, {"min_loss": 2.5}, 1.0, Curve())
     assert best_run(store, "small", "min_loss") == BestRun(three.id, "explore", "min_loss", 2.0)
+
+
+def test_workers_with_their_jobs_speed_and_age(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    one, two, *_ = claim_all(store)
+    store.finish(one.claim, {"min_loss": 2.0}, 10.0, Curve())  # 20 steps
+    store.commit_progress(two.claim, 10, 5.0, Curve())
+    claim_all(store, "idle")
+    claim_all(store, "late", lease_seconds=-1.0)
+    claim_all(store, "stopped")
+    store.stop_worker("stopped")
+    busy, idle, late = worker_statuses(store)
+    assert (busy.id, busy.host, busy.pid, busy.device, busy.jobs, busy.dead) == (
+        "worker",
+        "elsewhere",
+        1,
+        "cpu",
+        3,
+        False,
+    )
+    assert busy.steps_per_second == pytest.approx(30 / 15)
+    assert 0 <= busy.heartbeat_age_seconds < 60
+    assert (idle.id, idle.jobs, idle.steps_per_second, idle.dead) == ("idle", 0, None, False)
+    assert (late.id, late.dead) == ("late", True)
+    assert live_workers(store) == 2
+
+
+def test_failures_may_be_cut_short(store: Store, plan: Plan) -> None:
+    initialise(store, plan)
+    for job in claim_all(store):
+        fail_for_good(store, job.claim, "" if job.id == 1 else f"Traceback\nError: {job.id}\n")
+    assert experiment_status(store, "small").failures == [
+        Failure(1, "no reason given"),
+        *(Failure(number, f"Error: {number}") for number in (2, 3, 4)),
+    ]
+    few = experiment_status(store, "small", most_failures=2)
+    assert [failure.job_id for failure in few.failures] == [1, 2]
+    assert few.rounds[0].failed == 4
 
 
 def test_unknown_experiment(store: Store) -> None:

@@ -36,6 +36,13 @@ def test_rounds_of_an_experiment(cli: Cli) -> None:
     assert outcome.err == "which runs go on is not known yet: later rounds are those of the largest models\n"
 
 
+@pytest.mark.parametrize("rule", ["below = 1.5", 'pareto = "parameters"'])
+def test_all_runs_are_assumed_to_pass_where_nobody_can_know_how_many_do(cli: Cli, small_toml: str, rule: str) -> None:
+    cli.file("small.toml", small_toml.replace("best_fraction = 0.5", rule))
+    document = json.loads(cli("bench", "small.toml", "--device", "cpu", "--seconds", "0", "--json").out)
+    assert [one["jobs"] for one in document["rounds"]] == [4, 8, 6]
+
+
 def test_for_programs(cli: Cli) -> None:
     document = json.loads(cli("bench", "small.toml", "--device", "cpu", "--processes", "2", "--json").out)
     assert (document["device"], document["processes"]) == ("cpu", 2)

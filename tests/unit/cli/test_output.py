@@ -1,11 +1,16 @@
 """What commands print: data on stdout, messages on stderr, and what to do next."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 from pathlib import Path
@@ -19,6 +24,7 @@ from tests.store.helpers import fail_for_good
 
 from .conftest import Cli
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
 ENWIK8_HEAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "enwik8.first1MB.gz"
 
 
@@ -173,7 +179,9 @@ def test_status_as_json(with_results: Cli) -> None:
     outcome = with_results("status", "--json")
     assert with_results.tree() == before
     assert outcome.err == ""
-    (one,) = json.loads(outcome.out)["experiments"]
+    document = json.loads(outcome.out)
+    assert document["workers"] == []
+    (one,) = document["experiments"]
     assert one["experiment"] == "small"
     none = dict.fromkeys(("pending", "running", "failed", "paused", "cancelled"), 0)
     assert one["rounds"] == [{"name": "explore", "done": 4, "percent": 100.0, **none}]
@@ -233,14 +241,21 @@ def test_import_after_init_says_what_it_left_out(with_jobs: Cli) -> None:
     assert outcome.err.startswith("1 row left out: the table has such a job, which is not done. To import its result, ")
 
 
-def test_analyze_adds_the_next_round_once(with_results: Cli) -> None:
+def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> None:
     asked = with_results("analyze", "--no-enqueue")
-    plan = "round refine: 4 jobs (best 2 of 4 runs; 4 configs)"
-    assert asked.err == f"{plan}: not in the table yet; rnnlab analyze adds them\n"
+    plan = [
+        "round refine: 4 jobs from the best 2 of 4 runs by min_loss (50%): 4 variants",
+        "  all with windows = 3",
+        "  each otherwise as it is",
+        "  each with state_size = 6",
+        "  cost: 120 optimiser steps",  # and no time: the four were imported
+    ]
+    missing = "round refine: 4 jobs are not in the table yet; rnnlab analyze adds them"
+    assert asked.err.splitlines() == [*plan, missing]
     assert len(jobs(with_results.folder / "results" / "rnnlab.db")) == 4
 
     told = with_results("analyze")
-    assert told.err == f"{plan}: added; next: rnnlab worker\n"
+    assert told.err.splitlines() == [*plan, "round refine: 4 jobs added; next: rnnlab worker"]
     assert len(jobs(with_results.folder / "results" / "rnnlab.db")) == 8
     sentence, *paths = told.out.splitlines()
     assert sentence.startswith("explore: Best: 2.1")
@@ -249,6 +264,28 @@ def test_analyze_adds_the_next_round_once(with_results: Cli) -> None:
     assert paths[-1] == "results/small/report.md"
 
     assert with_results("analyze").err == "round refine: 0 of 4 jobs are done; next: rnnlab worker\n"
+
+
+def test_analyze_says_how_long_the_next_round_takes(with_jobs: Cli) -> None:
+    engine = open_database(with_jobs.folder / "results" / "rnnlab.db", create=False)
+    store, now = Store(engine), time.time()
+    for worker in ("w", "x"):
+        store.register_worker(WorkerRecord(worker, "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
+    for _ in range(2):
+        for job in store.claim("w", 4):  # one layer at 2 steps a second, two layers at 1
+            store.finish(job.claim, {"min_loss": 1.0 + job.id}, 10.0 if job.id <= 2 else 20.0, Curve())
+    # The best two have one layer; runs with state_size = 6 are of another group, which nobody has trained.
+    asked = with_jobs("analyze", "--no-enqueue").err.splitlines()
+    time_left = "about 0:00:15 with 2 workers for the 2 jobs of sizes that were trained here before"
+    assert asked[4] == f"  cost: 120 optimiser steps, {time_left}"
+    store.stop_worker("x")
+    alike = (with_jobs.folder / "small.toml").read_text().replace("\n[[rounds.vary]]\nset = { state_size = 6 }\n", "")
+    with_jobs.file("small.toml", alike)
+    with_jobs("init", "small.toml")
+    assert with_jobs("analyze", "--no-enqueue").err.splitlines()[2] == (
+        "  cost: 60 optimiser steps, about 0:00:30 with 1 worker"
+    )
+    engine.dispose()
 
 
 def test_analyze_before_anything_is_done(with_jobs: Cli) -> None:
@@ -268,6 +305,57 @@ def test_no_escape_codes_off_a_terminal(with_results: Cli) -> None:
     outcome = with_results("init", "--bogus")
     assert outcome.code == 2
     assert "\x1b" not in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1"}], ids=["coloured", "plain"])
+def test_watching_on_a_terminal(with_results: Cli, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+    """It fills the other screen of the terminal, and leaves it when it is interrupted."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("COLUMNS")
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", "status", "--watch"],
+        cwd=with_results.folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TERM": "xterm-256color", **settings},
+    )
+    os.close(terminal)
+    written = b""
+    while b"Ctrl-C ends this view" not in written:
+        written += os.read(controller, 65536)
+    child.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(controller, 65536):
+            written += chunk
+    _, errors = child.communicate(timeout=60)
+    os.close(controller)
+    shown = written.decode()
+    assert (child.returncode, errors) == (130, "rnnlab: interrupted\n")
+    assert "next: rnnlab analyze small" in shown
+    assert "\x1b[?1049h" in shown
+    assert shown.rindex("\x1b[?1049l") > shown.index("Ctrl-C")
+    assert bool(COLOUR.search(shown)) is not bool(settings)
+
+
+def test_watching_off_a_terminal(with_results: Cli) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rnnlab", "status", "--watch"],
+        cwd=with_results.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    lines = [child.stdout.readline() for _ in range(4)]
+    child.send_signal(signal.SIGINT)
+    out, errors = child.communicate(timeout=60)
+    assert "".join(lines).splitlines() == with_results("status").out.splitlines()
+    assert (child.returncode, errors) == (130, "rnnlab: interrupted\n")
+    assert "\x1b" not in out
 
 
 def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
@@ -298,9 +386,8 @@ def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
 
 def test_no_color_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
-    colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
-    assert colour.search(_on_a_terminal(["--help"], cli.folder))
-    assert not colour.search(_on_a_terminal(["--help"], cli.folder, NO_COLOR="1"))
+    assert COLOUR.search(_on_a_terminal(["--help"], cli.folder))
+    assert not COLOUR.search(_on_a_terminal(["--help"], cli.folder, NO_COLOR="1"))
 
 
 # A whole experiment
@@ -310,8 +397,11 @@ def test_run_to_the_end_then_look_and_sample(cli: Cli) -> None:
     outcome = cli("run", "small.toml", "--device", "cpu")
     assert outcome.code == 0, outcome.err
     assert "small: 4 jobs in round explore, 4 of them new\n" in outcome.err
-    assert "round refine: 4 jobs (best 2 of 4 runs; 4 configs): added\n" in outcome.err
-    assert "round replicate: 6 jobs (best 2 of 4 runs; 2 configs; 3 seeds each): added\n" in outcome.err
+    refine, replicate = (outcome.err.index(f"round {name}: ") for name in ("refine", "replicate"))
+    assert outcome.err[refine:].startswith("round refine: 4 jobs from the best 2 of 4 runs by min_loss (50%): 4 var")
+    assert outcome.err[replicate:].startswith("round replicate: 6 jobs from the best 2 of 4 runs by min_loss: 2 varia")
+    assert refine < outcome.err.index("round refine: 4 jobs added\n") < replicate
+    assert "round replicate: 6 jobs added\n" in outcome.err
     assert "every round is complete\n" in outcome.err
     assert outcome.out.splitlines()[-1] == "report: results/small/report.md"
     assert cli("status", "--json").out.count('"done"') == 3

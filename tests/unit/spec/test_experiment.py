@@ -165,6 +165,18 @@ MISTAKES = [
     # Rounds: found now, not when the round before is done
     ("[grid]", '[[rounds]]\nname = "more"\n[grid]', "rounds entry 1: select is missing: it must be given"),
     ("[grid]", ROUND.replace("{ top = 1 }", "{}") + "[grid]", "rounds entry 1: select: give exactly one of best_frac"),
+    (
+        "best_fraction = 0.5",
+        'below = 2.0, pareto = "seconds"',
+        "rounds entry 1: select: give exactly one of best_fraction, top, below and pareto, not below and pareto",
+    ),
+    ("best_fraction = 0.5", "below = nan", "rounds entry 1: select.below = nan: must be a finite number"),
+    ("best_fraction = 0.5", "below = '2'", 'rounds entry 1: select.below = "2": must be a number'),
+    (
+        "best_fraction = 0.5",
+        'pareto = "size"',
+        'rounds entry 1: select.pareto = "size": must be "parameters" or "seconds"',
+    ),
     ("[grid]", ROUND.replace("top = 1", "top = 0") + "[grid]", "rounds entry 1: select.top = 0: must be at least 1"),
     ("best_fraction = 0.5", "best_fraction = 1.5", "rounds entry 1: select.best_fraction = 1.5: must be at most 1"),
     (

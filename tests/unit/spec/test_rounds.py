@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import example, given
@@ -73,7 +74,9 @@ def test_refine_is_the_published_second_round(published: Path) -> None:
     plan = plan_round(find_experiment("dynamics").rounds[0], _published_runs(published, 1))
     assert (plan.considered, len(plan.parents), plan.variants, len(plan.configs)) == (432, 43, 156, 130)
     assert plan.parents[0].value == 1.59276
-    assert plan.explain() == "round refine: 130 jobs (best 43 of 432 runs; 156 variants, 130 distinct)"
+    assert plan.explain() == (
+        "round refine: 130 jobs from the best 43 of 432 runs by min_loss (10%): 156 variants, 26 of them repeated"
+    )
     assert {one.target_steps for one in plan.configs} == {50_949}
 
     rows = _published_rows(published, 2)
@@ -93,7 +96,9 @@ def test_refine_gives_each_variant_as_often_as_it_was_published(published: Path)
 def test_replicate_is_ten_seeds_of_the_top_ten(published: Path) -> None:
     plan = plan_round(find_experiment("dynamics").rounds[1], _published_runs(published, 2))
     assert (plan.considered, len(plan.parents), plan.seeds, len(plan.configs)) == (130, 10, 10, 100)
-    assert plan.explain() == "round replicate: 100 jobs (best 10 of 130 runs; 10 configs; 10 seeds each)"
+    assert plan.explain() == (
+        "round replicate: 100 jobs from the best 10 of 130 runs by min_loss: 10 variants, 10 seeds each"
+    )
     assert plan.parents[0].value == 1.40789
     assert Counter(one.seed for one in plan.configs) == dict.fromkeys(range(1, 11), 10)
     assert {one.target_steps for one in plan.configs} == {10_989}
@@ -125,7 +130,8 @@ def test_diverged_runs_are_never_selected(value: float) -> None:
 
 
 def test_nothing_to_select_from() -> None:
-    for rule in (_rule(), _rule(select={"best_fraction": 0.5}), _rule(seeds=3)):
+    selections: list[dict[str, object]] = [{"best_fraction": 0.5}, {"below": 9.0}, {"pareto": "parameters"}]
+    for rule in (_rule(), _rule(seeds=3), *(_rule(select=select) for select in selections)):
         for runs in ([], _runs([math.nan])):
             plan = plan_round(rule, runs)
             assert (plan.configs, plan.parents, plan.considered) == ([], [], 0)
@@ -155,7 +161,9 @@ def test_set_vary_when_keep_in_this_order() -> None:
 def test_equal_variants_are_merged() -> None:
     plan = plan_round(_rule(vary=[{}, {"set": {"state_size": 1}}]), _runs([1.0, 2.0]))
     assert (plan.variants, _sizes(plan.configs)) == (4, [1, 2])
-    assert plan.explain() == "round next: 2 jobs (best 2 of 2 runs; 4 variants, 2 distinct)"
+    assert plan.explain() == (
+        "round next: 2 jobs from the best 2 of 2 runs by min_loss: 4 variants, 2 of them repeated"
+    )
 
 
 def test_fresh_seeds_follow_the_seeds_that_were_used() -> None:
@@ -171,7 +179,9 @@ def test_seeds_of_merged_variants_are_counted_once() -> None:
     runs = [FinishedRun(config(state_size=1, seed=3), 1.0), FinishedRun(config(state_size=2, seed=8), 2.0)]
     plan = plan_round(_rule(set={"state_size": 5}, seeds=2), runs)
     assert [(one.model.state_size, one.seed) for one in plan.configs] == [(5, 9), (5, 10)]
-    assert plan.explain() == "round next: 2 jobs (best 2 of 2 runs; 2 variants, 1 distinct; 2 seeds each)"
+    assert plan.explain() == (
+        "round next: 2 jobs from the best 2 of 2 runs by min_loss: 2 variants, 1 of them repeated, 2 seeds each"
+    )
 
 
 def test_seeds_can_begin_where_the_round_says() -> None:
@@ -201,3 +211,70 @@ def test_top_is_limited_by_what_there_is(available: int, top: int) -> None:
 def test_a_tenth_of_the_published_grid_is_43() -> None:
     assert Selection(best_fraction=0.1).count(432) == 43
     assert Selection(best_fraction=0.1).count(0) == 0
+
+
+def test_all_below_a_bound() -> None:
+    runs = _runs([1.5, 1.2, math.nan, 1.4999, 2.0, -math.inf])
+    plan = plan_round(_rule(select={"below": 1.5}), runs)
+    assert (_sizes(plan.configs), plan.considered) == ([2, 4], 4)
+    assert plan.explain() == "round next: 2 jobs from the 2 of 4 runs with min_loss below 1.5: 2 variants"
+    assert plan_round(_rule(select={"below": 1.0}), runs).configs == []
+
+
+def _with_costs(points: Sequence[tuple[float, float]]) -> list[FinishedRun]:
+    return [FinishedRun(config(state_size=size), *point) for size, point in enumerate(points, start=1)]
+
+
+# Few different numbers, so that there are ties in one of the two and in both; some runs diverged.
+POINTS = st.lists(st.tuples(st.sampled_from([0.5, 1.0, 1.5, 2.0, math.nan]), st.integers(1, 5)), max_size=30)
+
+
+@given(POINTS, st.randoms())
+def test_the_pareto_front_is_what_no_run_beats(points: list[tuple[float, float]], random: Random) -> None:
+    """Against the definition, pair by pair."""
+    runs = _with_costs(points)
+    able = [run for run in runs if math.isfinite(run.value)]
+    front = [
+        run.config.hash
+        for run in able
+        if not any(
+            other.value <= run.value and other.cost <= run.cost and (other.value < run.value or other.cost < run.cost)
+            for other in able
+        )
+    ]
+    random.shuffle(runs)
+    plan = plan_round(_rule(select={"pareto": "parameters"}), runs)
+    assert sorted(parent.config.hash for parent in plan.parents) == sorted(front)
+    assert [parent.value for parent in plan.parents] == sorted(parent.value for parent in plan.parents)
+    assert plan == plan_round(_rule(select={"pareto": "parameters"}), runs[::-1])
+
+
+def test_ties_on_the_pareto_front() -> None:
+    """Equal in both: both stay. Equal in one: who is worse in the other goes."""
+    runs = _with_costs([(1.0, 50), (1.0, 50), (1.0, 60), (2.0, 50), (2.0, 10), (3.0, 10)])
+    plan = plan_round(_rule(select={"pareto": "seconds", "by": "test_loss"}), runs)
+    assert sorted(_sizes(plan.configs)) == [1, 2, 5]
+    assert plan.explain() == (
+        "round next: 3 jobs from the 3 of 6 runs that none beats in both test_loss and seconds: 3 variants"
+    )
+
+
+def test_seeds_of_one_config_are_weighed_by_the_best_of_them() -> None:
+    """A second seed that was quicker, but worse, does not count: neither its loss nor its seconds."""
+    lucky, quick = (FinishedRun(config(state_size=5, seed=seed), 1.0 + seed, 9.0 - 8 * seed) for seed in range(2))
+    other = FinishedRun(config(state_size=6), 3.0, 2.0)
+    plan = plan_round(_rule(select={"pareto": "seconds"}), [quick, lucky, other])
+    assert (plan.parents, plan.considered) == ([lucky, other], 2)
+
+
+def test_what_becomes_of_a_selected_run_in_words() -> None:
+    assert plan_round(find_experiment("dynamics").rounds[0], []).changes() == [
+        "all with windows = 51, record_every = 100",
+        "each otherwise as it is",
+        "each with state_size = 512",
+        "each with n_layers = 3, state_size = 256 where n_layers = 1 or 2",
+        "each with n_layers = 3, state_size = 512 where n_layers = 1 or 2",
+        "kept where state_size = 256 or 512",
+    ]
+    assert plan_round(_rule(), []).changes() == []
+    assert plan_round(_rule(vary=[{}, {"set": {"seed": 3}}]), []).changes() == ["each as it is", "each with seed = 3"]
