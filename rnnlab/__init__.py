@@ -1,5 +1,8 @@
 """rnnlab: sweep small recurrent networks.
 
+The functions of this package are its interface for Python (docs/python.md); none of them loads torch or pandas before
+it is called.
+
 Importing rnnlab sets two variables that torch's libraries read when they start; a user's own values are left alone.
 
 - MKL_CBWR: Intel's MKL, the matrix library of most CPU builds of torch, gives results that depend neither on memory
@@ -10,7 +13,10 @@ Importing rnnlab sets two variables that torch's libraries read when they start;
 
 import os
 
+from rnnlab.api import analyze, curves, init, load_model, results
+from rnnlab.version import __version__
+
+__all__ = ["__version__", "analyze", "curves", "init", "load_model", "results"]
+
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-__version__ = "0.1.0"

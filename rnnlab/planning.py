@@ -164,6 +164,7 @@ def new_jobs(configs: Iterable[RunConfig]) -> list[NewJob]:
 class Initialised:
     """What `initialise` did."""
 
+    experiment: str  # its name in the table
     added: int  # jobs that were not in the table before
     total: int  # jobs of the grid
     left_over: int  # jobs of the table's first round that the grid no longer names; they stay
@@ -181,7 +182,7 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
-    return Initialised(added, len(jobs), left_over)
+    return Initialised(name, added, len(jobs), left_over)
 
 
 def continuing(store: Reader, new: Plan) -> Plan:

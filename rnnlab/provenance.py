@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import rnnlab
+from rnnlab.version import __version__
 
 _GIT_SECONDS = 10.0
 
@@ -18,9 +18,9 @@ def program_provenance() -> dict[str, Any]:
 
     `git_commit` and `git_dirty` are None for an installed package.
     """
-    commit, dirty = _git_state(Path(rnnlab.__file__).resolve().parent)
+    commit, dirty = _git_state(Path(__file__).resolve().parent)
     return {
-        "rnnlab_version": rnnlab.__version__,
+        "rnnlab_version": __version__,
         "git_commit": commit,
         "git_dirty": dirty,
         "python_version": platform.python_version(),

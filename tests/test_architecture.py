@@ -15,18 +15,20 @@ PACKAGE = Path(__file__).resolve().parents[1] / "rnnlab"
 
 # part of rnnlab -> (parts that it may import besides itself, packages that it may import besides the standard library)
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "rnnlab": (set(), set()),
+    "rnnlab": ({"api", "version"}, set()),
     # L0
+    "version": (set(), set()),
     "errors": (set(), set()),
     "files": ({"errors"}, set()),
-    "provenance": ({"rnnlab"}, set()),
+    "configuration": ({"errors"}, set()),
+    "provenance": ({"version"}, set()),
     # L1
     "spec": ({"errors", "files"}, {"pydantic"}),
     # L2
     "queue": ({"errors", "files"}, {"sqlalchemy", "alembic", "filelock"}),
-    "data": ({"errors", "files"}, {"numpy", "torch", "filelock", "platformdirs", "tokenizers"}),
+    "data": ({"errors", "files", "configuration"}, {"numpy", "torch", "filelock", "platformdirs", "tokenizers"}),
     "models": ({"errors", "files", "spec"}, {"torch"}),
-    "training": ({"rnnlab", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
+    "training": ({"version", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
     # L3
     "worker": ({"errors", "files", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
     "testing": ({"errors", "spec", "models", "training"}, {"torch"}),
@@ -45,16 +47,26 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "exporting": ({"errors", "files", "queue", "planning", "analysis"}, {"pandas", "optuna", "tensorboard"}),
+    "opening": ({"errors", "files", "queue"}, set()),
+    "choosing": ({"errors", "queue", "planning", "status"}, set()),
+    "preparing": ({"spec", "models", "planning"}, set()),
+    "trained": (
+        {"errors", "files", "spec", "data", "models", "training", "planning", "opening", "choosing"},
+        set(),
+    ),
 }
-# L4: sees all of the above; heavy packages are imported inside its functions.
+# L4, for Python: sees all of the above; heavy packages are imported inside its functions.
+LAYERS["api"] = (set(LAYERS), {"pandas"})
+# L4, for the shell: sees all of the above; heavy packages are imported inside its functions.
 LAYERS["cli"] = (set(LAYERS), {"typer", "rich"})
 LAYERS["__main__"] = ({"cli"}, set())
 
 SEAM = "worker"  # the only part that imports both the queue and the training
 
-# command -> where its function is, and what must not be loaded by it
+# command, or the import -> where its function is, and what must not be loaded by it
 HEAVY = {"torch", "pandas", "seaborn", "matplotlib"}
 LIGHT_COMMANDS: dict[str, tuple[str, str, set[str]]] = {
+    "import rnnlab": ("rnnlab.api", "_database", {*HEAVY, "numpy", "sqlalchemy", "pydantic", "typer"}),
     "--help": ("rnnlab.cli.main", "main", {*HEAVY, "numpy", "sqlalchemy", "pydantic"}),
     "init": ("rnnlab.cli.initialising", "init", HEAVY),
     "status": ("rnnlab.cli.status", "status", HEAVY),

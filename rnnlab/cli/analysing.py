@@ -68,7 +68,7 @@ def best(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Print the best run as an experiment file: save it, change it, give it to `rnnlab init`."""
-    from rnnlab.cli.choosing import best_job
+    from rnnlab.choosing import best_job
     from rnnlab.planning import config_of, stored_plan
     from rnnlab.spec.export import experiment_toml
 

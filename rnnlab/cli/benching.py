@@ -40,11 +40,9 @@ def bench_command(
 
     The best cohort sizes are measured too, and remembered for the workers.
     """
-    from rnnlab.cli.cells import try_cells
     from rnnlab.estimate import workbench
     from rnnlab.forecast import forecast
-    from rnnlab.planning import make_plan
-    from rnnlab.spec.library import find_experiment
+    from rnnlab.preparing import prepare
     from rnnlab.training.sizing import find_device, usable_cores
 
     if experiment is None:
@@ -53,8 +51,7 @@ def bench_command(
                 raise UsageError(f"{option} {value}: name an experiment with it")
         _bench_machine(workbench(find_device(device), None), seconds, as_json=as_json)
         return
-    plan = make_plan(find_experiment(experiment, scale), corpus)
-    try_cells(plan, allowed=allow_code)
+    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
     bench = workbench(find_device(device), plan.vocabulary)
     n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
     rounds = forecast(bench, plan.experiment, plan.first_round, _tuned(bench), seconds)

@@ -1,4 +1,4 @@
-"""Own cells on the command line: permission to run them, their first trial, and `rnnlab check-cell`."""
+"""`rnnlab check-cell`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +9,6 @@ from rnnlab.cli.options import AllowCodeOption, counted
 
 if TYPE_CHECKING:
     from rnnlab.models.cells import Cell
-    from rnnlab.planning import Plan
 
 
 def check_cell(
@@ -44,25 +43,3 @@ def _class_of(cell: str, *, allowed: bool) -> "type[Cell]":
     name, file = read_cell(cell, Path())
     load_cells([name], {file.sha256: file}, allowed=allowed)
     return cell_class(name)
-
-
-def try_cells(plan: "Plan", *, allowed: bool) -> None:
-    """Load the own cells of an experiment, if it has any, and try each on a small model.
-
-    Raises CellError, in one line, if they may not be run (nothing was executed then), cannot be loaded, or are not what
-    a cell must be.
-    """
-    if plan.experiment.code:  # torch is not imported for nothing
-        _load_and_try(plan, allowed=allowed)
-
-
-def _load_and_try(plan: "Plan", *, allowed: bool) -> None:
-    from rnnlab.models.own import check_shapes, load_cells
-    from rnnlab.spec.cells import OwnSettings
-
-    load_cells(plan.experiment.kinds.cells, plan.experiment.code, allowed=allowed)
-    tried = set()
-    for config in plan.first_round:
-        if isinstance(config.model, OwnSettings) and config.model.cell not in tried:
-            tried.add(config.model.cell)
-            check_shapes(config.model)

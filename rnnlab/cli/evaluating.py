@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption
-from rnnlab.cli.sampling import JobArgument
+from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption, workspace_of
+from rnnlab.cli.sampling import JobArgument, complain
 from rnnlab.errors import UsageError
 
 
@@ -36,10 +36,10 @@ def evaluate(
         if value is not None and value < 1:
             raise UsageError(f"{option} {value}: give a number of at least 1")
 
-    from rnnlab.cli.trained import trained_model
+    from rnnlab.trained import trained_model
     from rnnlab.training.assessment import assess
 
-    model = trained_model(job, experiment, db, results, allow_code=allow_code)
+    model = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=complain)
     found = assess(model.config, model.state, model.tokenizer, split=split, context=context, max_windows=windows)
     document = {
         "job": model.job_id,

@@ -13,9 +13,7 @@ from rnnlab.cli.options import (
     ResultsOption,
     ScaleOption,
     counted,
-    open_store,
     repeat_flags,
-    workspace_of,
 )
 
 if TYPE_CHECKING:
@@ -43,23 +41,18 @@ def init(
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
     """
-    from rnnlab.cli.cells import try_cells
+    from rnnlab import api
     from rnnlab.errors import UsageError
-    from rnnlab.planning import initialise, make_plan
-    from rnnlab.spec.library import find_experiment
+    from rnnlab.preparing import prepare
 
     if device is not None and not dry_run:
         raise UsageError("--device is where --dry-run measures; where jobs are trained is said to `rnnlab worker`")
-    plan = make_plan(find_experiment(experiment, scale), corpus)
-    try_cells(plan, allowed=allow_code)
     if dry_run:
-        _print_dry_run(plan, device or "auto")
+        _print_dry_run(prepare(experiment, corpus, scale, allow_code=allow_code), device or "auto")
         print("nothing was added: the same command without --dry-run does it", file=sys.stderr)
         return
-    with open_store(db, workspace_of(results), create=True) as store:
-        outcome = initialise(store, plan)
-    name = plan.experiment.name
-    print(f"{name}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
+    outcome = api.init(experiment, corpus=corpus, scale=scale, allow_code=allow_code, db=db, results=results)
+    print(f"{outcome.experiment}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
     if outcome.left_over:
         print(f"{counted(outcome.left_over, 'job')} of an earlier grid stay in the table", file=sys.stderr)
     print(f"next: rnnlab worker{repeat_flags(db, results)}", file=sys.stderr)

@@ -158,7 +158,7 @@ def extend(
 
 
 def _jobs(store: "Store", names: Sequence[str], experiment: str | None) -> "list[Job]":
-    from rnnlab.cli.choosing import chosen_job
+    from rnnlab.choosing import chosen_job
 
     return [chosen_job(store, name, experiment) for name in names]
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-import rnnlab
 from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.benching import bench_command
 from rnnlab.cli.cells import check_cell
@@ -24,6 +23,7 @@ from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
 from rnnlab.cli.working import worker
 from rnnlab.errors import RnnlabError, UsageError
+from rnnlab.version import __version__
 
 _INTERRUPTED = 130
 # Unknown options and the like; typer gives their class no public name.
@@ -65,7 +65,7 @@ app.add_typer(config_app, name="config")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(rnnlab.__version__)
+        print(__version__)
         raise typer.Exit
 
 

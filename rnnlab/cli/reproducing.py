@@ -41,13 +41,10 @@ def reproduce(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Train the published runs of a study, and write what was published beside what came out. Again: goes on."""
-    from rnnlab.cli.cells import try_cells
-    from rnnlab.planning import make_plan
+    from rnnlab.preparing import prepare
     from rnnlab.reproducing import enqueue_published, open_published, write_reproduction
-    from rnnlab.spec.library import find_experiment
 
-    plan = make_plan(find_experiment(experiment, None), corpus)
-    try_cells(plan, allowed=allow_code)
+    plan = prepare(experiment, corpus, None, allow_code=allow_code)
     check_device(device)
     name = plan.experiment.name
     workspace = workspace_of(results)

@@ -52,12 +52,10 @@ def run(
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
     """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
-    from rnnlab.cli.cells import try_cells
-    from rnnlab.planning import initialise, make_plan
-    from rnnlab.spec.library import find_experiment
+    from rnnlab.planning import initialise
+    from rnnlab.preparing import prepare
 
-    plan = make_plan(find_experiment(experiment, scale), corpus)
-    try_cells(plan, allowed=allow_code)
+    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
     check_device(device)  # a wrong name is the user's to hear of, not the workers'
     name = plan.experiment.name
     workspace = workspace_of(results, plots)

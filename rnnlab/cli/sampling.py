@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption
+from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption, workspace_of
 from rnnlab.errors import UsageError
 
 JobArgument = Annotated[
@@ -37,21 +37,23 @@ def sample(
     if not prime:
         raise UsageError("--prime is empty: give at least one character to start from")
 
-    from rnnlab.cli.trained import trained_model
-    from rnnlab.training.sampling import sample as draw
+    from rnnlab.trained import trained_model
 
-    model = trained_model(job, experiment, db, results, allow_code=allow_code)
+    trained = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=complain)
+    model = trained.module()
     first = os.fsencode(prime)  # the bytes that were typed, whatever they are
     try:
-        prime_ids = model.tokenizer.encode(first).tolist()
+        prime_ids = model.encode(first).tolist()
     except UsageError as error:
         raise UsageError(f"--prime {prime!r}: {error}") from error
-    symbols = draw(
-        model.config, model.state, model.tokenizer, prime=prime_ids, length=length, temperature=temperature, seed=seed
-    )
     sys.stdout.buffer.write(first)
-    for symbol in symbols:
+    for symbol in model.continuation(prime_ids, length=length, temperature=temperature, seed=seed):
         sys.stdout.buffer.write(model.tokenizer.decode([symbol]))
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
+
+
+def complain(text: str) -> None:
+    """Say something about a damaged checkpoint."""
+    print(text, file=sys.stderr)

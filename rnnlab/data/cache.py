@@ -12,7 +12,6 @@ Files are replaced whole, so any number of processes can share the folder.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from rnnlab.configuration import configured
 from rnnlab.data.registry import how_to_get
 from rnnlab.errors import CorpusError, UsageError
 from rnnlab.files import atomic_write, atomic_write_text, ensure_writable_dir, sha256_hex
@@ -38,8 +38,8 @@ class Corpus:
 
 
 def data_dir() -> Path:
-    """The data folder: RNNLAB_DATA, or the user's cache folder."""
-    chosen = os.environ.get("RNNLAB_DATA")
+    """The data folder: RNNLAB_DATA, `data` in rnnlab.toml, or the user's cache folder."""
+    chosen = configured("data")
     return expanded(chosen) if chosen else user_cache_path("rnnlab")
 
 

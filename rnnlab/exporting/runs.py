@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from rnnlab.errors import UsageError
 from rnnlab.planning import stored_plan
 from rnnlab.queue.job import Curve, Job
 from rnnlab.queue.reading import Reader
@@ -40,12 +41,19 @@ class Runs:
         return {name: result[name] for name in self.number_names if result.get(name) is not None}
 
 
-def read_runs(store: Reader, experiment: str) -> Runs:
-    """What the table has of the experiment. Raises UsageError if it has no such experiment."""
+def read_runs(store: Reader, experiment: str, only_round: str | None = None) -> Runs:
+    """What the table has of the experiment, or of one of its rounds.
+
+    Raises UsageError if it has no such experiment, or the experiment neither has nor will have such a round.
+    """
     plan = stored_plan(store, experiment).experiment
-    jobs = store.jobs(experiment)
+    if only_round is not None:
+        known = dict.fromkeys([*plan.round_names, *sorted({begun for _, begun, _ in store.counts(experiment)})])
+        if only_round not in known:
+            raise UsageError(f"experiment {experiment} has no round {only_round!r}: it has {', '.join(known)}")
+    jobs = store.jobs(experiment, only_round)
     # Afterwards, so that a finished job has its whole curve; jobs may have been added meanwhile.
-    later = store.curves(experiment)
+    later = store.curves(experiment, only_round)
     curves = {job.id: later[job.id] for job in jobs if job.id in later}
     others = {job.round for job in jobs} - set(plan.round_names)
     by_round = {name: [job for job in jobs if job.round == name] for name in [*plan.round_names, *sorted(others)]}

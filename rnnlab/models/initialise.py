@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rnnlab.models.numerics import one_thread
+
 
 def keyed_generator(*key: object) -> torch.Generator:
     """A CPU generator whose stream depends on the key alone."""
@@ -48,15 +50,11 @@ def identity(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) ->
 def orthogonal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
     """A random rotation or reflection, uniform over all of them, for each block of [S, k S] (Saxe et al. 2014)."""
     size = shape[0]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several share a decomposition out, which changes its bits
-    try:
-        blocks = []
+    blocks = []
+    with one_thread():  # several share a decomposition out, which changes its bits
         for _ in range(shape[1] // size):
             q, r = torch.linalg.qr(torch.empty(size, size, dtype=torch.float64).normal_(generator=generator))
             blocks.append(q * r.diagonal().sign())
-    finally:
-        torch.set_num_threads(threads)
     return torch.cat(blocks, dim=1).to(torch.float32)
 
 

@@ -46,42 +46,23 @@ def parameter_shapes(settings: RecurrentSettings, vocabulary_size: int) -> dict[
     return shapes | {"head.weight": cell.weight(last, V, last), "head.bias": cell.bias(V, last)}
 
 
-class RecurrentCohort:
-    """M models of equal structure as one program. `parameters[name]` is [M, ...]."""
+class RecurrentStack:
+    """M models of equal structure on parameters that lie side by side: `parameters[name]` is [M, ...]."""
 
-    def __init__(
-        self,
-        members: Sequence[RecurrentSettings],
-        parameters: Sequence[Mapping[str, Tensor]],
-        vocabulary_size: int,
-        device: torch.device,
-    ) -> None:
-        """Stack the members' parameters, as `parameter_shapes` names them. Members differ in initial values only."""
-        assert members
-        self.settings = members[0]
-        assert all(one.model_dump(exclude=set(one.free_in_cohort)) == self._structure for one in members)
-        self.n_models = len(members)
+    def __init__(self, settings: RecurrentSettings, parameters: Mapping[str, Tensor], vocabulary_size: int) -> None:
+        self.settings = settings
+        self.parameters = dict(parameters)
         self.vocabulary_size = vocabulary_size
-        self.device = device
-        self.parameters = {
-            name: torch.stack([own[name] for own in parameters]).to(device).requires_grad_() for name in parameters[0]
-        }
-        everybody = Users(list(range(self.n_models)), self.n_models, device)
-        self.users = dict.fromkeys(self.parameters, everybody)
-        self.smallest_product = self.n_models  # more threads than that would change bits (numerics.py)
-        self.cell: Cell = cell_class(self.settings.cell)(self.settings)
+        self.n_models = len(self.parameters["head.weight"])
+        self.cell: Cell = cell_class(settings.cell)(settings)
         self.layers: list[Weights] = [
             {
                 name.removeprefix(f"layers.{layer}."): parameter
                 for name, parameter in self.parameters.items()
                 if name.startswith(f"layers.{layer}.")
             }
-            for layer in range(self.settings.n_layers)
+            for layer in range(settings.n_layers)
         ]
-
-    @property
-    def _structure(self) -> dict[str, object]:
-        return self.settings.model_dump(exclude=set(self.settings.free_in_cohort))
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
         """The start state: for each layer each tensor of its state, [M, B, S]."""
@@ -127,6 +108,33 @@ class RecurrentCohort:
         if self.settings.skip == "add":
             return new + old
         return torch.cat([new, old], dim=2) if self.settings.skip == "concat" else new
+
+
+class RecurrentCohort(RecurrentStack):
+    """M models of equal structure as one program, with parameters of its own."""
+
+    def __init__(
+        self,
+        members: Sequence[RecurrentSettings],
+        parameters: Sequence[Mapping[str, Tensor]],
+        vocabulary_size: int,
+        device: torch.device,
+    ) -> None:
+        """Stack the members' parameters, as `parameter_shapes` names them. Members differ in initial values only."""
+        assert members
+        stacked = {
+            name: torch.stack([own[name] for own in parameters]).to(device).requires_grad_() for name in parameters[0]
+        }
+        super().__init__(members[0], stacked, vocabulary_size)
+        assert all(one.model_dump(exclude=set(one.free_in_cohort)) == self._structure for one in members)
+        self.device = device
+        everybody = Users(list(range(self.n_models)), self.n_models, device)
+        self.users = dict.fromkeys(self.parameters, everybody)
+        self.smallest_product = self.n_models  # more threads than that would change bits (numerics.py)
+
+    @property
+    def _structure(self) -> dict[str, object]:
+        return self.settings.model_dump(exclude=set(self.settings.free_in_cohort))
 
 
 def _by_step(x_MNK: Tensor, n_steps: int) -> Tensor:

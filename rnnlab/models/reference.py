@@ -1,7 +1,7 @@
 """The gated language model in textbook form: one model, torch.nn.Linear, torch.sigmoid, concatenations, autograd.
 
-Shapes: B batch rows, S state size, V vocabulary. It is what tests and benchmarks compare the cohort with, and it
-shares nothing with the cohort but the names of the settings.
+Shapes: B batch rows, T symbols, S state size, V vocabulary. It is what tests and benchmarks compare the cohort with,
+and what a trained gated model is given out as (single.py). It shares nothing with the cohort but the names of settings.
 """
 
 from collections.abc import Mapping
@@ -78,6 +78,14 @@ class GatedLanguageModel(nn.Module):
             x, n = layer(x, h)
             following.append(n.detach())
         return self.head(x), following
+
+    def window(self, ids_BT: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Symbols one after the other -> logits [B, T, V] and the state after them; it is detached at every symbol."""
+        logits = []
+        for ids_B in ids_BT.unbind(1):
+            logits_BV, state = self(ids_B, state)
+            logits.append(logits_BV)
+        return torch.stack(logits, dim=1), state
 
     @torch.no_grad()
     def load_cohort_parameters(self, parameters: Mapping[str, Tensor]) -> None:

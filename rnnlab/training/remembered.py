@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-import rnnlab
 from rnnlab.data.cache import data_dir
 from rnnlab.files import atomic_write_text
 from rnnlab.training.sizing import usable_cores
+from rnnlab.version import __version__
 
 
 def default_path() -> Path:
@@ -27,7 +27,7 @@ class RememberedSizes:
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self._path = path
-        self._where = f"{_description(device)}; torch {torch.__version__}; rnnlab {rnnlab.__version__}"
+        self._where = f"{_description(device)}; torch {torch.__version__}; rnnlab {__version__}"
 
     def get(self, group_key: str) -> int | None:
         """The size for this group, None where none was measured."""

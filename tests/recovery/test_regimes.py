@@ -16,7 +16,7 @@ from rnnlab.planning import config_of, make_plan
 from rnnlab.queue.job import Status
 from rnnlab.spec.library import load_experiment
 from rnnlab.training import checkpoint
-from rnnlab.training.sampling import sample
+from rnnlab.training.language_model import LanguageModel
 from tests.recovery.harness import EXPERIMENT, Site
 
 _HEAD = """\
@@ -131,10 +131,8 @@ def test_a_study_from_its_file_to_its_results_with_a_stop_in_between(
     assert result is not None
     path = whole.workspace.results_dir / result["checkpoint"]
     assert path.read_bytes().startswith(b"rnnlab-checkpoint 2 ")
-    drawn = sample(
-        config, checkpoint.read(path).state, ByteTokenizer(), prime=b"the ", length=5, temperature=1.0, seed=0
-    )
-    assert len(list(drawn)) == 5
+    model = LanguageModel(config, ByteTokenizer(), checkpoint.read(path).state.parameters)
+    assert len(list(model.continuation(b"the ", length=5, temperature=1.0, seed=0))) == 5
 
 
 def _check_result(study: str, result: Mapping[str, Any]) -> None:

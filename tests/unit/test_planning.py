@@ -72,9 +72,9 @@ def by_place(job: Job) -> dict[str, Any]:
 
 def test_init_adds_the_grid_once(store: Store, small_toml: str) -> None:
     plan = plan_of(small_toml)
-    assert initialise(store, plan) == Initialised(added=4, total=4, left_over=0)
+    assert initialise(store, plan) == Initialised("small", added=4, total=4, left_over=0)
     before = rows(store)
-    assert initialise(store, plan) == Initialised(added=0, total=4, left_over=0)
+    assert initialise(store, plan) == Initialised("small", added=0, total=4, left_over=0)
     assert rows(store) == before
     assert {config_of(job).hash for job in before.values()} == {run.hash for run in plan.first_round}
     assert {(job.experiment, job.round, job.status) for job in before.values()} == {
@@ -92,7 +92,7 @@ def test_a_grown_grid_adds_what_is_new(store: Store, small_toml: str) -> None:
     initialise(store, plan_of(small_toml))
     before = rows(store)
     grown = small_toml.replace(AXIS, "n_layers = [1, 2, 3]\nuse_old_state = [false, true]")
-    assert initialise(store, plan_of(grown)) == Initialised(added=8, total=12, left_over=0)
+    assert initialise(store, plan_of(grown)) == Initialised("small", added=8, total=12, left_over=0)
     assert before.items() <= rows(store).items()
 
 
@@ -100,7 +100,7 @@ def test_a_shrunk_grid_keeps_the_jobs(store: Store, small_toml: str) -> None:
     initialise(store, plan_of(small_toml))
     before = rows(store)
     shrunk = plan_of(small_toml.replace(AXIS, "n_layers = [2]"))
-    assert initialise(store, shrunk) == Initialised(added=0, total=2, left_over=2)
+    assert initialise(store, shrunk) == Initialised("small", added=0, total=2, left_over=2)
     assert rows(store) == before
     # The round now consists of what the grid names.
     assert advance(store, "small", enqueue=False).rounds[0].expected == 2
@@ -179,7 +179,7 @@ def test_the_same_text_under_another_name_is_the_same_experiment(store: Store, s
     plan = plan_of(small_toml)
     initialise(store, plan)
     renamed = Plan(plan.experiment, CorpusSettings(name="other-name", sha256="a" * 64))
-    assert initialise(store, renamed) == Initialised(added=0, total=4, left_over=0)
+    assert initialise(store, renamed) == Initialised("small", added=0, total=4, left_over=0)
     assert stored_plan(store, "small") == plan
 
 

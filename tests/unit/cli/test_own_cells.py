@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+import rnnlab
+from rnnlab.errors import CellError
 from rnnlab.files import Workspace, sha256_hex
 from rnnlab.planning import config_of, stored_plan
 from rnnlab.queue.database import open_database
@@ -97,7 +99,8 @@ def test_the_documented_example_is_trained_stopped_resumed_evaluated_and_writes(
     result = table(own)[0][0].result
     assert result is not None
     assert json.loads(outcome.out)["loss"] > 0
-    assert own("sample", "1", "--length", "9", "--allow-code").out.startswith("The ")
+    sampled = own("sample", "1", "--length", "9", "--allow-code").out
+    assert sampled == rnnlab.load_model(1, allow_code=True).generate(length=9) + "\n"
     assert own("analyze").code == 0
     # What `best` prints has the code: the same run under the same hash.
     best = own("best").out
@@ -165,6 +168,8 @@ def test_without_permission_nothing_is_executed(own: Cli, monkeypatch: pytest.Mo
         assert outcome.code == 2
         assert len(outcome.err.splitlines()) == 1
         assert "is code, which is not run unasked: read it, then add --allow-code" in outcome.err
+    with pytest.raises(CellError, match="is code, which is not run unasked"):
+        rnnlab.init("own.toml")
     assert "add --allow-code" in own("check-cell", "cells/mine.py:Minimal").err
     assert own.tree() == before
     # A variable of the environment will do, for workers that other programs start.

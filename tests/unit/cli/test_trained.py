@@ -221,7 +221,7 @@ def test_a_checkpoint_that_a_worker_replaces_while_it_is_read(
         complain("checkpoint x cannot be read: No such file or directory; falling back to the one before")
         return None
 
-    monkeypatch.setattr("rnnlab.cli.trained.newest", first_look_fails)
+    monkeypatch.setattr("rnnlab.trained.newest", first_look_fails)
     outcome = cli("sample", str(job.id), "--length", "5", "--prime", "a")
     assert (outcome.code, outcome.err, len(looks)) == (0, "", 2)
 

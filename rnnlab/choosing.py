@@ -1,4 +1,4 @@
-"""Which job a command is about: a number, the first digits of a hash, or the best of an experiment."""
+"""Which job a user means: a number, the first digits of a hash, or the best of an experiment."""
 
 from rnnlab.errors import UsageError
 from rnnlab.planning import only_experiment, stored_plan

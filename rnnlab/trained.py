@@ -1,17 +1,19 @@
-"""The model of a job as its newest checkpoint has it, for the commands that use models."""
+"""The model of a job as its newest checkpoint has it."""
 
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnlab.cli.choosing import chosen_job
-from rnnlab.cli.options import open_store, workspace_of
+from rnnlab.choosing import chosen_job
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
 from rnnlab.errors import CheckpointError, UsageError
+from rnnlab.files import Workspace
 from rnnlab.models.own import load_cells, needs_code
+from rnnlab.opening import open_store
 from rnnlab.planning import config_of, stored_plan
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.checkpoint import Checkpoint, newest
+from rnnlab.training.language_model import LanguageModel
 from rnnlab.training.run_state import RunState
 
 _LOOKS = 3  # a worker may replace the checkpoint between the look into the folder and the reading
@@ -27,23 +29,33 @@ class TrainedModel:
     state: RunState
     tokenizer: Tokenizer
 
+    def module(self) -> LanguageModel:
+        """The model as a torch module."""
+        return LanguageModel(self.config, self.tokenizer, self.state.parameters)
+
 
 def trained_model(
-    job: str | None, experiment: str | None, db: str | None, results: Path, *, allow_code: bool
+    job: str | None,
+    experiment: str | None,
+    db: str | None,
+    workspace: Workspace,
+    *,
+    allow_code: bool,
+    complain: Callable[[str], None],
 ) -> TrainedModel:
     """The job that the user means, or the best one, and its model.
 
+    `complain` is told, in a line each, about checkpoints that are damaged, where an older one does.
     Raises UsageError, in one line, if there is no such job; CheckpointError if it has no checkpoint here that is whole,
     or one with another vocabulary than its config names; CellError if its cell is code that may not be run, or raises.
     """
-    workspace = workspace_of(results)
     with open_store(db, workspace, read_only=True) as store:
         chosen = chosen_job(store, job, experiment)
         config = config_of(chosen)
         if needs_code(config.model.cell):
             load_cells([config.model.cell], stored_plan(store, chosen.experiment).experiment.code, allowed=allow_code)
     run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
-    found = _newest(run_dir, config)
+    found = _newest(run_dir, config, complain)
     if found is None:
         raise CheckpointError(
             f"job {chosen.id} has no whole checkpoint in {run_dir}: it was not trained here; "
@@ -57,7 +69,7 @@ def trained_model(
     return TrainedModel(chosen.id, chosen.experiment, config, found.state, tokenizer)
 
 
-def _newest(run_dir: Path, config: RunConfig) -> Checkpoint | None:
+def _newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> Checkpoint | None:
     complaints: list[str] = []
     found = None
     for _ in range(_LOOKS):
@@ -66,5 +78,5 @@ def _newest(run_dir: Path, config: RunConfig) -> Checkpoint | None:
         if not complaints:
             break
     for text in complaints:
-        print(text, file=sys.stderr)
+        complain(text)
     return found
