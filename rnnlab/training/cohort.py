@@ -78,6 +78,7 @@ class Cohort:
         self._device = device
         self._first, self._second = self._stack("first_moments"), self._stack("second_moments")
         hidden_LMBS = torch.stack([state.hidden_LBS for state in self._states], dim=1).to(device)
+        self._no_hidden_LBS = self._states[0].hidden_LBS[:0].clone()
         self._model = make_cohort(
             [config.model for config in self._configs],
             [state.parameters for state in self._states],
@@ -94,6 +95,9 @@ class Cohort:
             self._second,
             [config.training for config in self._configs],
         )
+        # The tensors of the members are in the stacks now; the caller's own would be a second set in memory.
+        self._names = [list(state.parameters) for state in self._states]
+        self._states = [_without_tensors(state) for state in self._states]
         self._replay = Replay(device, can_capture=self._regime.on_fixed_buffers)
 
     def __len__(self) -> int:
@@ -139,7 +143,7 @@ class Cohort:
                     parameters=self._own(m, self._model.parameters),
                     first_moments=self._own(m, self._first),
                     second_moments=self._own(m, self._second),
-                    hidden_LBS=_own_copy(torch.stack([h[m] for h in hidden])) if hidden else state.hidden_LBS,
+                    hidden_LBS=_own_copy(torch.stack([h[m] for h in hidden])) if hidden else self._no_hidden_LBS,
                 ),
             )
             for m, (config, state) in enumerate(zip(self._configs, self._states, strict=True))
@@ -156,7 +160,7 @@ class Cohort:
         """Model m's rows, in the order of its own state, so that equal runs give equal checkpoint bytes."""
         return {
             name: _own_copy(stacked[name].detach()[self._model.users[name].members.index(m)])
-            for name in self._states[m].parameters
+            for name in self._names[m]
             if name in stacked
         }
 
@@ -204,6 +208,11 @@ def _regime(
     assert isinstance(model, RecurrentCohort)
     bptt = [config.training for config in configs if isinstance(config.training, BpttSettings)]
     return BpttRegime(model, gradients, bptt, seeds, hidden, train_tokens, device)
+
+
+def _without_tensors(state: RunState) -> RunState:
+    """The step, the averages and the curve alone."""
+    return replace(state, parameters={}, first_moments={}, second_moments={}, hidden_LBS=torch.empty(0))
 
 
 def _own_copy(x: Tensor) -> Tensor:
