@@ -76,7 +76,9 @@ def _draw_lines(ax: Axes, lines: Sequence[Line], colours: Colouring) -> None:
     strength = float(np.clip(6 / len(lines) ** 0.55, 0.1, 0.9))
     points = [np.column_stack([line.steps, line.values]) for line in lines]
     shades = [colours.of_run[line.job_id] for line in lines]
-    ax.add_collection(LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves"))
+    bundle = LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves")
+    bundle.set_rasterized(sum(map(len, points)) > style.MOST_SHAPES)
+    ax.add_collection(bundle)
 
 
 def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.lines import Line2D
 
 from rnnlab.analysis.names import setting_at, title
@@ -15,6 +17,7 @@ from rnnlab.analysis.results import at_level, comparable, levels
 from rnnlab.analysis.variance import decompose
 
 _MOST_COLOURS = 6
+_LEGEND_INCHES = 0.2  # of a row of a legend above several panels
 _LEAST_SHARE = 0.05  # of the variance: a setting that explains less is not worth its colours
 
 
@@ -63,6 +66,18 @@ def write_in(ax: Axes, text: str) -> None:
     ax.text(
         *(0.015, 0.025), text, transform=ax.transAxes, fontsize=style.NOTE_POINTS, va="bottom", zorder=9, bbox=backdrop
     )
+
+
+def legend_row(figure: Figure, handles: Sequence[Artist], columns: int, rows: int = 1) -> GridSpecBase:
+    """A legend between the headline and the panels; returns the grid of one row and so many columns for the panels."""
+    height = rows * _LEGEND_INCHES
+    grid = figure.add_gridspec(2, 1, height_ratios=[height, figure.get_figheight() - height])
+    above = figure.add_subplot(grid[0])
+    above.set_axis_off()
+    above.legend(
+        handles=list(handles), ncols=-(-len(handles) // rows), loc="center left", frameon=False, borderpad=0, borderaxespad=0
+    )
+    return grid[1].subgridspec(1, columns)
 
 
 def finish(ax: Axes, handles: Sequence[Artist], heading: str) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rnnlab.analysis.names import level_label, title
+from rnnlab.analysis.plots.style import shortened
 from rnnlab.analysis.results import at_level, comparable, factors, finished, levels
 
 _LONGEST_LABEL = 24  # letters
@@ -66,11 +67,8 @@ def panels_of(frame: pd.DataFrame, metric: str, below: float | None = None) -> P
 
     def panel(name: str) -> Panel:
         column = done[name]
-        return Panel(title(name), [level(_short(level_label(v)), at_level(column, v)) for v in levels(column)])
+        return Panel(title(name), [level(shortened(level_label(v), _LONGEST_LABEL), at_level(column, v)) for v in levels(column)])
 
     everything = Panel("all runs", [level("", pd.Series(True, index=done.index))])
     return Panels(values, below is not None, [panel(name) for name in factors(done)] or [everything])
 
-
-def _short(label: str) -> str:
-    return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"

@@ -38,6 +38,7 @@ def rank_figure(frame: pd.DataFrame, metric: str, label: str, headline: str, thr
             color=colours.of_run[inside["id"]].tolist(),
             linewidth=0,
             gid="runs",
+            rasterized=len(inside) > style.MOST_SHAPES,
         )
         ax.set_ylim(limits.low - 0.14 * limits.span, limits.high + 0.1 * limits.span)
         above = good["rank"][good[metric] > limits.high].astype(float)

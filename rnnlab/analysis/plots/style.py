@@ -1,4 +1,4 @@
-"""What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG bytes."""
+"""What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG and SVG."""
 
 import io
 import re
@@ -13,7 +13,9 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 DOTS_PER_INCH = 200
 POINTS_PER_INCH = 72
@@ -26,7 +28,12 @@ NOTE_POINTS = 8.0
 LABEL_POINTS = 9.0
 TICK_POINTS = 8.0
 
+MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become an image inside it
+
 _BEST_PLACE = 4  # in the palette
+_IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
+_COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
+_FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 
 
 def context() -> AbstractContextManager[None]:
@@ -61,6 +68,27 @@ def best_colour() -> Any:
     return _palette()[_BEST_PLACE]
 
 
+def metric_colours() -> Any:
+    """The colour map of a metric: dark is low, and low is better."""
+    return matplotlib.colormaps["viridis"]
+
+
+def share_colours() -> Any:
+    """The colour map of a share: white is none."""
+    return matplotlib.colormaps["Blues"]
+
+
+def ink_on(colour: Any) -> str:
+    """The colour of a text that can be read on this one."""
+    red, green, blue = to_rgb(colour)
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def shortened(text: str, letters: int) -> str:
+    """The text, cut to so many letters."""
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
 def new_figure(width: float, height: float, title: str, note: str) -> Figure:
     """A figure of width x height inches with its finding on top and the fine print below, both wrapped to fit."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
@@ -73,7 +101,7 @@ def new_figure(width: float, height: float, title: str, note: str) -> Figure:
 
 def set_note(figure: Figure, note: str) -> None:
     """Write, or overwrite, the fine print below a figure."""
-    text = _wrap(note, figure.get_figwidth(), NOTE_POINTS, 0.53)
+    text = "\n".join(_wrap(line, figure.get_figwidth(), NOTE_POINTS, 0.53) for line in note.splitlines())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=NOTE_POINTS, color=FAINT)
 
 
@@ -91,10 +119,38 @@ def _wrap(text: str, width: float, points: float, letter: float) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG; equal figures give equal bytes."""
+    """The figure as PNG in 256 colours, a third of the size of one in all; equal figures give equal bytes."""
+    figure.set_dpi(DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    whole = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image = whole.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette = image.getpalette() or []
+    paper = 3 * int(np.asarray(image)[0, 0])
+    palette[paper : paper + 3] = whole.getpixel((0, 0))  # else the nearest shade of grey
+    image.putpalette(palette)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    image.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return stream.getvalue()
+
+
+def svg(figure: Figure, name: str) -> str:
+    """The figure as one `<svg>` element, a file or a part of a page; equal figures give equal text.
+
+    name: of the picture on its page; what its parts are called depends on it. Letters are outlines, so that the picture
+    needs no font and looks like the PNG.
+    """
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
+        figure.savefig(stream, format="svg", dpi=_IMAGE_DOTS_PER_INCH, metadata={"Date": None})
+    text = stream.getvalue()
+    return _COORDINATES.sub(lambda found: _FRACTION.sub(r"\1", found[0]), text[text.index("<svg") :])
+
+
+def settle(figure: Figure) -> None:
+    """Fix where everything lies: laid out once, drawn in every format."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 @dataclass(frozen=True)

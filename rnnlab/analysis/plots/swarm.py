@@ -170,11 +170,13 @@ def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: style.Limits) -> bo
             unit.append((ax, position, inside, width, len(panel.levels)))
     offsets, size, apart = place_swarms(groups, rooms, _SIZES)
     best = int(np.argmin(panels.values)) if len(panels.values) else -1
+    many = sum(map(len, groups)) > style.MOST_SHAPES
     for (ax, position, inside, width, n_levels), offset in zip(unit, offsets, strict=True):
         colour = style.colours(n_levels)[position]
         x = position + offset / width
         alpha = 1.0 if apart else _CROWDED_ALPHA
-        ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2, gid="runs")
+        points = ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2)
+        points.set(gid="runs", rasterized=many)
         _draw_best(ax, x[inside == best], panels.values[inside][inside == best], colour)
     return not apart
 

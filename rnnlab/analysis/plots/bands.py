@@ -1,0 +1,76 @@
+"""Where the lines of parallel coordinates cross each axis. No drawing here.
+
+Heights run from 0 (bottom) to 1 (top) of an axis. At a setting with few levels, the runs of a level spread over a band
+around it, best at the bottom: no two lines cross in one point, and a wide band means many runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rnnlab.analysis.names import level_label, rounded, title
+from rnnlab.analysis.results import at_level, levels
+
+Floats = NDArray[np.float64]
+
+MOST_LEVELS = 12  # more numbers become a continuous axis; more texts are not all labelled
+_WIDEST_BAND = 0.7  # of the distance between two levels
+_LEAST_RATIO = 20  # of the largest to the smallest number, for a logarithmic axis
+_TICKS = 5  # of a continuous axis
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One setting."""
+
+    title: str
+    heights: Floats  # of each run
+    ticks: Sequence[tuple[float, str]]  # height, label
+
+
+def axis_of(frame: pd.DataFrame, name: str) -> Axis:
+    """The axis of one setting; the runs of `frame` come best first."""
+    found = levels(frame[name])
+    numbers = [level for level in found if isinstance(level, int | float) and not isinstance(level, bool)]
+    if len(found) > MOST_LEVELS and len(numbers) == len(found):
+        return _continuous(title(name), frame[name].to_numpy(dtype=float))
+    return _banded(title(name), frame[name], found)
+
+
+def _banded(heading: str, column: "pd.Series[Any]", found: Sequence[Any]) -> Axis:
+    members = [np.flatnonzero(at_level(column, level).to_numpy()) for level in found]
+    most = max(map(len, members))
+    distance = 1 / len(found)
+    heights = np.empty(len(column))
+    for place, here in enumerate(members):
+        width = distance * _WIDEST_BAND * len(here) / most
+        heights[here] = distance * (place + 0.5) + width * (_spread(len(here)) - 0.5)
+    ticks = [(distance * (place + 0.5), level_label(level)) for place, level in enumerate(found)]
+    return Axis(heading, heights, ticks[:: -(-len(ticks) // MOST_LEVELS)])
+
+
+def _spread(n: int) -> Floats:
+    """n numbers in 0..1, ascending, one in the middle."""
+    return (np.arange(n) + 0.5) / max(n, 1)
+
+
+def _continuous(heading: str, values: Floats) -> Axis:
+    low, high = float(values.min()), float(values.max())
+    is_logarithmic = low > 0 and high / low >= _LEAST_RATIO
+    scaled = np.log(values) if is_logarithmic else values
+    bottom, top = float(scaled.min()), float(scaled.max())
+    marks = np.linspace(bottom, top, _TICKS)
+    ticks = [((mark - bottom) / (top - bottom), rounded(np.exp(mark) if is_logarithmic else mark)) for mark in marks]
+    return Axis(heading, (scaled - bottom) / (top - bottom), [(float(height), label) for height, label in ticks])
+
+
+def thinned(n: int, most: int) -> NDArray[np.int64]:
+    """Which of n runs, best first, to draw: all, or `most`: the best of them, and a regular sample of the others."""
+    if n <= most:
+        return np.arange(n)
+    best = most // 10
+    return np.unique(np.concatenate([np.arange(best), np.linspace(best, n - 1, most - best).astype(int)]))

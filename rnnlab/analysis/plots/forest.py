@@ -1,0 +1,133 @@
+"""What each level of each setting does, all others equal: median difference, interval and quartiles, in rows."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rnnlab.analysis.names import level_label, setting_at, title
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.legend import legend_row
+from rnnlab.analysis.sentences import is_clear
+
+_ROW_INCHES = 0.24
+_MOST_ROWS = 24
+_LONGEST_LABEL = 34  # letters
+_LONGEST_TITLE = 36
+_VERDICTS = {"lower": 0, "higher": 3}  # place among the colours; what is not clear is grey
+
+Row = Mapping[Any, Any]  # of a table of paired effects
+
+
+def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str) -> Figure:
+    """One panel a group of runs, the same rows in each: the largest median difference of the first group on top.
+
+    groups: title of the panel -> `paired_effects`; at least one effect with a pair in the first. label: of the x axis.
+    A row without pairs in a group is empty there. Bars that reach far beyond the others are cut at the edge.
+    """
+    first = next(iter(groups.values()))
+    wanted = [row for row in first.to_dict("records") if row["pairs"] and np.isfinite(row["median"])]
+    shown = sorted(wanted, key=lambda row: -abs(row["median"]))[:_MOST_ROWS]
+    with style.context():
+        height = 1.5 + _ROW_INCHES * len(shown)
+        figure = style.new_figure(style.WIDTH, height, headline, _note(len(wanted), len(shown)))
+        axes = legend_row(figure, _handles(), len(groups)).subplots(squeeze=False, sharey=True)[0]
+        for ax, (name, effects) in zip(axes, groups.items(), strict=True):
+            found = {_key(row): row for row in effects.to_dict("records")}
+            _draw(ax, [found.get(_key(row)) for row in shown])
+            ax.set_title(style.shortened(name, _LONGEST_TITLE), weight="bold", fontsize=style.LABEL_POINTS, loc="left")
+        axes[0].set_yticks(range(len(shown)), [_label(row) for row in shown])
+        axes[0].set_ylim(len(shown) - 0.4, -0.6)
+        for ax in axes:
+            ax.set_xlabel(textwrap.fill(label, _LONGEST_LABEL))
+        return figure
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return str(row["factor"]), level_label(row["level"])
+
+
+def _label(row: Row) -> str:
+    name, level = row["factor"], row["level"]
+    if pd.api.types.is_bool(level):
+        return style.shortened(title(name), _LONGEST_LABEL)
+    return style.shortened(f"{setting_at(name, level)} against {level_label(row['reference'])}", _LONGEST_LABEL)
+
+
+def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
+    places = [place for place, row in enumerate(rows) if row is not None and np.isfinite(row["median"])]
+    here = pd.DataFrame([rows[place] for place in places])
+    ax.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)
+    if here.empty:
+        return
+    left, right = _span(here)
+    colours = [_colour(row) for row in here.to_dict("records")]
+    for low, high, width, alpha, name in (("q25", "q75", 7.0, 0.3, "quartiles"), ("low", "high", 1.6, 1.0, "interval")):
+        bars = [[(a, y), (b, y)] for a, b, y in zip(here[low], here[high], places, strict=True)]
+        ax.add_collection(LineCollection(bars, colors=colours, linewidths=width, alpha=alpha, zorder=2, gid=name))
+    inside = here["median"].clip(left, right)
+    ax.scatter(inside, places, s=26, color=colours, edgecolor="white", linewidth=0.6, zorder=4, gid="median")
+    ax.set_xlim(left, right)
+    for place, row in zip(places, here.to_dict("records"), strict=True):
+        text = f"{row['median']:+.3f}   {row['better']} of {row['pairs']}"
+        ax.text(
+            *(1.02, place, text), transform=ax.get_yaxis_transform(), va="center", fontsize=style.TICK_POINTS, color=_dark(row)
+        )
+
+
+def _span(rows: pd.DataFrame) -> tuple[float, float]:
+    """The ends of the axis: zero, and all bars but those that would squeeze the others."""
+    ends = rows[["median", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
+    ends = np.append(ends[np.isfinite(ends)], 0.0)
+    most = style.limits(np.abs(ends), low=0.0).high
+    inside = ends[np.abs(ends) <= most]
+    margin = 0.05 * max(float(np.ptp(inside)), 1e-9)
+    return float(inside.min()) - margin, float(inside.max()) + margin
+
+
+def _verdict(row: Row) -> str:
+    if not is_clear(row):
+        return "unclear"
+    return "lower" if row["better"] > row["worse"] else "higher"
+
+
+def _colour(row: Row) -> Any:
+    verdict = _verdict(row)
+    return style.colours(4)[_VERDICTS[verdict]] if verdict in _VERDICTS else "0.6"
+
+
+def _dark(row: Row) -> str:
+    return style.FAINT if _verdict(row) == "unclear" else style.INK
+
+
+def _handles() -> list[Artist]:
+    lower, higher = (style.colours(4)[place] for place in _VERDICTS.values())
+    marks = [("lowers the loss", lower), ("raises it", higher), ("not clear", "0.6")]
+    points: list[Artist] = [Line2D([], [], marker="o", ls="", ms=5, color=colour, label=text) for text, colour in marks]
+    return [
+        *points,
+        Line2D([], [], color="0.4", linewidth=1.6, label="95 % interval"),
+        Line2D([], [], color="0.4", linewidth=7.0, alpha=0.3, label="half of the pairs"),
+    ]
+
+
+def _note(effects: int, shown: int) -> str:
+    parts = [
+        "A pair is two configurations that differ in this setting only. Dot: the median difference; line: its 95 % "
+        "interval (order statistics; none under six pairs); band: the middle half of the pairs. Right: the median, and in "
+        "how many pairs the loss is lower."
+    ]
+    if shown < effects:
+        parts.append(f"The {effects - shown} smallest of {effects} effects are left out.")
+    return " ".join(parts)

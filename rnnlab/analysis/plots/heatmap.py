@@ -1,0 +1,105 @@
+"""Two numeric settings against each other: the median metric in each cell, a panel for each level of a third setting."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from rnnlab.analysis.names import level_label, rounded, setting_at, title
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.cells import Choice, Grid
+from rnnlab.analysis.results import finished, levels
+
+_LEAST_CELL_INCHES = 0.42  # across: room for a number
+_ROW_INCHES = 0.34
+_LONGEST_LABEL = 30  # letters
+_SCALE_INCHES = 1.9  # beside the panels: labels of the rows and the scale
+
+
+def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], label: str, headline: str) -> Figure:
+    """panels: from `cells.grids`, with a run that can be compared in at least one cell. label: of the scale."""
+    done = finished(frame)
+    across, up = levels(done[choice.across]), levels(done[choice.up])
+    fitting = int((style.WIDTH - _SCALE_INCHES) / (_LEAST_CELL_INCHES * len(across)))
+    columns = max(1, min(len(panels), fitting))
+    rows = -(-len(panels) // columns)
+    limits = style.limits(np.concatenate([panel.medians.ravel() for panel in panels]))
+    norm = Normalize(limits.low, limits.low + limits.span)
+    with style.context():
+        height = rows * (_ROW_INCHES * max(len(up), 3) + 0.5) + 1.6
+        figure = style.new_figure(style.WIDTH, height, headline, _note(panels))
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        lowest = min(float(np.nanmin(panel.medians)) for panel in panels if np.isfinite(panel.medians).any())
+        image: Any = None
+        for ax, panel in zip(axes, panels, strict=False):
+            image = ax.imshow(panel.medians, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
+            _write(ax, panel, norm, lowest)
+            ax.set_xticks(range(len(across)), [level_label(level) for level in across])
+            ax.set_yticks(range(len(up)), [level_label(level) for level in up])
+            ax.tick_params(length=0)
+            ax.spines[:].set_visible(False)
+            if choice.panels is not None:
+                heading = style.shortened(setting_at(choice.panels, panel.level), 40)
+                ax.set_title(heading, weight="bold", fontsize=style.LABEL_POINTS)
+        for place, ax in enumerate(axes):
+            ax.set_visible(place < len(panels))
+            ax.tick_params(labelbottom=place + columns >= len(panels))
+            if place + columns >= len(panels):
+                ax.set_xlabel(title(choice.across))
+            if place % columns == 0:
+                ax.set_ylabel(title(choice.up))
+        bar = figure.colorbar(image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither")
+        bar.set_label(textwrap.fill(f"median of {label}", _LONGEST_LABEL))
+        bar.outline.set_visible(False)
+        return figure
+
+
+def _highest(panels: Sequence[Grid]) -> float:
+    return max(float(np.nanmax(panel.medians)) for panel in panels if np.isfinite(panel.medians).any())
+
+
+def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
+    for row, column in np.ndindex(panel.medians.shape):
+        median = float(panel.medians[row, column])
+        is_best = median == lowest
+        if np.isfinite(median):
+            text, colour = cell_text(median), style.ink_on(style.metric_colours()(norm(median)))
+        elif panel.lost[row, column]:
+            text, colour = "div.", style.FAINT
+        else:
+            text, colour = "–", style.FAINT
+        ax.text(
+            *(column, row, f"★ {text}" if is_best else text),
+            ha="center",
+            va="center",
+            fontsize=style.TICK_POINTS,
+            weight="bold" if is_best else "normal",
+            color=colour,
+        )
+
+
+def cell_text(median: float) -> str:
+    """A median as it stands in its cell: three decimals, fewer for large numbers."""
+    return f"{median:.3f}" if abs(median) < 10 else rounded(median)
+
+
+def _note(panels: Sequence[Grid]) -> str:
+    counts = np.concatenate([panel.counts.ravel() for panel in panels])
+    counts = counts[counts > 0]
+    if counts.max() == 1:
+        parts = ["Each cell is one run."]
+    else:
+        many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+        parts = [f"Each cell is the median of its runs ({many}), over all other settings and seeds."]
+    parts.append("★ lowest.")
+    lost = sum(int(panel.lost.sum()) for panel in panels)
+    if lost:
+        parts.append(f"{lost} runs that diverged are not in the medians (div.: all runs of the cell).")
+    if any((panel.counts + panel.lost == 0).any() for panel in panels):
+        parts.append("–: no run.")
+    return " ".join(parts)

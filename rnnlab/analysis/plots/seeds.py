@@ -1,0 +1,131 @@
+"""The seeds of each configuration, best mean first, and which configurations cannot be told apart from the best."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rnnlab.analysis.names import describe
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.legend import legend_row
+from rnnlab.analysis.results import comparable
+
+MOST_ROWS = 20
+_ROW_INCHES = 0.33
+_LETTERS = 44  # of a line of a configuration's name
+_LINES = 2
+_BELOW = 0.26  # rows between a mean and its seeds
+_KINDS = ("tied", "different", "untested")
+
+
+def seeds_figure(
+    frame: pd.DataFrame, metric: str, table: pd.DataFrame, settings: Sequence[str], label: str, headline: str, rule: str
+) -> Figure:
+    """table: from `replicates`, the best and those that ran with several seeds. settings: those that vary.
+
+    label: of the axis. rule: how configurations were told apart. Seeds far above the others are counted at the edge.
+    """
+    shown = table.head(MOST_ROWS)
+    runs = comparable(frame, metric)
+    seeds = [runs.loc[runs["recipe"] == recipe, metric].to_numpy(dtype=float) for recipe in shown["recipe"]]
+    with style.context():
+        limits = style.limits(np.concatenate(seeds))
+        height = 1.9 + _ROW_INCHES * len(shown)
+        figure = style.new_figure(style.WIDTH, height, headline, _note(len(table), len(shown), rule))
+        kinds = [_kind(row, place == 0) for place, row in enumerate(shown.to_dict("records"))]
+        colours = [_colour(kind) for kind in kinds]
+        ax = legend_row(figure, _handles(kinds), 1).subplots()
+        for place, (values, colour) in enumerate(zip(seeds, colours, strict=True)):
+            inside = values[values <= limits.high]
+            points = ax.scatter(inside, [place + _BELOW] * len(inside), s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
+            points.set_gid("seeds")
+            if len(inside) < len(values):
+                _count(ax, place, len(values) - len(inside), colour)
+        _draw_means(ax, shown, colours)
+        ax.set_yticks(range(len(shown)), [_name(row, settings) for row in shown.to_dict("records")])
+        ax.set_ylim(len(shown) - 0.4, -0.6)
+        ax.set_xlim(limits.low - 0.04 * limits.span, limits.high + 0.06 * limits.span)
+        ax.set_xlabel(label)
+        ax.axvline(shown["mean"].iloc[0], color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        ax.grid(axis="x", color="0.92")
+        ax.set_axisbelow(True)
+        ax.tick_params(axis="y", length=0)
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        return figure
+
+
+def _kind(row: "dict[Any, Any]", is_best: bool) -> str:
+    if is_best and not pd.isna(row["sd"]):
+        return "tied"
+    if pd.isna(row["separable"]):
+        return "untested"
+    return "different" if row["separable"] else "tied"
+
+
+def _colour(kind: str) -> Any:
+    return {"tied": style.best_colour(), "different": style.colours(1)[0], "untested": "0.6"}[kind]
+
+
+def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any]) -> None:
+    places = range(len(shown))
+    bars = [[(low, y), (high, y)] for low, high, y in zip(shown["low"], shown["high"], places, strict=True)]
+    ax.add_collection(LineCollection(bars, colors=colours, linewidths=2.0, zorder=3, gid="interval"))
+    ax.scatter(
+        shown["mean"], places, s=46, marker="D", color=colours, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
+    )
+
+
+def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
+    ax.text(
+        *(0.995, place, f"▸ {missing}"),
+        transform=ax.get_yaxis_transform(),
+        ha="right",
+        va="center",
+        fontsize=style.TICK_POINTS,
+        color=colour,
+        weight="bold",
+    )
+
+
+def _name(row: "dict[Any, Any]", settings: Sequence[str]) -> str:
+    """A configuration in words, its mean and its number of seeds."""
+    text = describe(row, settings) or "the only configuration"
+    lines = textwrap.wrap(text, _LETTERS)
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], style.shortened(" ".join(lines[_LINES - 1 :]), _LETTERS)]
+    return "\n".join(lines) + f"  (n {row['n']})"
+
+
+def _handles(kinds: Sequence[str]) -> list[Artist]:
+    said = {
+        "tied": "cannot be told apart from the best",
+        "different": "worse than the best",
+        "untested": "not tested",
+    }
+    marks: list[Artist] = [
+        Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])
+        for kind in _KINDS
+        if kind in kinds
+    ]
+    return [
+        *marks,
+        Line2D([], [], marker="o", ls="", ms=4, color="0.4", alpha=0.55, label="a seed"),
+        Line2D([], [], color="0.4", linewidth=2.0, label="mean, 95 % interval"),
+    ]
+
+
+def _note(configurations: int, shown: int, rule: str) -> str:
+    parts = [
+        "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
+        f"Rule: {rule}."
+    ]
+    if shown < configurations:
+        parts.append(f"The best {shown} of {configurations} configurations that ran with several seeds.")
+    return " ".join(parts)

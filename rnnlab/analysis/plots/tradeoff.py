@@ -1,0 +1,116 @@
+"""Loss against what it costs, a point a configuration, with the Pareto front drawn and its configurations named."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from rnnlab.analysis.names import describe, rounded
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.plots.pareto import Floats, front, worth_naming
+from rnnlab.analysis.results import factors
+
+_INCHES = (style.WIDTH, 5.0)
+_LEAST_RATIO = 5  # of the largest to the smallest cost, for a logarithmic axis
+_FEW_DECADES = 30.0  # of the same, for labels at 1, 2 and 5
+_MOST_NAMED = 6
+_APART_INCHES = 0.2  # between two points with numbers
+_LONGEST_NAME = 110  # letters
+
+
+def tradeoff_figure(points: pd.DataFrame, metric: str, label: str, cost_label: str, unit: str, headline: str) -> Figure:
+    """points: from `pareto.configurations`, at least two. label, cost_label: of the axes. unit: of a cost, in a sentence.
+
+    Configurations far above the others stand at the upper edge as triangles.
+    """
+    costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
+    best = front(costs, losses)
+    with style.context():
+        limits = style.limits(losses)
+        figure = style.new_figure(*_INCHES, headline, "\n" * min(len(best), _MOST_NAMED))
+        ax = figure.add_subplot()
+        _set_costs(ax, costs, cost_label)
+        ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + 0.1 * limits.span)
+        ax.set_ylabel(label)
+        colours = colouring(points, metric)
+        shades = np.array(colours.of_run[points["id"]].tolist(), dtype=object)
+        inside = losses <= limits.high
+        size = float(np.clip(5000 / len(points), 5, 30))
+        dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
+        dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
+        edge = np.full(int((~inside).sum()), limits.high + 0.05 * limits.span)
+        ax.scatter(costs[~inside], edge, s=20, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
+        handles: list[Artist] = [
+            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+        ]
+        handles += _draw_front(ax, costs[best], losses[best])
+        finish(ax, handles, colours.title)
+        figure.draw_without_rendering()
+        named = _number(ax, costs[best], losses[best])
+        lines = [_named(points.iloc[best[place]], n, unit, points) for n, place in enumerate(named, 1)]
+        style.set_note(figure, "\n".join([_note(points, losses, limits, len(best), len(named)), *lines]))
+        return figure
+
+
+def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
+    low, high = float(costs.min()), float(costs.max())
+    if high / low >= _LEAST_RATIO:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 10 * _FEW_DECADES else (1,)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        margin = (high / low) ** 0.04
+        ax.set_xlim(low / margin, high * margin)
+        label += ", logarithmic"
+    else:
+        margin = 0.04 * max(high - low, 1e-9)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.set_xlim(low - margin, high + margin)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.10g}"))
+    ax.set_xlabel(label)
+
+
+def _draw_front(ax: Axes, costs: Floats, losses: Floats) -> list[Artist]:
+    colour = style.best_colour()
+    right = ax.get_xlim()[1]
+    ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
+    ax.scatter(costs, losses, s=34, color=colour, edgecolor=style.INK, linewidth=0.8, zorder=5, gid="front")
+    ends = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": style.INK}
+    return [Line2D([], [], color=style.INK, linewidth=1.1, ms=5, label="Pareto front: none is cheaper and better", **ends)]
+
+
+def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
+    """Numbers under some points of the front, where there is room: below it there are no points."""
+    dots = ax.transData.transform(np.column_stack([costs, losses]))
+    named = worth_naming(losses, dots, _APART_INCHES * ax.figure.dpi, _MOST_NAMED)
+    for n, place in enumerate(named, 1):
+        ax.annotate(
+            str(n),
+            (costs[place], losses[place]),
+            xytext=(-4, -5),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=style.TICK_POINTS,
+            weight="bold",
+            zorder=6,
+        )
+    return named
+
+
+def _named(row: "pd.Series[object]", number: int, unit: str, points: pd.DataFrame) -> str:
+    text = describe(row, factors(points))
+    name = f"{number}   {row['loss']:.4f} with {rounded(row['cost'])} {unit}: {text}"
+    return style.shortened(name, _LONGEST_NAME)
+
+
+def _note(points: pd.DataFrame, losses: Floats, limits: style.Limits, on_front: int, named: int) -> str:
+    parts = [f"A point is a configuration, the mean over its seeds; {on_front} of {len(points)} are on the front"]
+    parts[0] += f", {named} of them named:" if named < on_front else ":"
+    above = losses[losses > limits.high]
+    if len(above):
+        parts.insert(0, f"▲ {len(above)} lie above {rounded(limits.high)} (up to {rounded(above.max())}).")
+    return " ".join(parts)
