@@ -8,7 +8,7 @@ results/
             checkpoint-e000001-s000000999.rnn     e = epoch of the claim that wrote it, s = optimiser steps
             log.txt
         <round>.csv, report.md, best.toml     tables made by `rnnlab analyze`
-plots/<experiment>/<round>-*.png              pictures made by `rnnlab analyze`
+plots/<experiment>/<round>-*.png              pictures made by `rnnlab analyze`, and .svg
 """
 
 import hashlib

@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
     "forecast": ({"errors", "spec", "models", "training", "estimate"}, set()),
     "standard": ({"errors", "spec", "data", "training"}, set()),
-    "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "scipy", "matplotlib", "seaborn"}),
+    "analysis": ({"errors", "files", "spec", "queue"}, {"numpy", "pandas", "scipy", "matplotlib", "seaborn", "PIL"}),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "exporting": ({"errors", "files", "queue", "planning", "analysis"}, {"pandas", "optuna", "tensorboard"}),

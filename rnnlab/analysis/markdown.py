@@ -93,6 +93,11 @@ def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10
     return table([*header, *map(title, names)], rows, left=0)
 
 
+def picture(title: str, caption: str, path: str) -> str:
+    """A picture with its caption below."""
+    return f"![{title}]({path})\n\n*{title}.* {caption}"
+
+
 def where_text(where: Mapping[str, Any]) -> str:
     """A restriction in words: "S = 256, new state, residual"."""
     return ", ".join(phrase(name, value) for name, value in where.items())

@@ -5,7 +5,7 @@
     results/<experiment>/<round>-by-<factor>.csv only this factor varies: a column for each of its levels
     results/<experiment>/<round>-best.json       run config of the best run, as it was trained
     results/<experiment>/report.md               one section a round, in the order in which they were first written
-    plots/<experiment>/<round>-curves.png, -factors.png, -factors-below.png
+    plots/<experiment>/<round>-<picture>.png, .svg   the pictures (plots/pictures.py), each in both formats
 
 A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnnlab.analysis.effects import paired_effects
-from rnnlab.analysis.markdown import where_text
+from rnnlab.analysis.markdown import picture, where_text
 from rnnlab.analysis.noise import Noise
 from rnnlab.analysis.one_factor import one_factor_tables
 from rnnlab.analysis.plots.pictures import round_pictures
@@ -40,7 +40,7 @@ class RoundReport:
     sentence: str  # the key finding
     report: Path
     tables: list[Path]
-    pictures: list[Path]
+    pictures: list[Path]  # the PNG files; an SVG lies beside each
 
 
 def write_round(
@@ -69,24 +69,26 @@ def write_round(
         if question.focus:
             all_effects = pd.concat([all_effects, focused.assign(runs=where_text(question.focus))])
         tables[f"{round_name}-effects.csv"] = _csv(all_effects)
-        for name, one in one_factor_tables(frame, question.metric).items():
-            if len(rows := one.table()):
+        for name, varied in one_factor_tables(frame, question.metric).items():
+            if len(rows := varied.table()):
                 tables[f"{round_name}-by-{name}.csv"] = _csv(rows)
         tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
-    pictures = {
-        name: (plot_folder / f"{round_name}-{name}.png", png)
-        for name, png in round_pictures(frame, curves, question).items()
-    }
-    links = {name: Path(os.path.relpath(path, folder)).as_posix() for name, (path, _) in pictures.items()}
+    drawn = round_pictures(frame, curves, question)
+    pictures = {plot_folder / f"{round_name}-{name}.png": one for name, one in drawn.items()}
+    shown = [
+        picture(one.title, one.caption, Path(os.path.relpath(path, folder)).as_posix())
+        for path, one in pictures.items()
+    ]
     report = folder / "report.md"
-    text = section(round_name, frame, effects, focused, question, links, list(tables), noise)
+    text = section(round_name, frame, effects, focused, question, shown, list(tables), noise)
 
     for name, data in tables.items():
         atomic_write(folder / name, data)
-    for path, png in pictures.values():
-        atomic_write(path, png)
+    for path, one in pictures.items():
+        atomic_write(path, one.png)
+        atomic_write(path.with_suffix(".svg"), one.svg.encode())
     atomic_write(report, _with_section(report, experiment, round_name, text).encode())
-    return RoundReport(sentence, report, [folder / name for name in tables], [path for path, _ in pictures.values()])
+    return RoundReport(sentence, report, [folder / name for name in tables], list(pictures))
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -101,7 +101,7 @@ def levels(column: "pd.Series[Any]") -> list[Any]:
             return (0, 0.0, "")
         return (2, 0.0, value) if isinstance(value, str) else (1, float(value), "")
 
-    return sorted({None if pd.isna(value) else value for value in column.tolist()}, key=order)
+    return sorted({None if pd.isna(value) else value for value in set(column.tolist())}, key=order)
 
 
 def at_level(column: "pd.Series[Any]", level: Any) -> "pd.Series[bool]":

@@ -1,6 +1,6 @@
 """One round's section of the report, as Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -23,12 +23,6 @@ from rnnlab.analysis.replicates import RULE, replicates
 from rnnlab.analysis.results import factors, tokenizer_kind
 from rnnlab.analysis.variance import decompose
 
-_PICTURES = {
-    "curves": "Training curves",
-    "factors": "Every run by setting",
-    "factors-below": "Runs below the threshold by setting",
-}
-
 
 def key_sentence(frame: pd.DataFrame, question: Question) -> str:
     """The round in one line: progress where it is partial, the best, the threshold, what cannot be told apart."""
@@ -49,11 +43,11 @@ def section(
     effects: pd.DataFrame,
     focused: pd.DataFrame,
     question: Question,
-    links: Mapping[str, str],
+    pictures: Sequence[str],
     files: Sequence[str],
     noise: Noise | None = None,
 ) -> str:
-    """The whole section. links: pictures, ending -> path relative to the report. files: tables beside the report.
+    """The whole section. pictures: as Markdown. files: tables beside the report.
 
     noise: of runs over seeds, from this round or others; None where no configuration ran with several.
     """
@@ -66,7 +60,7 @@ def section(
         head,
         _numbers(summary, frame, question),
         "\n".join(f"- {finding}." for finding in _findings(frame, effects, replicated, question, noise)),
-        *(f"![{_PICTURES[name]}]({path})" for name, path in links.items()),
+        *pictures,
         f"### Best runs\n\n{top_table(rank(frame, question.metric), question.metric)}",
         _effects_block(effects, focused, question),
         _levels_block(frame, question),

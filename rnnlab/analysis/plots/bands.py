@@ -17,7 +17,8 @@ from rnnlab.analysis.results import at_level, levels
 
 Floats = NDArray[np.float64]
 
-MOST_LEVELS = 12  # more numbers become a continuous axis; more texts are not all labelled
+MOST_LEVELS = 30  # more numbers become a continuous axis
+_MOST_LABELS = 10  # of more levels only some are labelled
 _WIDEST_BAND = 0.7  # of the distance between two levels
 _LEAST_RATIO = 20  # of the largest to the smallest number, for a logarithmic axis
 _TICKS = 5  # of a continuous axis
@@ -50,7 +51,7 @@ def _banded(heading: str, column: "pd.Series[Any]", found: Sequence[Any]) -> Axi
         width = distance * _WIDEST_BAND * len(here) / most
         heights[here] = distance * (place + 0.5) + width * (_spread(len(here)) - 0.5)
     ticks = [(distance * (place + 0.5), level_label(level)) for place, level in enumerate(found)]
-    return Axis(heading, heights, ticks[:: -(-len(ticks) // MOST_LEVELS)])
+    return Axis(heading, heights, ticks[:: -(-len(ticks) // _MOST_LABELS)])
 
 
 def _spread(n: int) -> Floats:

@@ -38,18 +38,19 @@ class Grid:
 
 
 def choose(frame: pd.DataFrame, shares: Mapping[str, float]) -> Choice | None:
-    """The two numeric settings that explain most, and one that is worth a panel for each level; None for fewer than two.
+    """The two numeric settings that explain most, and one worth a panel for each level; None for fewer than two.
 
     shares: of the variance, by setting, for all that may be chosen.
     """
     by_share = sorted(shares, key=lambda name: -shares[name])
+    counts = {name: len(levels(frame[name])) for name in by_share}
     numeric = [name for name in by_share if _is_numeric(levels(frame[name]))]
     if len(numeric) < 2:
         return None
-    across, up = sorted(numeric[:2], key=lambda name: -len(levels(frame[name])))
-    if len(levels(frame[across])) * len(levels(frame[up])) < _FEWEST_CELLS:
+    across, up = sorted(numeric[:2], key=lambda name: -counts[name])
+    if counts[across] * counts[up] < _FEWEST_CELLS:
         return None
-    thirds = [name for name in by_share if name not in (across, up) and len(levels(frame[name])) <= _MOST_PANELS]
+    thirds = [name for name in by_share if name not in (across, up) and counts[name] <= _MOST_PANELS]
     third = thirds[0] if thirds and shares[thirds[0]] >= _LEAST_SHARE else None
     return Choice(across, up, third)
 
@@ -66,17 +67,15 @@ def grids(frame: pd.DataFrame, metric: str, choice: Choice) -> list[Grid]:
     losses = done[metric].where(done.index.isin(comparable(frame, metric).index)).to_numpy(dtype=float)
     across, up = (_places(done[name]) for name in (choice.across, choice.up))
     shape = len(levels(done[choice.up])), len(levels(done[choice.across]))
-    third = [None] if choice.panels is None else levels(done[choice.panels])
-    panels = [np.full(len(done), True) if choice.panels is None else at_level(done[choice.panels], x) for x in third]
-    return [
-        _grid(level, losses[here], up[here], across[here], shape)
-        for level, here in zip(third, map(np.asarray, panels), strict=True)
-    ]
+    if choice.panels is None:
+        return [_grid(None, losses, up, across, shape)]
+    third = choice.panels
+    panels = done[third]
+    members = {level: at_level(panels, level).to_numpy() for level in levels(panels)}
+    return [_grid(level, losses[here], up[here], across[here], shape) for level, here in members.items()]
 
 
-def _grid(
-    level: Any, losses: Floats, up: NDArray[np.int64], across: NDArray[np.int64], shape: tuple[int, int]
-) -> Grid:
+def _grid(level: Any, losses: Floats, up: NDArray[np.int64], across: NDArray[np.int64], shape: tuple[int, int]) -> Grid:
     medians, counts, lost = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for row, column in np.ndindex(shape):
         cell = losses[(up == row) & (across == column)]

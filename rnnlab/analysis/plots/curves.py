@@ -1,6 +1,6 @@
 """All training curves of a round in one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,14 +28,16 @@ def curves_figure(
     frame: pd.DataFrame,
     lines: Sequence[Line],
     metric: str,
+    shares: Mapping[str, float],
     label: str,
     headline: str,
     threshold: float | None = None,
 ) -> Figure:
     """Every curve as a thin line, coloured by the setting that explains most; the best run, the median and the band.
 
-    lines: at least one, from `lines_of`. label: of the y axis, with its unit. threshold: on the same axis as the
-    curves. Curves that rise far above the others leave the picture under an arrow.
+    lines: at least one, from `lines_of`. shares: of the metric's variance, by setting, largest first.
+    label: of the y axis, with its unit. threshold: on the same axis as the curves.
+    Curves that rise far above the others leave the picture under an arrow.
     """
     with style.context():
         limits = style.limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
@@ -45,7 +47,7 @@ def curves_figure(
         ax.set_ylim(limits.low - 0.16 * limits.span, limits.high + 0.08 * limits.span)
         _set_steps(ax, lines)
         shown = frame[frame["id"].isin([line.job_id for line in lines])]
-        colours = colouring(shown, metric)
+        colours = colouring(shown, metric, shares)
         _draw_lines(ax, lines, colours)
         handles: list[Artist] = [Line2D([], [], color=colour, label=text) for text, colour in colours.groups]
         handles += _draw_band(ax, lines)

@@ -19,7 +19,7 @@ from rnnlab.analysis.sentences import is_clear
 
 _ROW_INCHES = 0.24
 _MOST_ROWS = 24
-_LONGEST_LABEL = 34  # letters
+_LONGEST_LABEL = 38  # letters
 _LONGEST_TITLE = 36
 _VERDICTS = {"lower": 0, "higher": 3}  # place among the colours; what is not clear is grey
 
@@ -38,15 +38,17 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
     with style.context():
         height = 1.5 + _ROW_INCHES * len(shown)
         figure = style.new_figure(style.WIDTH, height, headline, _note(len(wanted), len(shown)))
-        axes = legend_row(figure, _handles(), len(groups)).subplots(squeeze=False, sharey=True)[0]
+        axes = legend_row(figure, _handles(), len(groups))
         for ax, (name, effects) in zip(axes, groups.items(), strict=True):
             found = {_key(row): row for row in effects.to_dict("records")}
             _draw(ax, [found.get(_key(row)) for row in shown])
-            ax.set_title(style.shortened(name, _LONGEST_TITLE), weight="bold", fontsize=style.LABEL_POINTS, loc="left")
+            if len(groups) > 1:
+                title_text = style.shortened(name, _LONGEST_TITLE)
+                ax.set_title(title_text, weight="bold", fontsize=style.LABEL_POINTS, loc="left")
         axes[0].set_yticks(range(len(shown)), [_label(row) for row in shown])
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         for ax in axes:
-            ax.set_xlabel(textwrap.fill(label, _LONGEST_LABEL))
+            ax.set_xlabel(textwrap.fill(label, _LONGEST_LABEL) if len(groups) > 1 else label)
         return figure
 
 
@@ -82,16 +84,20 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
     for place, row in zip(places, here.to_dict("records"), strict=True):
         text = f"{row['median']:+.3f}   {row['better']} of {row['pairs']}"
         ax.text(
-            *(1.02, place, text), transform=ax.get_yaxis_transform(), va="center", fontsize=style.TICK_POINTS, color=_dark(row)
+            *(1.02, place, text),
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            fontsize=style.TICK_POINTS,
+            color=_dark(row),
         )
 
 
 def _span(rows: pd.DataFrame) -> tuple[float, float]:
     """The ends of the axis: zero, and all bars but those that would squeeze the others."""
     ends = rows[["median", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
-    ends = np.append(ends[np.isfinite(ends)], 0.0)
-    most = style.limits(np.abs(ends), low=0.0).high
-    inside = ends[np.abs(ends) <= most]
+    reach = np.append(ends[np.isfinite(ends)], 0.0)
+    most = style.limits(np.abs(reach), low=0.0).high
+    inside = reach[np.abs(reach) <= most]
     margin = 0.05 * max(float(np.ptp(inside)), 1e-9)
     return float(inside.min()) - margin, float(inside.max()) + margin
 
@@ -125,8 +131,8 @@ def _handles() -> list[Artist]:
 def _note(effects: int, shown: int) -> str:
     parts = [
         "A pair is two configurations that differ in this setting only. Dot: the median difference; line: its 95 % "
-        "interval (order statistics; none under six pairs); band: the middle half of the pairs. Right: the median, and in "
-        "how many pairs the loss is lower."
+        "interval (order statistics; none under six pairs); band: the middle half of the pairs. Right: the median, and "
+        "in how many pairs the loss is lower."
     ]
     if shown < effects:
         parts.append(f"The {effects - shown} smallest of {effects} effects are left out.")

@@ -60,8 +60,9 @@ def of_the_best(frame: pd.DataFrame, metric: str, settings: Sequence[str]) -> st
     who = f"of the best {len(best)} of {len(ranked)} runs"
     if not told:
         return f"No setting stands out among the best {len(best)} of {len(ranked)} runs"
-    counts = [f"{int(at_level(best[name], level).sum())} have {setting_at(name, level)}" for name, level in told]
-    return capital(f"{who}, {', '.join(counts)}")
+    counts = {one: int(at_level(best[one[0]], one[1]).sum()) for one in told}
+    parts = [f"{counts[one]} have {setting_at(*one)}" for one in sorted(told, key=lambda one: -counts[one])]
+    return capital(f"{who}, {', '.join(parts)}")
 
 
 def saving(points: pd.DataFrame, unit: str) -> str:

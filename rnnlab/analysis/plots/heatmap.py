@@ -1,4 +1,4 @@
-"""Two numeric settings against each other: the median metric in each cell, a panel for each level of a third setting."""
+"""Two numeric settings against each other: the median metric in each cell, a panel for each level of a third."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from rnnlab.analysis.names import level_label, rounded, setting_at, title
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.cells import Choice, Grid
 from rnnlab.analysis.results import finished, levels
 
-_LEAST_CELL_INCHES = 0.42  # across: room for a number
+_LEAST_CELL_INCHES = 0.37  # across: room for a number
 _ROW_INCHES = 0.34
 _LONGEST_LABEL = 30  # letters
 _SCALE_INCHES = 1.9  # beside the panels: labels of the rows and the scale
@@ -53,7 +54,9 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
                 ax.set_xlabel(title(choice.across))
             if place % columns == 0:
                 ax.set_ylabel(title(choice.up))
-        bar = figure.colorbar(image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither")
+        bar = figure.colorbar(
+            image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither"
+        )
         bar.set_label(textwrap.fill(f"median of {label}", _LONGEST_LABEL))
         bar.outline.set_visible(False)
         return figure
@@ -66,7 +69,6 @@ def _highest(panels: Sequence[Grid]) -> float:
 def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
     for row, column in np.ndindex(panel.medians.shape):
         median = float(panel.medians[row, column])
-        is_best = median == lowest
         if np.isfinite(median):
             text, colour = cell_text(median), style.ink_on(style.metric_colours()(norm(median)))
         elif panel.lost[row, column]:
@@ -74,13 +76,16 @@ def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
         else:
             text, colour = "–", style.FAINT
         ax.text(
-            *(column, row, f"★ {text}" if is_best else text),
+            *(column, row, text),
             ha="center",
             va="center",
             fontsize=style.TICK_POINTS,
-            weight="bold" if is_best else "normal",
+            weight="bold" if median == lowest else "normal",
             color=colour,
         )
+        if median == lowest:
+            frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5)
+            ax.add_patch(frame)
 
 
 def cell_text(median: float) -> str:
@@ -96,7 +101,7 @@ def _note(panels: Sequence[Grid]) -> str:
     else:
         many = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
         parts = [f"Each cell is the median of its runs ({many}), over all other settings and seeds."]
-    parts.append("★ lowest.")
+    parts.append("Framed: the lowest.")
     lost = sum(int(panel.lost.sum()) for panel in panels)
     if lost:
         parts.append(f"{lost} runs that diverged are not in the medians (div.: all runs of the cell).")

@@ -104,6 +104,6 @@ def _percent(share: float) -> str:
 def _note(shares: Shares, settings: int, shown: int) -> str:
     left_out = f" The {settings - shown} settings that explain least are left out." if shown < settings else ""
     return (
-        "Percent of the variance. Diagonal: what a setting explains alone; below it: what two settings explain together "
-        f"beyond that.{left_out}\nMethod: {shares.method}."
+        "Percent of the variance. Diagonal: what a setting explains alone; below it: what two settings explain "
+        f"together beyond that.{left_out}\nMethod: {shares.method}."
     )

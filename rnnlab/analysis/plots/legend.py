@@ -1,6 +1,6 @@
 """Which colour a run has, and what the legend says about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,16 +8,15 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpecBase
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.names import setting_at, title
+from rnnlab.analysis.names import metric_title, setting_at, title
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.results import at_level, comparable, levels
-from rnnlab.analysis.variance import decompose
 
 _MOST_COLOURS = 6
-_LEGEND_INCHES = 0.2  # of a row of a legend above several panels
+_LONGEST_LINE = 100  # letters
+_LEGEND_INCHES = 0.2  # of a legend above several panels
 _LEAST_SHARE = 0.05  # of the variance: a setting that explains less is not worth its colours
 
 
@@ -30,9 +29,11 @@ class Colouring:
     groups: Sequence[tuple[str, Any]]  # label, colour
 
 
-def colouring(frame: pd.DataFrame, metric: str) -> Colouring:
-    """Colour by the setting that explains most of the metric's variance, in one colour where none explains anything."""
-    shares = decompose(frame, metric).main
+def colouring(frame: pd.DataFrame, metric: str, shares: Mapping[str, float]) -> Colouring:
+    """Colour by the setting that explains most of the metric's variance, in one colour where none explains anything.
+
+    shares: of the variance, by setting, largest first.
+    """
     fit = [name for name in shares if len(levels(frame[name])) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
     of_run = pd.Series([style.colours(1)[0]] * len(frame), index=frame["id"].tolist(), dtype=object)
     if not fit:
@@ -44,7 +45,9 @@ def colouring(frame: pd.DataFrame, metric: str) -> Colouring:
         of_run[here] = [colour] * int(here.sum())
         groups.append((f"{setting_at(name, value)} (n {int(here.sum())})", colour))
     return Colouring(
-        f"Colour: {title(name)}, which explains {shares[name]:.0%} of the variance of {metric}", of_run, groups
+        f"Colour: {title(name)}, which explains {shares[name]:.0%} of the variance of the {metric_title(metric)}",
+        of_run,
+        groups,
     )
 
 
@@ -61,23 +64,32 @@ def draw_threshold(ax: Axes, frame: pd.DataFrame, metric: str, threshold: float 
 
 
 def write_in(ax: Axes, text: str) -> None:
-    """A line of text in the lower left corner, above everything drawn there."""
+    """A line of text in the lower left corner, above everything drawn there; cut to the width of the plot."""
     backdrop = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
     ax.text(
-        *(0.015, 0.025), text, transform=ax.transAxes, fontsize=style.NOTE_POINTS, va="bottom", zorder=9, bbox=backdrop
+        *(0.015, 0.025),
+        style.shortened(text, _LONGEST_LINE),
+        transform=ax.transAxes,
+        fontsize=style.NOTE_POINTS,
+        va="bottom",
+        zorder=9,
+        bbox=backdrop,
     )
 
 
-def legend_row(figure: Figure, handles: Sequence[Artist], columns: int, rows: int = 1) -> GridSpecBase:
-    """A legend between the headline and the panels; returns the grid of one row and so many columns for the panels."""
-    height = rows * _LEGEND_INCHES
-    grid = figure.add_gridspec(2, 1, height_ratios=[height, figure.get_figheight() - height])
-    above = figure.add_subplot(grid[0])
+def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[Axes]:
+    """A legend in one line between the headline and so many panels in a row, which share their y axis."""
+    grid = figure.add_gridspec(2, columns, height_ratios=[_LEGEND_INCHES, figure.get_figheight() - _LEGEND_INCHES])
+    above = figure.add_subplot(grid[0, :])
     above.set_axis_off()
     above.legend(
-        handles=list(handles), ncols=-(-len(handles) // rows), loc="center left", frameon=False, borderpad=0, borderaxespad=0
+        handles=list(handles), ncols=len(handles), loc="center left", frameon=False, borderpad=0, borderaxespad=0
     )
-    return grid[1].subgridspec(1, columns)
+    panels: list[Axes] = []
+    for column in range(columns):
+        panels.append(figure.add_subplot(grid[1, column], sharey=panels[0] if panels else None))
+        panels[-1].tick_params(labelleft=column == 0)
+    return panels
 
 
 def finish(ax: Axes, handles: Sequence[Artist], heading: str) -> None:

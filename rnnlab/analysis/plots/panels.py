@@ -67,8 +67,9 @@ def panels_of(frame: pd.DataFrame, metric: str, below: float | None = None) -> P
 
     def panel(name: str) -> Panel:
         column = done[name]
-        return Panel(title(name), [level(shortened(level_label(v), _LONGEST_LABEL), at_level(column, v)) for v in levels(column)])
+        return Panel(
+            title(name), [level(shortened(level_label(v), _LONGEST_LABEL), at_level(column, v)) for v in levels(column)]
+        )
 
     everything = Panel("all runs", [level("", pd.Series(True, index=done.index))])
     return Panels(values, below is not None, [panel(name) for name in factors(done)] or [everything])
-

@@ -21,7 +21,7 @@ from rnnlab.analysis.results import comparable
 
 _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10
-MOST_LINES = 2000
+MOST_LINES = 500
 _EASE = 0.4  # of the distance between two axes: how far a line leaves an axis level
 _BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colours along the metric
 
@@ -31,8 +31,8 @@ Floats = NDArray[np.float64]
 def parallel_figure(frame: pd.DataFrame, settings: Sequence[str], metric: str, label: str, headline: str) -> Figure:
     """settings: from left to right, at least one. label: of the metric's axis. At least two runs must be comparable.
 
-    The best tenth of the runs is drawn strong, over the others. Of more than two thousand runs a regular sample is drawn;
-    runs far above the others end at the upper end of the metric.
+    The best tenth of the runs is drawn strong, over the others. Of more than five hundred runs a regular sample is
+    drawn; runs far above the others end at the upper end of the metric.
     """
     ranked = rank(comparable(frame, metric), metric)
     with style.context():
@@ -58,12 +58,18 @@ def _draw_lines(ax: Axes, heights: Floats, ranks: Floats, is_best: NDArray[np.bo
     n = len(paths)
     others = float(np.clip(6 / n**0.5, 0.12, 0.7))
     for here, width, alpha, layer, name in (
-        (np.flatnonzero(~is_best), 0.6, others, 2, "others"),
-        (np.flatnonzero(is_best), 0.9 if n > 50 else 1.4, float(np.clip(8 / is_best.sum() ** 0.5, 0.5, 1.0)), 3, "best"),
+        (np.flatnonzero(~is_best), 0.6 if n > 100 else 1.0, others, 2, "others"),
+        (
+            np.flatnonzero(is_best),
+            0.9 if n > 50 else 1.4,
+            float(np.clip(8 / is_best.sum() ** 0.5, 0.5, 1.0)),
+            3,
+            "best",
+        ),
     ):
         # The best of each group last, that is on top.
         bundle = PathCollection([paths[i] for i in here[::-1]], facecolors="none", edgecolors=shades[here[::-1]])
-        bundle.set(linewidths=width, alpha=alpha, gid=name, zorder=layer, rasterized=heights.size > style.MOST_SHAPES)
+        bundle.set(linewidths=width, alpha=alpha, gid=name, zorder=layer, clip_on=False)
         ax.add_collection(bundle)
 
 
@@ -126,8 +132,9 @@ def _broken(text: str, letters: int) -> str:
 
 def _note(ranked: pd.DataFrame, metric: str, limits: style.Limits, shown: int) -> str:
     parts = [
-        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, dark is best, and the best tenth lies on top. "
-        "Lines spread over a band at each level, best at the bottom: a wide band means many runs."
+        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, dark is best, and "
+        "the best tenth lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
+        "many runs."
     ]
     if shown < len(ranked):
         parts.append(f"{shown:,} of {len(ranked):,} runs are drawn: the best, and a regular sample of the others.")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,7 +22,7 @@ from rnnlab.analysis.plots.parallel import MOST_SETTINGS, parallel_figure
 from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.seeds import seeds_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
-from rnnlab.analysis.plots.tradeoff import tradeoff_figure
+from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import rank, summarize
 from rnnlab.analysis.replicates import RULE, replicates
@@ -55,6 +54,26 @@ class _Drawing:
     figure: Figure
 
 
+@dataclass(frozen=True)
+class _Round:
+    """A round with at least one run that can be compared, and what several pictures need of it."""
+
+    frame: pd.DataFrame
+    question: Question
+    shares: Decomposition
+    effects: pd.DataFrame
+    replicated: pd.DataFrame
+
+    @property
+    def metric(self) -> str:
+        return self.question.metric
+
+    @property
+    def label(self) -> str:
+        """Of the metric's axis."""
+        return metric_label(self.metric, tokenizer_kind(self.frame))
+
+
 def round_pictures(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Question) -> dict[str, Picture]:
     """Pictures by the ending of their file, those that nothing can be said in (yet) left out.
 
@@ -68,68 +87,67 @@ def round_pictures(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Q
 
 
 def _picture(name: str, drawing: _Drawing) -> Picture:
-    style.settle(drawing.figure)
-    return Picture(drawing.title, f"{drawing.caption}.", style.png(drawing.figure), style.svg(drawing.figure, name))
+    return Picture(drawing.title, f"{drawing.caption}.", *style.png_and_svg(drawing.figure, name))
 
 
 def _drawings(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Question) -> dict[str, _Drawing]:
-    lines = lines_of(curves, frame["id"].tolist(), curve_series(question.metric) or _CURVE)
-    found: dict[str, _Drawing | None] = {"curves": _curves(frame, lines, question) if lines else None}
-    if len(comparable(frame, question.metric)):
-        shares = decompose(frame, question.metric)
-        if not lines:
-            found["curves"] = _ranks(frame, question)
-        found["factors"] = _factors(frame, question)
-        if question.threshold is not None:
-            found["factors-below"] = _below(frame, question, question.threshold)
-        found["effects"] = _effects(frame, question)
-        found["interactions"] = _interactions(frame, shares)
-        found["parallel"] = _parallel(frame, question, shares)
-        found["grid"] = _grid(frame, question, shares)
-        found["parameters"] = _tradeoff(frame, question, parameters_of(frame), "trainable parameters", "parameters")
-        found["seconds"] = _tradeoff(frame, question, frame["seconds"], "seconds in training", "seconds")
-        found["seeds"] = _seeds(frame, question)
+    metric = question.metric
+    lines = lines_of(curves, frame["id"].tolist(), curve_series(metric) or _CURVE)
+    shares = decompose(frame, metric)
+    found: dict[str, _Drawing | None] = {"curves": _curves(frame, lines, question, shares) if lines else None}
+    if len(comparable(frame, metric)):
+        whole = _Round(frame, question, shares, paired_effects(frame, metric), replicates(frame, metric))
+        found["curves"] = found["curves"] or _ranks(whole)
+        found["factors"] = _factors(whole)
+        found["factors-below"] = None if question.threshold is None else _below(whole, question.threshold)
+        found["effects"] = _effects(whole)
+        found["interactions"] = _interactions(whole)
+        found["parallel"] = _parallel(whole)
+        found["grid"] = _grid(whole)
+        found["parameters"] = _tradeoff(whole, parameters_of(frame), Cost("trainable parameters", "parameters"))
+        found["seconds"] = _tradeoff(whole, frame["seconds"], Cost("seconds in training", "seconds"))
+        found["seeds"] = _seeds(whole)
     return {name: drawing for name, drawing in found.items() if drawing is not None}
 
 
-def _curves(frame: pd.DataFrame, lines: list[Line], question: Question) -> _Drawing:
+def _curves(frame: pd.DataFrame, lines: list[Line], question: Question, shares: Decomposition) -> _Drawing:
     series = curve_series(question.metric)
     label = f"EMA of training loss (nats per {symbol(tokenizer_kind(frame))})"
     threshold = question.threshold if series else None  # a validation loss has another axis
     headline = _best(frame, question)
-    return _Drawing(
-        "Training curves", headline, curves_figure(frame, lines, question.metric, label, headline, threshold)
-    )
+    figure = curves_figure(frame, lines, question.metric, shares.main, label, headline, threshold)
+    return _Drawing("Training curves", headline, figure)
 
 
-def _ranks(frame: pd.DataFrame, question: Question) -> _Drawing:
-    headline = f"{_best(frame, question)}; no training curves were recorded or imported"
-    figure = rank_figure(frame, question.metric, _label(frame, question), headline, question.threshold)
+def _ranks(whole: _Round) -> _Drawing:
+    headline = f"{_best(whole.frame, whole.question)}; no training curves were recorded or imported"
+    threshold = whole.question.threshold
+    figure = rank_figure(whole.frame, whole.metric, whole.shares.main, whole.label, headline, threshold)
     return _Drawing("Sorted losses", headline, figure)
 
 
-def _factors(frame: pd.DataFrame, question: Question) -> _Drawing:
-    headline = _strongest(frame, question) + _so_far(frame)
-    panels = panels_of(frame, question.metric)
-    figure = swarm_figure(panels, _label(frame, question), headline, question.threshold)
+def _factors(whole: _Round) -> _Drawing:
+    headline = _strongest(whole) + _so_far(whole.frame)
+    panels = panels_of(whole.frame, whole.metric)
+    figure = swarm_figure(panels, whole.label, headline, whole.question.threshold)
     return _Drawing("Every run by setting", headline, figure)
 
 
-def _strongest(frame: pd.DataFrame, question: Question) -> str:
-    effects, replicated = paired_effects(frame, question.metric), replicates(frame, question.metric)
-    if effects.empty:
+def _strongest(whole: _Round) -> str:
+    if whole.effects.empty:
         return "The finished runs differ in their seed only"
-    if strongest := sentences.strongest_effect(effects, "the loss"):
+    if strongest := sentences.strongest_effect(whole.effects, "the loss"):
         return sentences.capital(strongest)
-    if (replicated["n"] > 1).all():
-        return sentences.separation(replicated, brief=True)
-    return sentences.no_clear_effect(effects)
+    if (whole.replicated["n"] > 1).all():
+        return sentences.separation(whole.replicated, brief=True)
+    return sentences.no_clear_effect(whole.effects)
 
 
-def _below(frame: pd.DataFrame, question: Question, threshold: float) -> _Drawing:
-    heading, metric = "Runs below the threshold by setting", question.metric
+def _below(whole: _Round, threshold: float) -> _Drawing:
+    frame, metric = whole.frame, whole.metric
+    heading = "Runs below the threshold by setting"
     summary = summarize(frame, metric, threshold)
-    finding = sentences.below(summary, threshold, question.threshold_meaning) + _so_far(frame)
+    finding = sentences.below(summary, threshold, whole.question.threshold_meaning) + _so_far(frame)
     if (summary.below or 0) < _FEWEST_POINTS:
         runs = rank(comparable(frame, metric), metric).head(summary.below or 1).to_dict("records")
         names = "; ".join(sentences.named_run(run, metric, factors(frame)) for run in runs)
@@ -137,70 +155,66 @@ def _below(frame: pd.DataFrame, question: Question, threshold: float) -> _Drawin
         text = f"Too few for a picture of their settings. {which}: {names}."
         return _Drawing(heading, finding, style.words_figure(finding, text))
     headline = sentences.joined([finding, sentences.sharpest_share(frame, metric, threshold)])
-    panels = panels_of(frame, metric, below=threshold)
-    return _Drawing(heading, headline, swarm_figure(panels, _label(frame, question), headline))
+    return _Drawing(heading, headline, swarm_figure(panels_of(frame, metric, below=threshold), whole.label, headline))
 
 
-def _effects(frame: pd.DataFrame, question: Question) -> _Drawing | None:
-    effects = paired_effects(frame, question.metric)
-    if not np.isfinite(effects["median"].to_numpy(dtype=float)).any():
+def _effects(whole: _Round) -> _Drawing | None:
+    if whole.effects.empty or whole.effects["pairs"].max() < sentences.FEWEST_PAIRS:
         return None
-    focused = paired_effects(frame, question.metric, question.focus) if question.focus else effects.head(0)
-    groups = {"all runs": effects}
+    focus = whole.question.focus
+    focused = paired_effects(whole.frame, whole.metric, focus) if focus else whole.effects.head(0)
+    groups = {"all runs": whole.effects}
     if len(focused):
-        groups[where_text(question.focus)] = focused
-    headline = headlines.effects(effects, focused, question.focus) + _so_far(frame)
-    label = f"difference of {metric_title(question.metric)}"
+        groups[where_text(focus)] = focused
+    headline = headlines.effects(whole.effects, focused, focus) + _so_far(whole.frame)
+    label = f"difference of {metric_title(whole.metric)}"
     return _Drawing("What each setting does, all others equal", headline, forest_figure(groups, label, headline))
 
 
-def _interactions(frame: pd.DataFrame, shares: Decomposition) -> _Drawing | None:
-    if not shares.interactions:
+def _interactions(whole: _Round) -> _Drawing | None:
+    if not whole.shares.interactions:
         return None
-    headline = headlines.interactions(shares) + _so_far(frame)
-    return _Drawing("What settings explain, alone and in pairs", headline, interactions_figure(shares, headline))
+    headline = headlines.interactions(whole.shares) + _so_far(whole.frame)
+    figure = interactions_figure(whole.shares, headline)
+    return _Drawing("What settings explain, alone and in pairs", headline, figure)
 
 
-def _parallel(frame: pd.DataFrame, question: Question, shares: Decomposition) -> _Drawing | None:
+def _parallel(whole: _Round) -> _Drawing | None:
     # What explains most stands nearest to the metric.
-    settings = [name for name in shares.main if name in factors(comparable(frame, question.metric))]
-    settings = settings[:MOST_SETTINGS][::-1]
-    if len(settings) < 2 or len(comparable(frame, question.metric)) < _FEWEST_LINES:
+    settings = list(whole.shares.main)[:MOST_SETTINGS][::-1]
+    if len(settings) < 2 or len(comparable(whole.frame, whole.metric)) < _FEWEST_LINES:
         return None
-    headline = headlines.of_the_best(frame, question.metric, settings) + _so_far(frame)
-    figure = parallel_figure(frame, settings, question.metric, _label(frame, question), headline)
+    headline = headlines.of_the_best(whole.frame, whole.metric, settings) + _so_far(whole.frame)
+    figure = parallel_figure(whole.frame, settings, whole.metric, whole.label, headline)
     return _Drawing("Every run through all settings", headline, figure)
 
 
-def _grid(frame: pd.DataFrame, question: Question, shares: Decomposition) -> _Drawing | None:
-    choice = cells.choose(frame, shares.main)
+def _grid(whole: _Round) -> _Drawing | None:
+    choice = cells.choose(whole.frame, whole.shares.main)
     if choice is None:
         return None
-    panels = cells.grids(frame, question.metric, choice)
-    headline = headlines.lowest_cell(frame, choice, panels) + _so_far(frame)
-    figure = heatmap_figure(frame, choice, panels, _label(frame, question), headline)
+    panels = cells.grids(whole.frame, whole.metric, choice)
+    headline = headlines.lowest_cell(whole.frame, choice, panels) + _so_far(whole.frame)
+    figure = heatmap_figure(whole.frame, choice, panels, whole.label, headline)
     return _Drawing("Two numeric settings against each other", headline, figure)
 
 
-def _tradeoff(
-    frame: pd.DataFrame, question: Question, cost: "pd.Series[float]", cost_label: str, unit: str
-) -> _Drawing | None:
-    points = pareto.configurations(frame, question.metric, cost)
+def _tradeoff(whole: _Round, costs: "pd.Series[float]", cost: Cost) -> _Drawing | None:
+    points = pareto.configurations(whole.frame, whole.metric, costs)
     if points["cost"].nunique() < _FEWEST_POINTS:
         return None
-    headline = headlines.saving(points, unit) + _so_far(frame)
-    figure = tradeoff_figure(points, question.metric, _label(frame, question), cost_label, unit, headline)
-    return _Drawing(f"Loss against {unit}", headline, figure)
+    headline = headlines.saving(points, cost.unit) + _so_far(whole.frame)
+    figure = tradeoff_figure(points, whole.metric, whole.shares.main, whole.label, cost, headline)
+    return _Drawing(f"Loss against {cost.unit}", headline, figure)
 
 
-def _seeds(frame: pd.DataFrame, question: Question) -> _Drawing | None:
-    table = replicates(frame, question.metric)
-    several = table[(table["n"] > 1) | (table.index == 0)]
-    if len(several) < 2 or (several["n"] > 1).sum() < 2:
+def _seeds(whole: _Round) -> _Drawing | None:
+    table = whole.replicated
+    if (table["n"] > 1).sum() < 2:
         return None
-    headline = sentences.separation(table, brief=True) + _so_far(frame)
-    label = _label(frame, question)
-    figure = seeds_figure(frame, question.metric, several, factors(frame), label, headline, RULE)
+    several = table[(table["n"] > 1) | (table.index == 0)]
+    headline = sentences.separation(table, brief=True) + _so_far(whole.frame)
+    figure = seeds_figure(whole.frame, whole.metric, several, factors(whole.frame), whole.label, headline, RULE)
     return _Drawing("Seeds of each configuration", headline, figure)
 
 
@@ -217,7 +231,3 @@ def _best(frame: pd.DataFrame, question: Question) -> str:
 def _so_far(frame: pd.DataFrame) -> str:
     summary = summarize(frame, "min_loss")
     return f" ({summary.finished} of {summary.jobs} jobs finished)" if summary.finished < summary.jobs else ""
-
-
-def _label(frame: pd.DataFrame, question: Question) -> str:
-    return metric_label(question.metric, tokenizer_kind(frame))

@@ -1,5 +1,7 @@
 """The losses of all runs, sorted: what can be shown of a round whose training curves nobody has."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -16,8 +18,17 @@ from rnnlab.analysis.sentences import named_run
 _INCHES = (style.WIDTH, 4.6)
 
 
-def rank_figure(frame: pd.DataFrame, metric: str, label: str, headline: str, threshold: float | None = None) -> Figure:
-    """The metric of every run, best first. label: of the y axis, with its unit. At least one run must be comparable.
+def rank_figure(
+    frame: pd.DataFrame,
+    metric: str,
+    shares: Mapping[str, float],
+    label: str,
+    headline: str,
+    threshold: float | None = None,
+) -> Figure:
+    """The metric of every run, best first. At least one run must be comparable.
+
+    shares: of the metric's variance, by setting, largest first. label: of the y axis, with its unit.
 
     Runs far above the others, and those that diverged, are counted below instead of being drawn.
     """
@@ -27,7 +38,7 @@ def rank_figure(frame: pd.DataFrame, metric: str, label: str, headline: str, thr
         inside = good[good[metric] <= limits.high]
         figure = style.new_figure(*_INCHES, headline, _note(frame, good, limits, metric))
         ax = figure.add_subplot()
-        colours = colouring(good, metric)
+        colours = colouring(good, metric, shares)
         handles: list[Artist] = [
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]

@@ -1,6 +1,5 @@
 """The seeds of each configuration, best mean first, and which configurations cannot be told apart from the best."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,15 +11,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.names import describe
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import legend_row
+from rnnlab.analysis.plots.rows import in_common, names_of
 from rnnlab.analysis.results import comparable
 
 MOST_ROWS = 20
-_ROW_INCHES = 0.33
+_LINE_INCHES = 0.14
 _LETTERS = 44  # of a line of a configuration's name
-_LINES = 2
+_LINES = 3
 _BELOW = 0.26  # rows between a mean and its seeds
 _KINDS = ("tied", "different", "untested")
 
@@ -37,19 +36,25 @@ def seeds_figure(
     seeds = [runs.loc[runs["recipe"] == recipe, metric].to_numpy(dtype=float) for recipe in shown["recipe"]]
     with style.context():
         limits = style.limits(np.concatenate(seeds))
-        height = 1.9 + _ROW_INCHES * len(shown)
-        figure = style.new_figure(style.WIDTH, height, headline, _note(len(table), len(shown), rule))
+        labels = [_label(*row) for row in zip(names_of(shown, settings), shown["n"], strict=True)]
+        lines = max(2, max(label.count("\n") + 1 for label in labels))
+        height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
+        figure = style.new_figure(
+            style.WIDTH, height, headline, _note(len(table), len(shown), rule, in_common(shown, settings))
+        )
         kinds = [_kind(row, place == 0) for place, row in enumerate(shown.to_dict("records"))]
         colours = [_colour(kind) for kind in kinds]
-        ax = legend_row(figure, _handles(kinds), 1).subplots()
+        ax = legend_row(figure, _handles(kinds), 1)[0]
         for place, (values, colour) in enumerate(zip(seeds, colours, strict=True)):
             inside = values[values <= limits.high]
-            points = ax.scatter(inside, [place + _BELOW] * len(inside), s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
+            points = ax.scatter(
+                inside, [place + _BELOW] * len(inside), s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2
+            )
             points.set_gid("seeds")
             if len(inside) < len(values):
                 _count(ax, place, len(values) - len(inside), colour)
         _draw_means(ax, shown, colours)
-        ax.set_yticks(range(len(shown)), [_name(row, settings) for row in shown.to_dict("records")])
+        ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)
         ax.set_xlim(limits.low - 0.04 * limits.span, limits.high + 0.06 * limits.span)
         ax.set_xlabel(label)
@@ -94,20 +99,19 @@ def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
     )
 
 
-def _name(row: "dict[Any, Any]", settings: Sequence[str]) -> str:
-    """A configuration in words, its mean and its number of seeds."""
-    text = describe(row, settings) or "the only configuration"
-    lines = textwrap.wrap(text, _LETTERS)
+def _label(name: str, seeds: int) -> str:
+    """A configuration in words, over three lines at most, and its number of seeds."""
+    lines = style.lines_of_text(name or "the only configuration", _LETTERS)
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], style.shortened(" ".join(lines[_LINES - 1 :]), _LETTERS)]
-    return "\n".join(lines) + f"  (n {row['n']})"
+    return "\n".join(lines) + f"  (n {seeds})"
 
 
 def _handles(kinds: Sequence[str]) -> list[Artist]:
     said = {
         "tied": "cannot be told apart from the best",
         "different": "worse than the best",
-        "untested": "not tested",
+        "untested": "not tested, one of the two ran once",
     }
     marks: list[Artist] = [
         Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])
@@ -121,11 +125,13 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     ]
 
 
-def _note(configurations: int, shown: int, rule: str) -> str:
+def _note(configurations: int, shown: int, rule: str, shared: str) -> str:
     parts = [
         "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
         f"Rule: {rule}."
     ]
+    if shared:
+        parts.append(f"All rows: {shared}.")
     if shown < configurations:
         parts.append(f"The best {shown} of {configurations} configurations that ran with several seeds.")
     return " ".join(parts)

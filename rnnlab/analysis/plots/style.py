@@ -1,5 +1,6 @@
 """What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG and SVG."""
 
+import base64
 import io
 import re
 import textwrap
@@ -13,6 +14,7 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -32,6 +34,7 @@ MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become 
 
 _BEST_PLACE = 4  # in the palette
 _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
+_IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
 _COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
 _FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 
@@ -113,44 +116,64 @@ def words_figure(title: str, text: str) -> Figure:
 
 
 def _wrap(text: str, width: float, points: float, letter: float) -> str:
-    letters = int(width * 0.98 * POINTS_PER_INCH / (points * letter))
-    # A number stays with the word before it: textwrap does not break at a no-break space.
-    return "\n".join(textwrap.wrap(re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text), letters))
+    return "\n".join(lines_of_text(text, int(width * 0.98 * POINTS_PER_INCH / (points * letter))))
+
+
+def lines_of_text(text: str, letters: int) -> list[str]:
+    """The text in lines of so many letters at most; a number stays with the word before it."""
+    # textwrap does not break at a no-break space.
+    return textwrap.wrap(re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text), letters)
+
+
+def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
+    """The figure in both formats, laid out once; equal figures give equal bytes.
+
+    The PNG has 256 colours, which makes it a third of the size. The SVG is one `<svg>` element, a file or a part of a
+    page; its letters are outlines, so that it needs no font and looks like the PNG. name: of the picture on its page;
+    what the parts of the SVG are called depends on it.
+    """
+    image = png(figure)
+    figure.set_layout_engine("none")
+    return image, _svg(figure, name)
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG in 256 colours, a third of the size of one in all; equal figures give equal bytes."""
+    """The figure as PNG in 256 colours; equal figures give equal bytes."""
+    # Not by `savefig`, which draws everything twice.
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    whole = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    image = whole.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette = image.getpalette() or []
-    paper = 3 * int(np.asarray(image)[0, 0])
-    palette[paper : paper + 3] = whole.getpixel((0, 0))  # else the nearest shade of grey
-    image.putpalette(palette)
-    stream = io.BytesIO()
-    image.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
-    return stream.getvalue()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return _in_256_colours(Image.fromarray(pixels).convert("RGB"))
 
 
-def svg(figure: Figure, name: str) -> str:
-    """The figure as one `<svg>` element, a file or a part of a page; equal figures give equal text.
-
-    name: of the picture on its page; what its parts are called depends on it. Letters are outlines, so that the picture
-    needs no font and looks like the PNG.
-    """
+def _svg(figure: Figure, name: str) -> str:
     stream = io.StringIO()
+    figure.set_dpi(_IMAGE_DOTS_PER_INCH)
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
-        figure.savefig(stream, format="svg", dpi=_IMAGE_DOTS_PER_INCH, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    figure.set_dpi(DOTS_PER_INCH)
     text = stream.getvalue()
-    return _COORDINATES.sub(lambda found: _FRACTION.sub(r"\1", found[0]), text[text.index("<svg") :])
+    text = _COORDINATES.sub(lambda found: _FRACTION.sub(r"\1", found[0]), text[text.index("<svg") :])
+    return _IMAGE.sub(lambda found: found[1] + _smaller(found[2]), text)
 
 
-def settle(figure: Figure) -> None:
-    """Fix where everything lies: laid out once, drawn in every format."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+def _smaller(image: str) -> str:
+    """An image inside an SVG, in 256 colours."""
+    pixels = Image.open(io.BytesIO(base64.b64decode(image))).convert("RGBA")
+    return base64.b64encode(_in_256_colours(pixels)).decode()
+
+
+def _in_256_colours(image: Image.Image) -> bytes:
+    reduced = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    if image.mode == "RGB":
+        # The paper stays what it is; it would become the nearest shade of grey.
+        palette, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
+        palette[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
+        reduced.putpalette(palette)
+    stream = io.BytesIO()
+    reduced.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    return stream.getvalue()
 
 
 @dataclass(frozen=True)

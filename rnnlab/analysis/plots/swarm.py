@@ -36,7 +36,7 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
         spans = [_span(len(panel.levels)) for panel in panels.panels]
         columns = _columns(spans)
         places = _places(spans, columns)
-        rows = places[-1][0] + 1
+        rows = max(row for row, _ in places) + 1
         limits = style.limits(panels.values)
         if threshold is not None:
             limits, threshold = _with_threshold(limits, threshold)
@@ -72,20 +72,21 @@ def _columns(spans: Sequence[int]) -> int:
 
 
 def _places(spans: Sequence[int], columns: int) -> list[tuple[int, int]]:
-    """(row, first column) of each panel, filled row by row."""
-    places, row, column = [], 0, 0
+    """(row, first column) of each panel, in the first row that has room for it."""
+    places: list[tuple[int, int]] = []
+    taken: list[int] = []  # columns of each row
     for span in spans:
-        if column + span > columns:
-            row, column = row + 1, 0
-        places.append((row, column))
-        column += span
+        row = next((row for row, used in enumerate(taken) if used + span <= columns), len(taken))
+        taken[row:] = taken[row:] or [0]
+        places.append((row, taken[row]))
+        taken[row] += span
     return places
 
 
 def _empty_axes(
     figure: Figure, panels: Panels, places: Sequence[tuple[int, int]], spans: Sequence[int], columns: int
 ) -> list[Axes]:
-    grid = figure.add_gridspec(places[-1][0] + 1, columns)
+    grid = figure.add_gridspec(max(row for row, _ in places) + 1, columns)
     axes: list[Axes] = []
     for panel, (row, column), span in zip(panels.panels, places, spans, strict=True):
         ax = figure.add_subplot(grid[row, column : column + span], sharey=axes[0] if axes else None)

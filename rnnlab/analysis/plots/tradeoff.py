@@ -1,5 +1,8 @@
 """Loss against what it costs, a point a configuration, with the Pareto front drawn and its configurations named."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -8,22 +11,36 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnlab.analysis.names import describe, rounded
+from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, finish
 from rnnlab.analysis.plots.pareto import Floats, front, worth_naming
+from rnnlab.analysis.plots.rows import in_common, names_of
 from rnnlab.analysis.results import factors
 
-_INCHES = (style.WIDTH, 5.0)
+_PLOT_INCHES = 4.2  # without the names below
+_LINE_INCHES = 0.15
 _LEAST_RATIO = 5  # of the largest to the smallest cost, for a logarithmic axis
-_FEW_DECADES = 30.0  # of the same, for labels at 1, 2 and 5
+_TICKS = ((12, (1, 2, 3, 4, 6, 8)), (300, (1, 2, 5)), (float("inf"), (1,)))  # below this ratio, labels at these places
 _MOST_NAMED = 6
 _APART_INCHES = 0.2  # between two points with numbers
-_LONGEST_NAME = 110  # letters
+_LONGEST_NAME = 230  # letters
 
 
-def tradeoff_figure(points: pd.DataFrame, metric: str, label: str, cost_label: str, unit: str, headline: str) -> Figure:
-    """points: from `pareto.configurations`, at least two. label, cost_label: of the axes. unit: of a cost, in a sentence.
+@dataclass(frozen=True)
+class Cost:
+    """What a configuration is charged for."""
+
+    label: str  # of the axis
+    unit: str  # in a sentence, after a number
+
+
+def tradeoff_figure(
+    points: pd.DataFrame, metric: str, shares: Mapping[str, float], label: str, cost: Cost, headline: str
+) -> Figure:
+    """points: from `pareto.configurations`, at least two. shares: of the metric's variance, by setting, largest first.
+
+    label: of the y axis, with its unit.
 
     Configurations far above the others stand at the upper edge as triangles.
     """
@@ -31,12 +48,12 @@ def tradeoff_figure(points: pd.DataFrame, metric: str, label: str, cost_label: s
     best = front(costs, losses)
     with style.context():
         limits = style.limits(losses)
-        figure = style.new_figure(*_INCHES, headline, "\n" * min(len(best), _MOST_NAMED))
+        figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, "")
         ax = figure.add_subplot()
-        _set_costs(ax, costs, cost_label)
+        _set_costs(ax, costs, cost.label)
         ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + 0.1 * limits.span)
         ax.set_ylabel(label)
-        colours = colouring(points, metric)
+        colours = colouring(points, metric, shares)
         shades = np.array(colours.of_run[points["id"]].tolist(), dtype=object)
         inside = losses <= limits.high
         size = float(np.clip(5000 / len(points), 5, 30))
@@ -51,8 +68,11 @@ def tradeoff_figure(points: pd.DataFrame, metric: str, label: str, cost_label: s
         finish(ax, handles, colours.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
-        lines = [_named(points.iloc[best[place]], n, unit, points) for n, place in enumerate(named, 1)]
-        style.set_note(figure, "\n".join([_note(points, losses, limits, len(best), len(named)), *lines]))
+        settings = factors(points)
+        rows = points.iloc[[best[place] for place in named]]
+        note = _note(points, losses, limits, len(best), len(named), in_common(rows, settings))
+        style.set_note(figure, "\n".join([note, *_named(rows, cost.unit, settings)]))
+        figure.set_figheight(_PLOT_INCHES + _LINE_INCHES * figure.get_supxlabel().count("\n"))
         return figure
 
 
@@ -60,7 +80,7 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
     low, high = float(costs.min()), float(costs.max())
     if high / low >= _LEAST_RATIO:
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 10 * _FEW_DECADES else (1,)))
+        ax.xaxis.set_major_locator(LogLocator(subs=next(subs for ratio, subs in _TICKS if high / low < ratio)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         margin = (high / low) ** 0.04
         ax.set_xlim(low / margin, high * margin)
@@ -79,7 +99,9 @@ def _draw_front(ax: Axes, costs: Floats, losses: Floats) -> list[Artist]:
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
     ax.scatter(costs, losses, s=34, color=colour, edgecolor=style.INK, linewidth=0.8, zorder=5, gid="front")
     ends = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": style.INK}
-    return [Line2D([], [], color=style.INK, linewidth=1.1, ms=5, label="Pareto front: none is cheaper and better", **ends)]
+    return [
+        Line2D([], [], color=style.INK, linewidth=1.1, ms=5, label="Pareto front: none is cheaper and better", **ends)
+    ]
 
 
 def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
@@ -101,16 +123,20 @@ def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
     return named
 
 
-def _named(row: "pd.Series[object]", number: int, unit: str, points: pd.DataFrame) -> str:
-    text = describe(row, factors(points))
-    name = f"{number}   {row['loss']:.4f} with {rounded(row['cost'])} {unit}: {text}"
-    return style.shortened(name, _LONGEST_NAME)
+def _named(rows: pd.DataFrame, unit: str, settings: Sequence[str]) -> list[str]:
+    numbers = zip(rows["loss"], rows["cost"], names_of(rows, settings), strict=True)
+    return [
+        style.shortened(f"{n}   {loss:.4f} with {rounded(cost)} {unit}: {name}", _LONGEST_NAME)
+        for n, (loss, cost, name) in enumerate(numbers, 1)
+    ]
 
 
-def _note(points: pd.DataFrame, losses: Floats, limits: style.Limits, on_front: int, named: int) -> str:
-    parts = [f"A point is a configuration, the mean over its seeds; {on_front} of {len(points)} are on the front"]
-    parts[0] += f", {named} of them named:" if named < on_front else ":"
+def _note(points: pd.DataFrame, losses: Floats, limits: style.Limits, on_front: int, named: int, shared: str) -> str:
+    parts = []
     above = losses[losses > limits.high]
     if len(above):
-        parts.insert(0, f"▲ {len(above)} lie above {rounded(limits.high)} (up to {rounded(above.max())}).")
+        parts.append(f"▲ {len(above)} lie above {rounded(limits.high)} (up to {rounded(above.max())}).")
+    parts.append("A point is a configuration, the mean over its seeds.")
+    which = f"{named} of the {on_front}" if named < on_front else f"The {on_front}"
+    parts.append(f"{which} on the front" + (f", all with {shared}:" if shared else ":"))
     return " ".join(parts)

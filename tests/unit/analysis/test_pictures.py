@@ -1,5 +1,6 @@
 """Every picture, drawn: nothing outside its axes, nothing over its neighbour, no warning (warnings are errors here)."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.results import factors, results_frame
+from rnnlab.analysis.variance import decompose
 
 from .made_up_rounds import made_up_round
 
@@ -32,12 +34,17 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that `round_pictures` makes, in order, as long as the test runs."""
     figures: list[Figure] = []
 
-    def keep(figure: Figure) -> bytes:
+    def keep(figure: Figure, name: str) -> tuple[bytes, str]:
         figures.append(figure)
-        return b""
+        return b"", ""
 
-    monkeypatch.setattr(style, "png", keep)
+    monkeypatch.setattr(style, "png_and_svg", keep)
     return figures
+
+
+def shares_of(frame: pd.DataFrame) -> Mapping[str, float]:
+    """Shares of the variance, as the pictures of a round get them."""
+    return decompose(frame).main
 
 
 def swarms(ax: Axes) -> list[PathCollection]:
@@ -152,7 +159,7 @@ def test_curves_stay_inside_and_are_all_there() -> None:
     made = made_up_round(60, diverged=3, points=200)
     frame = results_frame(made.jobs)
     lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
-    figure = curves_figure(frame, lines, "min_loss", LABEL, "A finding", 1.8)
+    figure = curves_figure(frame, lines, "min_loss", shares_of(frame), LABEL, "A finding", 1.8)
     (ax,) = figure.axes
     (bundle,) = [child for child in ax.collections if isinstance(child, LineCollection)]
     assert len(bundle.get_segments()) == 60
@@ -174,16 +181,16 @@ def test_curves_of_a_round_under_way_and_of_a_single_run() -> None:
     made = made_up_round(20, unfinished=20, points=50)
     frame = results_frame(made.jobs)
     lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
-    check_texts(curves_figure(frame, lines, "min_loss", LABEL, "A finding", 1.8))
+    check_texts(curves_figure(frame, lines, "min_loss", shares_of(frame), LABEL, "A finding", 1.8))
     made = made_up_round(1, points=2)
     lines = lines_of(made.curves, [1], "ema_loss")
-    check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", LABEL, "A finding"))
+    check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", {}, LABEL, "A finding"))
 
 
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
 def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureRequest) -> None:
     frame = request.getfixturevalue(name)
-    figure = rank_figure(frame, "min_loss", LABEL, "A finding", 1.9)
+    figure = rank_figure(frame, "min_loss", shares_of(frame), LABEL, "A finding", 1.9)
     (ax,) = figure.axes
     drawn = [np.asarray(child.get_offsets()) for child in ax.collections if child.get_gid() in ("runs", "above")]
     points = np.concatenate(drawn)
