@@ -84,8 +84,10 @@ def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
             color=colour,
         )
         if median == lowest:
-            frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5)
-            ax.add_patch(frame)
+            border = Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5, gid="lowest"
+            )
+            ax.add_patch(border)
 
 
 def cell_text(median: float) -> str:
@@ -104,7 +106,8 @@ def _note(panels: Sequence[Grid]) -> str:
     parts.append("Framed: the lowest.")
     lost = sum(int(panel.lost.sum()) for panel in panels)
     if lost:
-        parts.append(f"{lost} runs that diverged are not in the medians (div.: all runs of the cell).")
+        who = "1 run that diverged is" if lost == 1 else f"{lost} runs that diverged are"
+        parts.append(f"{who} not in the medians (div.: all runs of the cell).")
     if any((panel.counts + panel.lost == 0).any() for panel in panels):
         parts.append("–: no run.")
     return " ".join(parts)

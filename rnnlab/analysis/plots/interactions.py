@@ -1,5 +1,6 @@
 """How much of the variance each setting explains, alone and together with another one, as a triangle of shares."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from rnnlab.analysis.plots import style
 _MOST_SETTINGS = 12
 _CELL_INCHES = 0.42
 _LONGEST_LABEL = 24  # letters
+_MATRIX_INCHES = 5.0  # across, about
+_LETTER_INCHES = 0.075
+_FEWEST_LETTERS = 9  # in a line under a column, before names are turned
 _LEAST_SHOWN = 0.0005  # a smaller share is written as 0
 
 
@@ -52,7 +56,11 @@ def interactions_figure(shares: Shares, headline: str) -> Figure:
         _write(ax, matrix, norm)
         labels = [style.shortened(title(name), _LONGEST_LABEL) for name in shown]
         ax.set_yticks(range(len(shown)), labels)
-        ax.set_xticks(range(len(shown)), labels, rotation=35, ha="right", rotation_mode="anchor")
+        letters = int(_MATRIX_INCHES / len(shown) / _LETTER_INCHES)
+        if letters >= _FEWEST_LETTERS:
+            ax.set_xticks(range(len(shown)), [textwrap.fill(label, letters) for label in labels])
+        else:
+            ax.set_xticks(range(len(shown)), labels, rotation=90)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         bar = figure.colorbar(image, ax=ax, pad=0.02, format=lambda share, _: f"{100 * share:g} %")

@@ -79,15 +79,18 @@ def write_in(ax: Axes, text: str) -> None:
 
 def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[Axes]:
     """A legend in one line between the headline and so many panels in a row, which share their y axis."""
-    grid = figure.add_gridspec(2, columns, height_ratios=[_LEGEND_INCHES, figure.get_figheight() - _LEGEND_INCHES])
-    above = figure.add_subplot(grid[0, :])
+    heights = [_LEGEND_INCHES, figure.get_figheight() - _LEGEND_INCHES]
+    grid = figure.add_gridspec(2, 1, height_ratios=heights)
+    above = figure.add_subplot(grid[0])
     above.set_axis_off()
     above.legend(
         handles=list(handles), ncols=len(handles), loc="center left", frameon=False, borderpad=0, borderaxespad=0
     )
+    # A grid of its own, so that the legend may begin left of the panels.
+    below = grid[1].subgridspec(1, columns)
     panels: list[Axes] = []
     for column in range(columns):
-        panels.append(figure.add_subplot(grid[1, column], sharey=panels[0] if panels else None))
+        panels.append(figure.add_subplot(below[column], sharey=panels[0] if panels else None))
         panels[-1].tick_params(labelleft=column == 0)
     return panels
 

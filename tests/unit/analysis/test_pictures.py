@@ -1,8 +1,8 @@
 """Every picture, drawn: nothing outside its axes, nothing over its neighbour, no warning (warnings are errors here)."""
 
+import io
 from collections.abc import Mapping
-from itertools import combinations
-from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
-from matplotlib.image import imread
-from matplotlib.text import Text
+from PIL import Image
 
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import lines_of
@@ -24,7 +23,9 @@ from rnnlab.analysis.question import Question
 from rnnlab.analysis.results import factors, results_frame
 from rnnlab.analysis.variance import decompose
 
+from .legibility import check_texts, plain
 from .made_up_rounds import made_up_round
+from .published_runs import make_job
 
 LABEL = "lowest EMA of training loss (nats per byte)"
 
@@ -72,38 +73,6 @@ def check_swarms(figure: Figure, frame: pd.DataFrame) -> None:
         counted = sum(int(text.get_text().split()[1]) for text in ax.texts if text.get_text().startswith("▲"))
         assert n_points + counted == len(frame)
     check_texts(figure)
-
-
-def check_texts(figure: Figure) -> None:
-    """No text over another, none outside the figure."""
-    figure.draw_without_rendering()
-    drawn = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
-    hidden = set().union(*(labels_out_of_view(ax) for ax in figure.axes))
-    inside = [text for text in drawn if text not in hidden]
-    boxes = [text.get_window_extent() for text in inside]
-    width, height = figure.bbox.width, figure.bbox.height
-    for text, box in zip(inside, boxes, strict=True):
-        assert box.x0 >= -2 and box.y0 >= -2 and box.x1 <= width + 2 and box.y1 <= height + 2, text.get_text()
-    for (a, box_a), (b, box_b) in combinations(zip(inside, boxes, strict=True), 2):
-        across = min(box_a.x1, box_b.x1) - max(box_a.x0, box_b.x0)
-        along = min(box_a.y1, box_b.y1) - max(box_a.y0, box_b.y0)
-        assert across < 1 or along < 1, (a.get_text(), b.get_text())
-
-
-def labels_out_of_view(ax: Axes) -> set[Text]:
-    """Labels of ticks beyond the ends of an axis: they exist, but are not drawn."""
-    hidden = set()
-    for axis in (ax.xaxis, ax.yaxis):
-        low, high = sorted(axis.get_view_interval())
-        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
-            if not low <= tick.get_loc() <= high:
-                hidden |= {tick.label1, tick.label2}
-    return hidden
-
-
-def plain(text: str) -> str:
-    """A wrapped headline or note as it was before wrapping."""
-    return text.replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
@@ -201,20 +170,63 @@ def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureReq
     check_texts(figure)
 
 
-def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame, tmp_path: Path) -> None:
+def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame) -> None:
     pictures = round_pictures(explore, {}, Question(threshold=1.9))
-    assert list(pictures) == ["curves", "factors", "factors-below"]
-    for name, png in pictures.items():
-        (tmp_path / f"{name}.png").write_bytes(png)
-        assert imread(tmp_path / f"{name}.png").shape[1] == 7.5 * style.DOTS_PER_INCH
+    assert list(pictures) == [
+        *("curves", "factors", "factors-below", "effects", "interactions", "parallel", "grid", "parameters", "seconds")
+    ]
+    for picture in pictures.values():
+        image = Image.open(io.BytesIO(picture.png))
+        assert image.width == 7.5 * style.DOTS_PER_INCH
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        root = ElementTree.fromstring(picture.svg)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert float(root.attrib["width"].removesuffix("pt")) == 7.5 * 72
+        assert "<text" not in picture.svg  # letters are outlines
+        assert len(picture.svg) < 320_000
+        assert picture.title and picture.caption.endswith(".")
     assert round_pictures(explore, {}, Question(threshold=1.9)) == pictures  # equal data, equal bytes
+
+
+@pytest.mark.parametrize("n", [10, 10_000])
+def test_every_picture_can_be_read_at_any_size(n: int, drawn: list[Figure]) -> None:
+    made = made_up_round(n, points=20)
+    frame = results_frame(made.jobs)
+    size = frame["state_size"].astype(float)
+    frame = frame.assign(parameters=size**2 * frame["n_layers"], seconds=size + np.arange(n) % 7)
+    pictures = round_pictures(frame, made.curves, Question(threshold=1.8, focus={"cell": "rnn"}))
+    assert {"effects", "parallel", "grid", "parameters", "seconds"} <= set(pictures)
+    assert ("seeds" in pictures) == ("interactions" in pictures) == (n > 10)
+    for figure in drawn:
+        check_texts(figure)
+
+
+def test_a_picture_with_nothing_to_say_is_left_out(drawn: list[Figure]) -> None:
+    one = results_frame([make_job(1, {"cell": "gru", "state_size": 8}, {"min_loss": 1.0, "final_loss": 1.0})])
+    assert list(round_pictures(one, {}, Question())) == ["curves", "factors"]
+    seeds = results_frame([make_job(i, {"cell": "gru"}, {"min_loss": 1.0 + i}, seed=i) for i in range(1, 9)])
+    assert list(round_pictures(seeds, {}, Question())) == ["curves", "factors"]
+    one_setting = [
+        make_job(i, {"cell": "gru", "state_size": i}, {"min_loss": 1.0 + i}, seconds=0.0) for i in range(1, 9)
+    ]
+    pictures = round_pictures(results_frame(one_setting), {}, Question())
+    assert list(pictures) == ["curves", "factors"]  # one pair an effect, one setting: nothing to set against another
+
+
+def test_a_picture_is_the_same_in_both_formats() -> None:
+    figure = style.words_figure("A finding", "Its reason.")
+    png, svg = style.png_and_svg(figure, "words")
+    assert style.png_and_svg(style.words_figure("A finding", "Its reason."), "words") == (png, svg)
+    width, height = Image.open(io.BytesIO(png)).size
+    box = ElementTree.fromstring(svg).attrib["viewBox"].split()
+    assert float(box[3]) / float(box[2]) == pytest.approx(height / width, abs=0.01)
 
 
 def test_fewer_than_three_runs_below_the_threshold_are_told_in_words(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(10).jobs)
     threshold = frame["min_loss"].nsmallest(3).iloc[-1]  # two are below it
     round_pictures(frame, {}, Question(threshold=float(threshold)))
-    below = drawn[-1]
+    below = drawn[2]
     assert not below.axes
     assert plain(below.get_suptitle()).startswith("2 of 10 runs are below")
     assert "Too few for a picture" in plain(below.get_supxlabel())
@@ -224,7 +236,7 @@ def test_fewer_than_three_runs_below_the_threshold_are_told_in_words(drawn: list
 def test_a_round_without_curves_says_so_and_one_under_way_too(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(20, unfinished=5).jobs)
     round_pictures(frame, {}, Question())
-    assert [len(drawn), len(drawn[0].axes)] == [2, 1]
+    assert len(drawn[0].axes) == 1
     assert "no training curves were recorded or imported" in plain(drawn[0].get_suptitle())
     assert all("15 of 20 jobs finished" in plain(figure.get_suptitle()) for figure in drawn)
 
@@ -236,8 +248,10 @@ def test_nothing_to_draw_yet() -> None:
 def test_a_threshold_of_another_metric_is_not_drawn_among_the_curves(drawn: list[Figure]) -> None:
     made = made_up_round(10, points=20)
     frame = results_frame(made.jobs).assign(validation_loss=lambda table: table["min_loss"] + 0.1)
+    of_curves = []
     for metric in ("min_loss", "validation_loss"):
+        drawn.clear()
         round_pictures(frame, made.curves, Question(metric, 1.8))
-    of_curves = [figure.axes[0].get_legend() for figure in drawn[::3]]
+        of_curves.append(drawn[0].axes[0].get_legend())
     entries = ["\n".join(text.get_text() for text in legend.get_texts()) for legend in of_curves if legend]
     assert ["threshold 1.8" in entry for entry in entries] == [True, False]

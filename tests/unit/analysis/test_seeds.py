@@ -1,0 +1,68 @@
+"""The picture of seeds: every seed a dot, every configuration a row with the mean and the interval of its table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from rnnlab.analysis.plots.rows import in_common, names_of
+from rnnlab.analysis.plots.seeds import MOST_ROWS, seeds_figure
+from rnnlab.analysis.replicates import not_separable, replicates
+from rnnlab.analysis.results import factors, results_frame
+
+from .legibility import check_texts, plain
+from .made_up_rounds import made_up_round
+
+
+def figure_of(frame: pd.DataFrame) -> Figure:
+    """The picture of all configurations of a frame."""
+    return seeds_figure(frame, "min_loss", replicates(frame), factors(frame), "loss", "A finding", "the rule")
+
+
+def points(figure: Figure, name: str) -> list[NDArray[np.float64]]:
+    """The clouds of that name, by row."""
+    clouds = [c for c in figure.axes[1].collections if isinstance(c, PathCollection) and c.get_gid() == name]
+    return [np.asarray(cloud.get_offsets()).reshape(-1, 2) for cloud in clouds]
+
+
+def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
+    table = replicates(replicate)
+    figure = figure_of(replicate)
+    (means,) = points(figure, "mean")
+    assert means[:, 0] == pytest.approx(table["mean"])
+    (bars,) = [c for c in figure.axes[1].collections if isinstance(c, LineCollection) and c.get_gid() == "interval"]
+    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+    assert np.array(ends) == pytest.approx(table[["low", "high"]].to_numpy())
+    for recipe, dots in zip(table["recipe"], points(figure, "seeds"), strict=True):
+        assert sorted(dots[:, 0]) == sorted(replicate.loc[replicate["recipe"] == recipe, "min_loss"])
+    colours = {tuple(colour) for colour in bars.get_colors()[: len(not_separable(table))].tolist()}
+    assert len(colours) == 1  # those that cannot be told apart from the best
+    assert colours.isdisjoint(tuple(colour) for colour in bars.get_colors()[len(not_separable(table)) :].tolist())
+    check_texts(figure)
+
+
+def test_of_many_configurations_the_best_are_shown() -> None:
+    frame = results_frame(made_up_round(10_000).jobs)
+    figure = figure_of(frame)
+    assert len(points(figure, "seeds")) == MOST_ROWS
+    assert f"The best {MOST_ROWS} of 120 configurations" in plain(figure.get_supxlabel())
+    check_texts(figure)
+
+
+def test_single_runs_are_marked_as_not_tested() -> None:
+    figure = figure_of(results_frame(made_up_round(30).jobs))
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["not tested, one of the two ran once", "a seed", "mean, 95 % interval"]
+    check_texts(figure)
+
+
+def test_rows_are_named_by_what_tells_them_apart() -> None:
+    rows = pd.DataFrame({"use_skip": [True, True], "use_norm": [False, True], "depth": [3, 3], "lr": [0.1, 0.2]})
+    settings = ["use_skip", "use_norm", "depth", "lr"]
+    assert names_of(rows, settings) == ["no use norm, learning rate 0.1", "use norm, learning rate 0.2"]
+    assert in_common(rows, settings) == "use skip on, depth 3"
+    assert names_of(rows.head(1), settings) == ["use skip, depth 3, learning rate 0.1"]
