@@ -21,6 +21,7 @@ _ROW_INCHES = 0.24
 _MOST_ROWS = 24
 _LONGEST_LABEL = 38  # letters
 _LONGEST_TITLE = 36
+_LONGEST_LINE = 30  # of the label of an axis
 _VERDICTS = {"lower": 0, "higher": 3}  # place among the colours; what is not clear is grey
 
 Row = Mapping[Any, Any]  # of a table of paired effects
@@ -48,7 +49,7 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
         axes[0].set_yticks(range(len(shown)), [_label(row) for row in shown])
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         for ax in axes:
-            ax.set_xlabel(textwrap.fill(label, _LONGEST_LABEL) if len(groups) > 1 else label)
+            ax.set_xlabel(textwrap.fill(label, _LONGEST_LINE) if len(groups) > 1 else label)
         return figure
 
 

@@ -185,7 +185,6 @@ def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame) -> None:
         assert "<text" not in picture.svg  # letters are outlines
         assert len(picture.svg) < 320_000
         assert picture.title and picture.caption.endswith(".")
-    assert round_pictures(explore, {}, Question(threshold=1.9)) == pictures  # equal data, equal bytes
 
 
 @pytest.mark.parametrize("n", [10, 10_000])
@@ -213,10 +212,14 @@ def test_a_picture_with_nothing_to_say_is_left_out(drawn: list[Figure]) -> None:
     assert list(pictures) == ["curves", "factors"]  # one pair an effect, one setting: nothing to set against another
 
 
+def test_equal_data_give_equal_bytes() -> None:
+    made = made_up_round(10, points=20)
+    first, second = (round_pictures(results_frame(made.jobs), made.curves, Question()) for _ in range(2))
+    assert first == second
+
+
 def test_a_picture_is_the_same_in_both_formats() -> None:
-    figure = style.words_figure("A finding", "Its reason.")
-    png, svg = style.png_and_svg(figure, "words")
-    assert style.png_and_svg(style.words_figure("A finding", "Its reason."), "words") == (png, svg)
+    png, svg = style.png_and_svg(style.words_figure("A finding", "Its reason."), "words")
     width, height = Image.open(io.BytesIO(png)).size
     box = ElementTree.fromstring(svg).attrib["viewBox"].split()
     assert float(box[3]) / float(box[2]) == pytest.approx(height / width, abs=0.01)

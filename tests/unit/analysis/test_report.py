@@ -53,9 +53,11 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.pictures)
     assert all(path.with_suffix(".svg").read_text().startswith("<svg") for path in written.pictures)
     report = written.report.read_text()
-    assert (
-        "*Every run by setting.* S = 256 instead of 32 lowers the loss in 144 of 144 pairs, median -0.512.\n" in report
-    )
+    caption = "S = 256 instead of 32 lowers the loss in 144 of 144 pairs, median -0.512."
+    assert f"*Every run by setting.* {caption}\n" in report
+    links = re.findall(r"\]\(([^)]+)\)", report)
+    assert len(links) == 3 + len(PICTURES) + 9
+    assert all((folder / link).is_file() for link in links)
 
     ranked = pd.read_csv(folder / "explore.csv")
     assert ranked["min_loss"].tolist() == sorted(published_csv(1)["min_loss"])
@@ -70,17 +72,16 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
     assert (forget["pairs"].item(), forget["better"].item(), round(forget["median"].item(), 3)) == (48, 47, -0.071)
 
 
-def test_every_link_of_the_report_leads_to_a_file(workspace: Workspace, explore: pd.DataFrame) -> None:
-    report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
-    links = re.findall(r"\]\(([^)]+)\)", report.read_text())
-    assert len(links) == 3 + len(PICTURES) + 9
-    assert all((report.parent / link).is_file() for link in links)
+@pytest.fixture
+def text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures: drawing takes seconds a round."""
+    monkeypatch.setattr(report_module, "round_pictures", lambda *_: {})
 
 
+@pytest.mark.usefixtures("text_alone")
 def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
-    workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame
 ) -> None:
-    monkeypatch.setattr(report_module, "round_pictures", lambda *_: {})  # text alone: drawing takes a second a round
     write_round(workspace, "dynamics", "explore", explore.head(40), {}, QUESTION)
     write_round(workspace, "dynamics", "replicate", replicate, {}, Question())
     report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
@@ -95,6 +96,7 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     assert again == text
 
 
+@pytest.mark.usefixtures("text_alone")
 def test_tables_of_the_report_are_rectangular(workspace: Workspace, replicate: pd.DataFrame) -> None:
     text = write_round(workspace, "dynamics", "replicate", replicate, {}, Question(threshold=1.9)).report.read_text()
     tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
@@ -124,6 +126,7 @@ def test_a_round_without_a_finished_job(workspace: Workspace) -> None:
     assert "0 of 5 jobs are finished" in written.report.read_text()
 
 
+@pytest.mark.usefixtures("text_alone")
 def test_a_focus_that_no_run_has_is_said(workspace: Workspace) -> None:
     frame = results_frame(made_up_round(12).jobs)
     text = write_round(workspace, "demo", "explore", frame, {}, Question(focus={"state_size": 99})).report.read_text()
