@@ -19,6 +19,7 @@ from rnnlab.analysis.sentences import capital, is_clear, joined, no_clear_effect
 _LEAST_LIFT = 0.2  # of a level's share among the best over its share among all, to be worth naming
 _MOST_LIFTED = 3
 _NEARLY = 0.01  # relative: a loss this close to the best is nearly the best
+_LEAST_SAVING = 0.01  # of the cost
 _WORTH_NAMING = 0.01  # of the variance: smaller interactions are none
 
 
@@ -77,13 +78,13 @@ def saving(points: pd.DataFrame, unit: str) -> str:
     if len(on_front) == 1:
         return f"{capital(told)}, and none takes less"
     near = [place for place in on_front if losses[place] <= losses[best] + _NEARLY * abs(losses[best])]
-    if near[0] != best:
-        less = 1 - costs[near[0]] / costs[best]
+    less = 1 - costs[near[0]] / costs[best]
+    if less >= _LEAST_SAVING:
         return (
             f"{capital(told)}; {losses[near[0]]:.4f}, within {_NEARLY:.0%} of it, takes {less:.0%} less "
             f"({rounded(costs[near[0]])})"
         )
-    return f"{capital(told)}; none that takes less comes within {_NEARLY:.0%} of it"
+    return f"{capital(told)}; none that takes clearly less comes within {_NEARLY:.0%} of it"
 
 
 def lowest_cell(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid]) -> str:

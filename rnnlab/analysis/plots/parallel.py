@@ -105,7 +105,7 @@ def _draw_axes(ax: Axes, settings: Sequence[Axis]) -> None:
 
 def _draw_metric(ax: Axes, place: int, losses: Floats, limits: style.Limits, label: str) -> None:
     """The last axis, with the colour that a run of each loss has. losses: ascending."""
-    strip = np.searchsorted(losses, limits.low + np.linspace(0, 1, 256) * limits.span) / len(losses)
+    strip = np.searchsorted(losses, limits.low + np.linspace(0, 1, 256) * limits.span, side="right") / len(losses)
     ax.imshow(
         strip[:, None],
         cmap=style.metric_colours(),

@@ -31,7 +31,8 @@ from rnnlab.analysis.variance import Decomposition, decompose
 from rnnlab.queue.job import Curve
 
 _FEWEST_POINTS = 3  # below the threshold, or of different cost, for a picture of them
-_FEWEST_LINES = 5  # runs, for parallel coordinates
+_FEWEST_LINES = 5  # runs or configurations, for a picture of each on its own
+_LEAST_SHARE = 0.05  # of the variance, for a picture of shares
 _CURVE = "ema_loss"  # the series drawn where the metric is not read from a curve
 
 
@@ -172,7 +173,8 @@ def _effects(whole: _Round) -> _Drawing | None:
 
 
 def _interactions(whole: _Round) -> _Drawing | None:
-    if not whole.shares.interactions:
+    shares = [*whole.shares.main.values(), *whole.shares.interactions.values()]
+    if not whole.shares.interactions or max(shares) < _LEAST_SHARE:
         return None
     headline = headlines.interactions(whole.shares) + _so_far(whole.frame)
     figure = interactions_figure(whole.shares, headline)
@@ -201,7 +203,7 @@ def _grid(whole: _Round) -> _Drawing | None:
 
 def _tradeoff(whole: _Round, costs: "pd.Series[float]", cost: Cost) -> _Drawing | None:
     points = pareto.configurations(whole.frame, whole.metric, costs)
-    if points["cost"].nunique() < _FEWEST_POINTS:
+    if len(points) < _FEWEST_LINES or points["cost"].nunique() < _FEWEST_POINTS:
         return None
     headline = headlines.saving(points, cost.unit) + _so_far(whole.frame)
     figure = tradeoff_figure(points, whole.metric, whole.shares.main, whole.label, cost, headline)

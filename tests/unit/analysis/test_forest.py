@@ -18,7 +18,7 @@ FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
 def medians(ax: Axes) -> list[float]:
     """The dots of a panel, from the top row down."""
     (dots,) = [child for child in ax.collections if isinstance(child, PathCollection) and child.get_gid() == "median"]
-    return np.asarray(dots.get_offsets())[:, 0].tolist()
+    return [float(x) for x in np.asarray(dots.get_offsets())[:, 0]]
 
 
 def bars(ax: Axes, name: str) -> list[list[float]]:
