@@ -17,7 +17,8 @@ from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import legend_row
 from rnnlab.analysis.sentences import is_clear
 
-_ROW_INCHES = 0.24
+_ROW_INCHES = 0.22
+_FRAME_INCHES = 0.9  # axis, legend, one line of headline and of note
 _MOST_ROWS = 24
 _LONGEST_LABEL = 38  # letters
 _LONGEST_TITLE = 36
@@ -37,8 +38,9 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
     wanted = [row for row in first.to_dict("records") if row["pairs"] and np.isfinite(row["median"])]
     shown = sorted(wanted, key=lambda row: -abs(row["median"]))[:_MOST_ROWS]
     with style.context():
-        height = 1.5 + _ROW_INCHES * len(shown)
-        figure = style.new_figure(style.WIDTH, height, headline, _note(len(wanted), len(shown)))
+        figure = style.new_figure(style.WIDTH, 1.0, headline, _note(len(wanted), len(shown)))
+        lines = figure.get_suptitle().count("\n") + figure.get_supxlabel().count("\n") + 2 * len(groups)
+        figure.set_figheight(_FRAME_INCHES + style.LINE_INCHES * lines + _ROW_INCHES * len(shown))
         axes = legend_row(figure, _handles(), len(groups))
         for ax, (name, effects) in zip(axes, groups.items(), strict=True):
             found = {_key(row): row for row in effects.to_dict("records")}

@@ -29,6 +29,7 @@ TITLE_POINTS = 10.5
 NOTE_POINTS = 8.0
 LABEL_POINTS = 9.0
 TICK_POINTS = 8.0
+LINE_INCHES = 0.17  # of text
 
 MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become an image inside it
 

@@ -22,6 +22,7 @@ _SIZES = [6.0 * 0.92**k for k in range(19)]  # diameters in points: 6 down to 1.
 _CROWDED_ALPHA = 0.6
 _THRESHOLD_REACH = 0.3  # of the axis: a threshold farther away is not shown
 _SMALL_POINTS = 6.5  # of a level's label, where the ordinary size does not fit
+_TITLE_LETTERS = 26  # of a panel, in each of its columns
 _LABEL_GAP = 12  # dots between the labels of two levels
 
 
@@ -90,7 +91,7 @@ def _empty_axes(
     axes: list[Axes] = []
     for panel, (row, column), span in zip(panels.panels, places, spans, strict=True):
         ax = figure.add_subplot(grid[row, column : column + span], sharey=axes[0] if axes else None)
-        ax.set_title(panel.title, weight="bold", fontsize=style.LABEL_POINTS)
+        ax.set_title(style.shortened(panel.title, _TITLE_LETTERS * span), weight="bold", fontsize=style.LABEL_POINTS)
         ax.tick_params(labelleft=column == 0)
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
