@@ -7,6 +7,7 @@
     results/<experiment>/report.md               one section a round, in the order in which they were first written
     plots/<experiment>/<round>-curves.png, -factors.png, -factors-below.png
 
+`analyzing` puts the sections of all rounds together in results/<experiment>/report.html.
 A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
 """
 
@@ -23,6 +24,7 @@ from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
 from rnnlab.analysis.noise import Noise
 from rnnlab.analysis.one_factor import one_factor_tables
+from rnnlab.analysis.page.section import Illustration, Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import best_payload, rank
@@ -41,6 +43,12 @@ class RoundReport:
     report: Path
     tables: list[Path]
     pictures: list[Path]
+    section: Section  # of the page of all rounds
+
+    @property
+    def page(self) -> Path:
+        """The page of all rounds, beside the report."""
+        return self.report.with_suffix(".html")
 
 
 def write_round(
@@ -73,10 +81,8 @@ def write_round(
             if len(rows := one.table()):
                 tables[f"{round_name}-by-{name}.csv"] = _csv(rows)
         tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
-    pictures = {
-        name: (plot_folder / f"{round_name}-{name}.png", png)
-        for name, png in round_pictures(frame, curves, question).items()
-    }
+    drawn = round_pictures(frame, curves, question)
+    pictures = {name: (plot_folder / f"{round_name}-{name}.png", picture.png) for name, picture in drawn.items()}
     links = {name: Path(os.path.relpath(path, folder)).as_posix() for name, (path, _) in pictures.items()}
     report = folder / "report.md"
     text = section(round_name, frame, effects, focused, question, links, list(tables), noise)
@@ -86,7 +92,14 @@ def write_round(
     for path, png in pictures.values():
         atomic_write(path, png)
     atomic_write(report, _with_section(report, experiment, round_name, text).encode())
-    return RoundReport(sentence, report, [folder / name for name in tables], [path for path, _ in pictures.values()])
+    shown = {links[name]: Illustration(one.title, one.caption, one.svg) for name, one in drawn.items()}
+    return RoundReport(
+        sentence,
+        report,
+        [folder / name for name in tables],
+        [path for path, _ in pictures.values()],
+        Section(round_name, f"{sentence}.", text, shown),
+    )
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -1,6 +1,7 @@
-"""The pictures of a round, as PNG bytes, each under a finding computed from the data."""
+"""The pictures of a round, as PNG and SVG, each under a finding computed from the data."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from rnnlab.analysis.plots.curves import curves_figure
 from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
+from rnnlab.analysis.plots.vector import svg
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import rank, summarize
 from rnnlab.analysis.replicates import replicates
@@ -24,9 +26,27 @@ _FEWEST_POINTS = 3  # below the threshold, for a picture of them
 _CURVE = "ema_loss"  # the series drawn where the metric is not read from a curve
 
 
-def round_pictures(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Question) -> dict[str, bytes]:
-    """PNG files by their ending: curves, factors, factors-below. Those that nothing can be said in yet are left out.
+_TITLES = {
+    "curves": "Training curves",
+    "factors": "Every run by setting",
+    "factors-below": "Runs below the threshold by setting",
+}
 
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, drawn."""
+
+    title: str  # what it shows
+    caption: str  # what it says: the headline that stands in the picture too
+    png: bytes
+    svg: str  # an SVG document
+
+
+def round_pictures(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Question) -> dict[str, Picture]:
+    """Pictures by the ending of their file: curves, factors, factors-below.
+
+    Those that nothing can be said in yet are left out.
     curves: sorted losses stand in where no job has a curve. factors: one panel a setting. factors-below: the same for
     the runs below the threshold, or words where they are fewer than three; only with a threshold.
     Raises UsageError for a metric that no result has.
@@ -44,7 +64,12 @@ def round_pictures(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Q
         figures["factors"] = _factors(frame, question)
         if question.threshold is not None:
             figures["factors-below"] = _below(frame, question, question.threshold)
-    return {name: style.png(figure) for name, figure in figures.items()}
+    return {name: _drawn(_TITLES[name], figure) for name, figure in figures.items()}
+
+
+def _drawn(title: str, figure: Figure) -> Picture:
+    headline = figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+    return Picture(title, f"{headline}.", style.png(figure), svg(figure))
 
 
 def _curves(frame: pd.DataFrame, lines: list[Line], question: Question) -> Figure:

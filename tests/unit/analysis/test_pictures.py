@@ -197,8 +197,8 @@ def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureReq
 def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame, tmp_path: Path) -> None:
     pictures = round_pictures(explore, {}, Question(threshold=1.9))
     assert list(pictures) == ["curves", "factors", "factors-below"]
-    for name, png in pictures.items():
-        (tmp_path / f"{name}.png").write_bytes(png)
+    for name, picture in pictures.items():
+        (tmp_path / f"{name}.png").write_bytes(picture.png)
         assert imread(tmp_path / f"{name}.png").shape[1] == 7.5 * style.DOTS_PER_INCH
     assert round_pictures(explore, {}, Question(threshold=1.9)) == pictures  # equal data, equal bytes
 
