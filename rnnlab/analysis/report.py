@@ -24,7 +24,7 @@ from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
 from rnnlab.analysis.noise import Noise
 from rnnlab.analysis.one_factor import one_factor_tables
-from rnnlab.analysis.page.section import Illustration, Section
+from rnnlab.analysis.page.section import Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import best_payload, rank
@@ -92,13 +92,12 @@ def write_round(
     for path, png in pictures.values():
         atomic_write(path, png)
     atomic_write(report, _with_section(report, experiment, round_name, text).encode())
-    shown = {links[name]: Illustration(one.title, one.caption, one.svg) for name, one in drawn.items()}
     return RoundReport(
         sentence,
         report,
         [folder / name for name in tables],
         [path for path, _ in pictures.values()],
-        Section(round_name, f"{sentence}.", text, shown),
+        Section(round_name, f"{sentence}.", text, {links[name]: picture for name, picture in drawn.items()}),
     )
 
 

@@ -9,17 +9,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rnnlab.analysis.page.inline import inlined
+from rnnlab.analysis.plots.pictures import Picture
 
+_PARAGRAPH = 3  # tokens: open, inline, close
 _MINUS = re.compile(r"(?<![^\s(])-(?=\d)")  # at the start of a number
-
-
-@dataclass(frozen=True)
-class Illustration:
-    """A picture of a section."""
-
-    title: str  # what it shows; stands under it
-    caption: str  # what it says, for those who cannot see it
-    svg: str  # an SVG document
 
 
 @dataclass(frozen=True)
@@ -29,45 +22,56 @@ class Section:
     name: str
     sentence: str  # the round in one line
     markdown: str  # its section of report.md, which begins with its heading
-    illustrations: Mapping[str, Illustration]  # by the path that the Markdown has for them
+    pictures: Mapping[str, Picture]  # by the path that the Markdown has for them
 
 
 def section_html(section: Section, ident: str) -> str:
     """The section as HTML; its ids begin with `ident`, which is the id of its heading.
 
-    HTML in the Markdown is text like any other. A picture that is not among the illustrations is its title only:
+    HTML in the Markdown is text like any other. A picture that is not among the section's is its title only:
     nothing is loaded from elsewhere.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = _with_figures(markdown.parse(section.markdown), section.illustrations, ident)
+    tokens = _with_figures(markdown.parse(section.markdown), section.pictures, ident)
     _set_tables(tokens, ident)
     return str(markdown.renderer.render(tokens, markdown.options, {}))
 
 
-def _with_figures(tokens: Sequence[Token], illustrations: Mapping[str, Illustration], ident: str) -> list[Token]:
+def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, Picture], ident: str) -> list[Token]:
     """The tokens with a figure in the place of each paragraph that is a picture, and no other pictures."""
     made: list[Token] = []
-    for token in tokens:
-        children = token.children or []
-        images = [child for child in children if child.type == "image"]
-        known = illustrations.get(str(images[0].attrs["src"])) if images else None
-        if known is not None and len(children) == 1:
-            made[-1] = _html(_figure(known, f"{ident}-{len(made)}-"))  # instead of the beginning of the paragraph
+    place = 0
+    while place < len(tokens):
+        token, inline = tokens[place], tokens[place + 1 : place + 2]
+        picture = _picture(inline[0], pictures) if inline and token.type == "paragraph_open" else None
+        if picture is not None:
+            made.append(_html(_figure(picture, f"{ident}-{place}-")))
+            place += _PARAGRAPH
+            # The caption says what the headline of the picture says.
+            following = tokens[place + 1 : place + 2]
+            if following and following[0].content.startswith(f"*{picture.title}.*"):
+                place += _PARAGRAPH
             continue
-        if made and made[-1].type == "html_block" and token.type == "paragraph_close":
-            continue
-        for child in children:
+        for child in token.children or []:
             if child.type == "image":
                 child.type, child.children = "text", []
             if child.type == "text":
                 child.content = _MINUS.sub("\N{MINUS SIGN}", child.content)
         made.append(token)
+        place += 1
     return made
 
 
-def _figure(illustration: Illustration, prefix: str) -> str:
-    svg = inlined(illustration.svg, prefix, illustration.caption)
-    title = escape(illustration.title)
+def _picture(inline: Token, pictures: Mapping[str, Picture]) -> Picture | None:
+    """The picture that a paragraph consists of."""
+    children = inline.children or []
+    alone = len(children) == 1 and children[0].type == "image"
+    return pictures.get(str(children[0].attrs["src"])) if alone else None
+
+
+def _figure(picture: Picture, prefix: str) -> str:
+    svg = inlined(picture.svg, prefix, picture.caption)
+    title = escape(picture.title)
     box = f'<div class="scroll picture" tabindex="0" role="group" aria-label="{title}">{svg}</div>'
     return f"<figure>\n{box}\n<figcaption>{title}</figcaption>\n</figure>\n"
 
