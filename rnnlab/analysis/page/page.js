@@ -256,7 +256,7 @@
     const metric = columns.find((column) => column.key === data.sort);
     const present = metric.values.filter((it) => it !== null).sort((a, b) => a - b);
     const made = [];
-    if (number) made.push(`${number.key}=${Math.max(...number.values.filter((it) => it !== null))}`);
+    if (number) made.push(`${number.key}=${number.values.reduce((most, it) => (it === null || it < most ? most : it), -Infinity)}`);
     if (other) made.push(`${other.key}=${text(other, value(other, 0) === null ? count - 1 : 0).replace(/^(.*\s.*)$/, '"$1"')}`);
     if (present.length) made.push(`${metric.key}<${+present[present.length >> 1].toPrecision(3)}`);
     const place = byId("filter-examples");

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 
 from rnnlab.analysis.names import level_label, title
 from rnnlab.analysis.results import factors, setting_columns
@@ -36,6 +37,7 @@ def shown(browser: Chrome, page: MadeUpPage) -> Iterator[Chrome]:
     path = page.folder / "report.html"
     path.write_text(page.html)
     browser.get(path.as_uri())
+    WebDriverWait(browser, 60).until(lambda b: script(b, "return document.readyState") == "complete")
     yield browser
     assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
@@ -252,9 +254,14 @@ def test_text_is_readable_by_day_and_by_night(shown: Chrome, scheme: str) -> Non
 def test_paper_is_white_even_at_night(shown: Chrome) -> None:
     set_scheme(shown, "dark", medium="print")
     style = "const of = (name) => getComputedStyle(document.querySelector(name)); "
-    ink, filtered = script(shown, style + "return [of('body').color, of('.picture svg').filter]")
+    ink, paper, scheme, filtered = script(
+        shown,
+        style
+        + "return [of('body').color, of('body').backgroundColor, of('html').colorScheme, of('.picture svg').filter]",
+    )
     assert luminance(ink) < 0.05
-    assert filtered == "none"
+    assert luminance(paper) == pytest.approx(1.0)
+    assert (scheme, filtered) == ("light", "none")
     assert not one(shown, ".filter").is_displayed()
 
 
