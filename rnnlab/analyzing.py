@@ -1,14 +1,20 @@
 """From the job table to tables, pictures and the report; and on to the next round."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnnlab.analysis.noise import run_noise
+from rnnlab.analysis.page.document import Page, page_html
+from rnnlab.analysis.page.origin import origin
+from rnnlab.analysis.page.runs import runs_data
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import RoundReport, write_round
 from rnnlab.analysis.results import results_frame
-from rnnlab.files import Workspace
+from rnnlab.files import Workspace, atomic_write_text
 from rnnlab.planning import Progression, advance, stored_plan
 from rnnlab.queue.store import Store
+from rnnlab.sampled import best_sample
+from rnnlab.spec.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue
 
 
 def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:
-    """Tables, pictures and the report of every round with at least one finished job."""
+    """Tables, pictures and the report of every round with at least one finished job; and the page of all of them."""
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
     others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
@@ -47,4 +53,21 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
         reports[round_name] = write_round(
             workspace, name, round_name, frame, store.curves(name, round_name), question, noise
         )
+    if reports:
+        _write_page(store, workspace, experiment, reports)
     return reports
+
+
+def _write_page(store: Store, workspace: Workspace, experiment: Experiment, reports: Mapping[str, RoundReport]) -> None:
+    name, metric = experiment.name, experiment.analysis.metric
+    jobs = store.jobs(name)
+    page = Page(
+        name=name,
+        title=experiment.title,
+        sections=[report.section for report in reports.values()],
+        runs=runs_data(results_frame(jobs), metric),
+        n_runs=len(jobs),
+        origin=origin(jobs),
+        sample=best_sample(store, workspace, name, metric),
+    )
+    atomic_write_text(next(iter(reports.values())).page, page_html(page))

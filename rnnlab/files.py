@@ -7,7 +7,8 @@ results/
         <round>/<config hash, 16 digits>/     one run folder per job
             checkpoint-e000001-s000000999.rnn     e = epoch of the claim that wrote it, s = optimiser steps
             log.txt
-        <round>.csv, report.md, best.toml     tables made by `rnnlab analyze`
+        <round>.csv, report.md, report.html   tables and reports made by `rnnlab analyze`
+        sample.json                           what the best run writes
 plots/<experiment>/<round>-*.png              pictures made by `rnnlab analyze`, and .svg
 """
 

@@ -7,6 +7,7 @@
     results/<experiment>/report.md               one section a round, in the order in which they were first written
     plots/<experiment>/<round>-<picture>.png, .svg   the pictures (plots/pictures.py), each in both formats
 
+`analyzing` puts the sections of all rounds together in results/<experiment>/report.html.
 A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
 """
 
@@ -23,6 +24,7 @@ from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import picture, where_text
 from rnnlab.analysis.noise import Noise
 from rnnlab.analysis.one_factor import one_factor_tables
+from rnnlab.analysis.page.section import Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import best_payload, rank
@@ -41,6 +43,12 @@ class RoundReport:
     report: Path
     tables: list[Path]
     pictures: list[Path]  # the PNG files; an SVG lies beside each
+    section: Section  # of the page of all rounds
+
+    @property
+    def page(self) -> Path:
+        """The page of all rounds, beside the report."""
+        return self.report.with_suffix(".html")
 
 
 def write_round(
@@ -75,10 +83,8 @@ def write_round(
         tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
     drawn = round_pictures(frame, curves, question)
     pictures = {plot_folder / f"{round_name}-{name}.png": one for name, one in drawn.items()}
-    shown = [
-        picture(one.title, one.caption, Path(os.path.relpath(path, folder)).as_posix())
-        for path, one in pictures.items()
-    ]
+    links = {Path(os.path.relpath(path, folder)).as_posix(): one for path, one in pictures.items()}
+    shown = [picture(one.title, one.caption, link) for link, one in links.items()]
     report = folder / "report.md"
     text = section(round_name, frame, effects, focused, question, shown, list(tables), noise)
 
@@ -88,7 +94,8 @@ def write_round(
         atomic_write(path, one.png)
         atomic_write(path.with_suffix(".svg"), one.svg.encode())
     atomic_write(report, _with_section(report, experiment, round_name, text).encode())
-    return RoundReport(sentence, report, [folder / name for name in tables], list(pictures))
+    page = Section(round_name, f"{sentence}.", text, links)
+    return RoundReport(sentence, report, [folder / name for name in tables], list(pictures), page)
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -141,7 +141,7 @@ def _levels_block(frame: pd.DataFrame, question: Question) -> str:
         return ""
     rule = (
         f"A row is one setting of all other factors that was run at every level. Best: the level with the lowest "
-        f"{question.metric} of the row. The rows themselves are in the files *-by-*."
+        f"{question.metric} of the row. The rows themselves are in the files `*-by-*`."
     )
     found = [text for text in (sentences.series(one, question.metric) for one in tables) if text]
     blocks = [f"### Only one setting varies\n\n{rule}", levels_table(tables, question.metric)]

@@ -53,7 +53,9 @@ def analyze(
             for path in report.pictures:
                 print(shown(path))
         if analysis.reports:
-            print(shown(next(iter(analysis.reports.values())).report))
+            one = next(iter(analysis.reports.values()))
+            print(shown(one.report))
+            print(shown(one.page))
         progression = analysis.progression
         if progression.added is not None:
             print(next_round(store, name, progression), file=sys.stderr, flush=True)

@@ -130,7 +130,7 @@ def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> i
     for round_name, report in reports.items():
         print(f"{round_name}: {report.sentence}")
     if reports:
-        print(f"report: {shown(next(iter(reports.values())).report)}")
+        print(f"report: {shown(next(iter(reports.values())).page)}")
     return code
 
 

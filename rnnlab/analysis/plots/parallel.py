@@ -132,8 +132,8 @@ def _broken(text: str, letters: int) -> str:
 
 def _note(ranked: pd.DataFrame, metric: str, limits: style.Limits, shown: int) -> str:
     parts = [
-        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, dark is best, and "
-        "the best tenth lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
+        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, and the best tenth "
+        "lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
         "many runs."
     ]
     if shown < len(ranked):

@@ -7,6 +7,7 @@ import pytest
 
 from rnnlab.analysis.results import results_frame
 
+from .made_up_page import MadeUpPage, made_up_page
 from .published_runs import published_jobs
 
 
@@ -31,3 +32,9 @@ def refine() -> pd.DataFrame:
 def replicate() -> pd.DataFrame:
     """The 99 published runs of round 3."""
     return _frame(3).copy()
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> MadeUpPage:
+    """A page of two rounds; tests leave it as it is."""
+    return made_up_page(tmp_path_factory.mktemp("page"))

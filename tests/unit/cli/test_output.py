@@ -261,7 +261,7 @@ def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> N
     assert sentence.startswith("explore: Best: 2.1")
     assert paths
     assert all((with_results.folder / path).is_file() for path in paths)
-    assert paths[-1] == "results/small/report.md"
+    assert paths[-2:] == ["results/small/report.md", "results/small/report.html"]
 
     assert with_results("analyze").err == "round refine: 0 of 4 jobs are done; next: rnnlab worker\n"
 
@@ -403,13 +403,15 @@ def test_run_to_the_end_then_look_and_sample(cli: Cli) -> None:
     assert refine < outcome.err.index("round refine: 4 jobs added\n") < replicate
     assert "round replicate: 6 jobs added\n" in outcome.err
     assert "every round is complete\n" in outcome.err
-    assert outcome.out.splitlines()[-1] == "report: results/small/report.md"
+    assert outcome.out.splitlines()[-1] == "report: results/small/report.html"
     assert cli("status", "--json").out.count('"done"') == 3
     table = jobs(cli.folder / "results" / "rnnlab.db")
     assert {job.status.value for job in table} == {"done"}
     assert len(table) == 14
 
+    page = (cli.folder / "results" / "small" / "report.html").read_bytes()
     assert cli("analyze").err == "every round is complete\n"
+    assert (cli.folder / "results" / "small" / "report.html").read_bytes() == page
     assert cli("status").err == ""
     assert cli("run", "small.toml", "--device", "cpu").code == 0
     assert len(jobs(cli.folder / "results" / "rnnlab.db")) == 14
