@@ -12,6 +12,7 @@ from rnnlab.analysis.results import factors
 from rnnlab.analysis.sentences import is_clear
 from rnnlab.analysis.variance import Decomposition
 
+LEAST_SHOWN = 0.0005  # of the variance: less is 0.0 %
 _MOST_INTERACTIONS = 10
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from rnnlab.analysis import sentences
 from rnnlab.analysis.markdown import (
+    LEAST_SHOWN,
     effects_table,
     levels_table,
     replicates_table,
@@ -112,16 +113,22 @@ def _findings(
 def _effects_block(effects: pd.DataFrame, focused: pd.DataFrame, question: Question) -> str:
     if effects.empty:
         return ""
+    if not effects["pairs"].any():
+        return f"### What one setting does\n\n{sentences.no_pairs()}."
     rule = (
         f"A pair is two configurations that differ in one setting only; the difference of {question.metric} is that at "
         "the second level minus that at the first, so below zero is better; runs that differ only in their seed are "
         "averaged first. The interval holds the median over configurations like these in 95 of 100 cases, whatever "
         "their distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
     )
-    blocks = [f"### What one setting does\n\n{rule}", effects_table(effects)]
+    blocks = [f"### What one setting does\n\n{rule}", effects_table(effects[effects["pairs"] > 0])]
+    if (effects["pairs"] == 0).any():
+        blocks.append(f"Without a pair: {sentences.without_pairs(effects)}.")
     if question.focus:
         found = (
-            f":\n\n{effects_table(focused)}" if len(focused) else ": none of these is finished, or they do not vary."
+            f":\n\n{effects_table(focused[focused['pairs'] > 0])}"
+            if len(focused)
+            else ": none of these is finished, or they do not vary."
         )
         blocks.append(f"Only runs with {where_text(question.focus)}{found}")
         lines = [sentences.effect(row, question.metric) for row in focused.to_dict("records")]
@@ -150,8 +157,10 @@ def _levels_block(frame: pd.DataFrame, question: Question) -> str:
 
 def _shares_block(frame: pd.DataFrame, question: Question) -> str:
     shares = decompose(frame, question.metric)
-    if not any(shares.main.values()):
+    if not shares.main or not shares.varies:
         return ""
+    if max([*shares.main.values(), *shares.interactions.values()]) < LEAST_SHOWN:
+        return f"### What explains the differences\n\n{sentences.confounded()}."
     text = f"Share of the variance of {question.metric} ({shares.method})."
     said = sentences.strongest_interaction(frame, shares, question.metric)
     lines = [f"### What explains the differences\n\n{text}", shares_table(shares)]

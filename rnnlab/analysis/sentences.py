@@ -120,6 +120,24 @@ def no_clear_effect(effects: pd.DataFrame) -> str:
     return "No setting makes a clear difference among configurations that differ in nothing else"
 
 
+def no_pairs() -> str:
+    """That there is nothing to compare."""
+    return "No two configurations differ in one setting only, so nothing can be said of a single setting"
+
+
+def without_pairs(effects: pd.DataFrame) -> str:
+    """The levels that no pair compares with the reference: "block size 8 against 3"."""
+    rows = effects[effects["pairs"] == 0].to_dict("records")
+    return ", ".join(
+        f"{setting_at(row['factor'], row['level'])} against {level_label(row['reference'])}" for row in rows
+    )
+
+
+def confounded() -> str:
+    """Why no setting has a share of the variance."""
+    return "The settings of these runs vary together: what they explain cannot be divided among them"
+
+
 def strongest_effect(effects: pd.DataFrame, by: str) -> str:
     """The clear paired effect with the largest median; empty where none is clear."""
     clear = [row for row in effects.to_dict("records") if is_clear(row)]

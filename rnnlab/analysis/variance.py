@@ -35,6 +35,7 @@ class Decomposition:
     interactions: Mapping[tuple[str, str], float]  # by pair of settings in payload order, largest first
     residual: float  # what main effects and two-way interactions leave
     runs: int  # over how many
+    varies: bool  # whether the runs differ at all
     exact: bool  # a balanced complete grid: the shares add up to 1 with the residual
 
     @property
@@ -71,7 +72,7 @@ def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
     columns = _design(names, codes, len(runs))
     is_balanced = names == varying and _is_balanced(names, codes)
     if total == 0 or not names:
-        return Decomposition(dict.fromkeys(names, 0.0), {}, 0.0, len(runs), is_balanced)
+        return Decomposition(dict.fromkeys(names, 0.0), {}, 0.0, len(runs), total > 0, is_balanced)
     fit = _Fit(columns, values)
     shares = {term: _share(term, fit, total) for term in columns}
     interactions = {(term[0], term[1]): share for term, share in shares.items() if len(term) == 2}
@@ -80,6 +81,7 @@ def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
         interactions=_largest_first(interactions),
         residual=fit.lost(tuple(columns)) / total,
         runs=len(runs),
+        varies=True,
         exact=is_balanced and (bool(interactions) or len(names) == 1),
     )
 

@@ -15,7 +15,7 @@ from rnnlab.errors import UsageError
 from rnnlab.files import Workspace
 
 from .made_up_rounds import made_up_round
-from .published_runs import SWITCHES, published_csv
+from .published_runs import SWITCHES, make_job, published_csv
 
 QUESTION = Question(
     threshold=1.9,
@@ -139,3 +139,23 @@ def test_a_wrong_name_writes_nothing(workspace: Workspace, question: Question) -
         write_round(workspace, "demo", "explore", results_frame(made_up_round(12).jobs), {}, question)
     assert not workspace.results_dir.exists()
     assert not workspace.plots_dir.exists()
+
+
+def test_runs_that_differ_in_everything_at_once_are_not_compared(workspace: Workspace) -> None:
+    jobs = [
+        make_job(10 * i + seed, {"size": i, "rate": i / 10}, {"min_loss": i + seed / 10}, seed=seed)
+        for i in (1, 2, 3)
+        for seed in (0, 1)
+    ]
+    text = write_round(workspace, "picked", "explore", results_frame(jobs), {}, Question()).report.read_text()
+    assert "No two configurations differ in one setting only" in text
+    assert "vary together" in text
+    assert "| 0.0% |" not in text
+    assert "Only one setting varies" not in text
+
+
+def test_levels_without_a_pair_are_named(workspace: Workspace) -> None:
+    jobs = [make_job(i, {"size": i, "gate": i == 3}, {"min_loss": float(i)}) for i in (1, 2, 3)]
+    text = write_round(workspace, "picked", "explore", results_frame(jobs), {}, Question()).report.read_text()
+    assert "| size | 1 | 2 | 1 |" in text
+    assert "Without a pair: gate on against off, size 3 against 1." in text
