@@ -169,7 +169,7 @@ def separation(table: pd.DataFrame, brief: bool = False) -> str:
     others = f"{best_one} cannot be told apart from {len(tied) - 1} of the {len(table) - 1} others"
     if brief:
         return others
-    return f"{others}: {', '.join(means[1:_MOST_MEANS])}" + (", ..." if len(means) > _MOST_MEANS else "")
+    return f"{others}: {_listed(means[1:], _MOST_MEANS - 1)}"
 
 
 def seeds_to_go(table: pd.DataFrame) -> str:
@@ -184,8 +184,14 @@ def seeds_to_go(table: pd.DataFrame) -> str:
     parts = [f"{row.seeds_needed} seeds each for mean {row.mean:.4f}" for row in tied.loc[known.index].itertuples()]
     if many:
         parts.append(f"more than {MOST_SEEDS:,} for {'the other' if many == 1 else f'{many} others'}")
-    told = ", ".join(parts[:_MOST_MEANS]) + (", ..." if len(parts) > _MOST_MEANS else "")
+    told = _listed(parts, _MOST_MEANS)
     return f"Were the differences as they are measured, telling them from the best four times in five would take {told}"
+
+
+def _listed(parts: Sequence[str], most: int) -> str:
+    """The first parts, and how many more there are."""
+    left_out = len(parts) - most
+    return ", ".join(parts[:most]) + (f" and {left_out} more" if left_out > 0 else "")
 
 
 def noise(frame: pd.DataFrame, found: Noise, by: str) -> str:
