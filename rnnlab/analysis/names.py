@@ -77,7 +77,7 @@ def level_label(value: Any) -> str:
 
     The name of a user's own cell has the first digits of its hash.
     """
-    if value is None or value != value:
+    if _is_missing(value):
         return "none"
     if _is_switch(value):
         return "on" if value else "off"
@@ -103,7 +103,7 @@ def setting_at(setting: str, value: Any) -> str:
 
 
 def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
-    """A run by the switches that are on and the values of its other settings.
+    """A run by the switches that are on and the values of its other settings; those that it does not have are left out.
 
     "forget + state gate, new state, residual, L = 2, S = 256"; empty without settings.
     """
@@ -111,8 +111,13 @@ def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
     on = _merge([title(name) for name in switches if row[name]])
     if switches and not on:
         on = ["all switches off"] if len(switches) > 1 else [phrase(switches[0], row[switches[0]])]
-    rest = [phrase(name, row[name]) for name in settings if name not in switches]
+    others = [name for name in settings if name not in switches and not _is_missing(row[name])]
+    rest = [phrase(name, row[name]) for name in others]
     return ", ".join(on + rest)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
 
 
 def _is_switch(value: Any) -> bool:

@@ -76,8 +76,9 @@ def factors(frame: pd.DataFrame) -> list[str]:
     varying = [name for name in setting_columns(frame) if len(levels(frame[name])) > 1]
     if "cell" not in varying:
         return varying
-    # Levels as integers; a setting that a job does not have is a level too.
-    codes = {name: pd.Series(pd.factorize(frame[name])[0], index=frame.index) for name in varying}
+    # Configurations count, not their seeds. Levels as integers; a setting that a job does not have is a level too.
+    configs = frame.drop_duplicates("recipe")
+    codes = {name: pd.Series(pd.factorize(configs[name])[0], index=configs.index) for name in varying}
     return [name for name in varying if name == "cell" or not _follows_from_the_cell(codes, name)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import quantile_test
 
 from rnnlab.analysis.effects import median_interval, paired_effects
-from rnnlab.analysis.results import results_frame
+from rnnlab.analysis.results import factors, results_frame
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
 
@@ -115,6 +115,17 @@ def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None
     cell_row, init_row = one(effects, "cell", "rnn"), one(effects, "weight_init", "uniform")
     assert (cell_row["pairs"], cell_row["worse"], cell_row["median"]) == (8, 8, 2.0)
     assert (init_row["pairs"], init_row["better"], init_row["median"]) == (12, 12, -0.5)
+
+
+def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
+    """Five configurations say little about what follows from what, however often each was repeated."""
+    picked = [("gru", 1, 4.0), ("gru", 2, 2.0), ("rnn", 1, 1.0), ("lstm", 1, 4.0), ("lstm", 1, 2.0)]
+    jobs = [
+        make_job(10 * i + seed, {"cell": cell, "n_layers": layers, "rate": rate}, {"min_loss": 1.0}, seed=seed)
+        for i, (cell, layers, rate) in enumerate(picked)
+        for seed in range(6)
+    ]
+    assert factors(results_frame(jobs)) == ["cell", "n_layers", "rate"]
 
 
 def test_no_pairs_no_runs_and_wrong_names() -> None:

@@ -133,6 +133,8 @@ def test_names_known_and_unknown() -> None:
     row = {"use_a": False, "use_b": False, "depth": 3}
     assert describe(row, list(row)) == "all switches off, depth 3"
     assert describe({"use_residual": False}, ["use_residual"]) == "no residual"
+    of_a_gru = {"cell": "gru", "linear": None, "n_layers": 2}
+    assert describe(of_a_gru, list(of_a_gru)) == "cell gru, L = 2"
 
 
 def test_units_follow_the_tokenizer() -> None:
