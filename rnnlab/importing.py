@@ -13,6 +13,7 @@ from rnnlab.planning import Plan, continuing, new_jobs
 from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
+from rnnlab.spec.grid import adjustments
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
 
@@ -47,9 +48,9 @@ class _Row:
 def read_results(plan: Plan, round_name: str, path: Path) -> Results:
     """The rows of a CSV file as finished jobs of a round.
 
-    Columns named like settings make the config, on top of what the experiment fixes and what the round sets; `seconds`
-    is the time in training; every other column becomes part of the result. Without a `seed` column, rows with equal
-    settings count as further seeds.
+    Columns named like settings make the config, on top of what the experiment fixes and adjusts and what the round
+    sets; an empty field is a setting that the run does not have. `seconds` is the time in training; every other column
+    becomes part of the result. Without a `seed` column, rows with equal settings count as further seeds.
 
     Raises UsageError or SpecError, in one line, for a file that cannot be read, a column or a value that does not fit.
     """
@@ -126,9 +127,11 @@ def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list
     configs: dict[str, RunConfig] = {}
     seen: Counter[str] = Counter()
     for row in rows:
-        point = {name: _setting(settings[name].annotation, name, row) for name in names}
+        given = [name for name in names if row.fields[name].strip() or name in plan.experiment.grid]
+        point = {name: _setting(settings[name].annotation, name, row) for name in given}
+        beside = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
         try:
-            config = plan.experiment.run_config(plan.corpus, {**fixed, **point})
+            config = plan.experiment.run_config(plan.corpus, {**fixed, **beside, **point})
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         if "seed" not in names:

@@ -25,8 +25,13 @@ def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
     for values in itertools.product(*experiment.grid.values()):
         point = dict(zip(experiment.grid, values, strict=True))
         if not any(matches(rule.when, point) for rule in experiment.skip):
-            adjusted = [rule.set for rule in experiment.adjust if matches(rule.when, point)]
-            yield point | {name: value for settings in adjusted for name, value in settings.items()}
+            yield point | adjustments(experiment, point)
+
+
+def adjustments(experiment: Experiment, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What the experiment sets beside the grid at a point that has all its axes."""
+    adjusted = (rule.set for rule in experiment.adjust if matches(rule.when, point))
+    return {name: value for settings in adjusted for name, value in settings.items()}
 
 
 def enumerate_configs(experiment: Experiment, corpus: CorpusSettings) -> list[RunConfig]:

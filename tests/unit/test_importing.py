@@ -146,6 +146,44 @@ def test_the_experiment_goes_on_from_imported_rounds(store: Store, small_toml: s
     assert progression.n_added == 4
 
 
+ADJUSTED = """
+name = "adjusted"
+corpus = "x"
+
+[model]
+state_size = 4
+
+[training]
+regime = "bptt"
+batch_size = 2
+block_size = 4
+iterations = 10
+learning_rate = 1e-3
+
+[grid]
+cell = ["rnn", "gru-reset-before"]
+n_layers = [1, 2]
+
+[[adjust]]
+when = { cell = "rnn" }
+set = { linear = "joint" }
+
+[[adjust]]
+when = { cell = "gru-reset-before" }
+set = { update_gate = "replaces" }
+"""
+
+
+@pytest.mark.parametrize("beside", ["", ",linear"], ids=["axes alone", "a setting that some cells lack"])
+def test_what_is_set_beside_the_grid_is_set_for_imported_rows_too(store: Store, tmp_path: Path, beside: str) -> None:
+    plan = plan_of(ADJUSTED)
+    rows = [f"rnn,{layers},2.0" + (",joint" if beside else "") for layers in (1, 2)]
+    rows += [f"gru-reset-before,{layers},1.9" + ("," if beside else "") for layers in (1, 2)]
+    add_results(store, read_results(plan, "explore", write(tmp_path, f"cell,n_layers,min_loss{beside}", *rows)))
+    assert {config_of(job) for job in store.jobs("adjusted")} == set(plan.first_round)
+    assert advance(store, "adjusted", enqueue=False).rounds == [RoundState("explore", 4, done=4, failed=0, missing=0)]
+
+
 def test_jobs_that_wait_stay_and_are_counted(store: Store, small_toml: str, tmp_path: Path) -> None:
     plan = plan_of(small_toml)
     initialise(store, plan)
