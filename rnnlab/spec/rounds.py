@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import NextRound, Selection
 from rnnlab.spec.grid import matches
+from rnnlab.spec.pareto import pareto_front
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.spelling import spelled_condition, spelled_settings
 
@@ -105,22 +106,8 @@ def _selected(select: Selection, ranked: list[FinishedRun]) -> list[FinishedRun]
     if select.below is not None:
         return [run for run in ranked if run.value < select.below]
     if select.pareto is not None:
-        return _front(ranked)
+        return [ranked[place] for place in sorted(pareto_front((run.cost, run.value) for run in ranked))]
     return ranked[: select.count(len(ranked))]
-
-
-def _front(ranked: list[FinishedRun]) -> list[FinishedRun]:
-    """The Pareto front: a run goes if another is as good in value and cost and better in one. Equals in both stay.
-
-    ranked: by value, then by cost.
-    """
-    front: list[FinishedRun] = []
-    for run in ranked:
-        # Whoever stands before it has no higher value: only a lower cost than all of these keeps a run.
-        last = front[-1] if front else None
-        if last is None or run.cost < last.cost or (run.value, run.cost) == (last.value, last.cost):
-            front.append(run)
-    return front
 
 
 def _counted(number: int, noun: str) -> str:

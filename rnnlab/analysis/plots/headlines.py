@@ -11,10 +11,10 @@ from rnnlab.analysis.names import phrase, rounded, setting_at, title
 from rnnlab.analysis.plots.cells import Choice, Grid
 from rnnlab.analysis.plots.heatmap import cell_text
 from rnnlab.analysis.plots.interactions import Shares
-from rnnlab.analysis.plots.pareto import front
 from rnnlab.analysis.ranking import rank
 from rnnlab.analysis.results import at_level, comparable, finished, levels
 from rnnlab.analysis.sentences import capital, is_clear, joined, no_clear_effect, strongest_effect
+from rnnlab.spec.pareto import pareto_front
 
 _LEAST_LIFT = 0.2  # of a level's share among the best over its share among all, to be worth naming
 _MOST_LIFTED = 3
@@ -72,7 +72,7 @@ def saving(points: pd.DataFrame, unit: str) -> str:
     points: from `pareto.configurations`. unit: "parameters", "seconds".
     """
     costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
-    on_front = front(costs, losses)
+    on_front = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
     best = on_front[-1]
     told = f"the best configuration, {losses[best]:.4f}, takes {rounded(costs[best])} {unit}"
     if len(on_front) == 1:

@@ -1,4 +1,4 @@
-"""Which configurations are worth their cost: means over seeds, and those that none beats in both. No drawing here."""
+"""What a configuration costs and what it is worth: means over seeds, and which points to name. No drawing here."""
 
 import numpy as np
 import pandas as pd
@@ -22,19 +22,6 @@ def configurations(frame: pd.DataFrame, metric: str, cost: "pd.Series[float]") -
     first = runs.drop_duplicates("recipe").set_index("recipe", drop=False)
     first[["loss", "cost"]] = means.loc[first.index]
     return first.reset_index(drop=True)
-
-
-def front(costs: Floats, losses: Floats) -> list[int]:
-    """The places of the Pareto front, cheapest first: no other has both at most as high and one of them lower."""
-    kept: list[int] = []
-    for place in np.lexsort((losses, costs)).tolist():
-        if not kept or losses[place] < losses[kept[-1]] or _equal(costs, losses, place, kept[-1]):
-            kept.append(place)
-    return kept
-
-
-def _equal(costs: Floats, losses: Floats, one: int, other: int) -> bool:
-    return bool(costs[one] == costs[other] and losses[one] == losses[other])
 
 
 def worth_naming(losses: Floats, positions: Floats, distance: float, most: int) -> list[int]:

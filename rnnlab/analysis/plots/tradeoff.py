@@ -14,9 +14,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, finish
-from rnnlab.analysis.plots.pareto import Floats, front, worth_naming
+from rnnlab.analysis.plots.pareto import Floats, worth_naming
 from rnnlab.analysis.plots.rows import in_common, names_of
 from rnnlab.analysis.results import factors
+from rnnlab.spec.pareto import pareto_front
 
 _PLOT_INCHES = 4.2  # without the names below
 _LINE_INCHES = 0.15
@@ -45,7 +46,7 @@ def tradeoff_figure(
     Configurations far above the others stand at the upper edge as triangles.
     """
     costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
-    best = front(costs, losses)
+    best = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
     with style.context():
         limits = style.limits(losses)
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, "")

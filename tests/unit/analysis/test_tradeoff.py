@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.parameters import gated_parameters, parameters_of
 from rnnlab.analysis.plots import headlines
-from rnnlab.analysis.plots.pareto import configurations, front, worth_naming
+from rnnlab.analysis.plots.pareto import configurations, worth_naming
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.results import results_frame
 from rnnlab.analysis.variance import decompose
 from rnnlab.models.registry import count_parameters
 from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.pareto import pareto_front
 
 from .legibility import check_texts, plain
 from .made_up_rounds import made_up_round
@@ -34,7 +35,7 @@ def offsets(figure: Figure, name: str) -> NDArray[np.float64]:
 def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
     costs, losses = np.array(points, dtype=float).T
     beaten = {i for i, (c, v) in enumerate(points) if any((a <= c and b <= v) and (a < c or b < v) for a, b in points)}
-    found = front(costs, losses)
+    found = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
     assert sorted(found) == sorted(set(range(len(points))) - beaten)
     assert (np.diff(costs[found]) >= 0).all()
 
