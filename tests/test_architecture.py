@@ -28,7 +28,8 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "queue": ({"errors", "files"}, {"sqlalchemy", "alembic", "filelock"}),
     "data": ({"errors", "files", "configuration"}, {"numpy", "torch", "filelock", "platformdirs", "tokenizers"}),
     "models": ({"errors", "files", "spec"}, {"torch"}),
-    "training": ({"version", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
+    "kernels": ({"files"}, {"numpy", "scipy", "torch", "filelock", "platformdirs"}),
+    "training": ({"kernels", "version", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
     # L3
     "worker": ({"errors", "files", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
     "testing": ({"errors", "spec", "models", "training"}, {"torch"}),

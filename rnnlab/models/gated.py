@@ -146,9 +146,9 @@ class GatedCohort:
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [M, B] and the state of each layer -> logits [M, B, V] and the next state."""
         forward = self._forward
-        if forward is None or forward.ids_MB.shape != ids_MB.shape:
+        if forward is None or forward.top_MBS.shape[1] != ids_MB.shape[1]:
             forward = self._forward = self.forward(ids_MB.shape[1])
-        forward.ids_MB.copy_(ids_MB)
+        forward.row_lookup.stage(ids_MB)
         for layer, h_MBS in zip(forward.layers, state, strict=True):
             layer.h_MBS.copy_(h_MBS)
         forward.program()

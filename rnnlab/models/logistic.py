@@ -3,6 +3,8 @@
 Shapes: U users of a part, B batch rows, N outputs.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,5 +34,18 @@ class Logistic:
         if not self._native:
             program.add(logistic_of_minus, x, out=x)
             return
-        for piece in torch.split(x.view(-1), _PIECE_ELEMENTS if self._on_cpu else x.numel()):
-            program.add(torch.sigmoid, piece, out=piece)
+        whole, rows = _pieces(x) if self._on_cpu else (len(x), x.shape[1])
+        for models in torch.split(x, whole):
+            for piece in torch.split(models, rows, dim=1):
+                program.add(torch.sigmoid, piece, out=piece)
+
+
+def _pieces(x_UBN: Tensor) -> tuple[int, int]:
+    """How many models, and how many rows of them, are whole vectors and few enough elements.
+
+    Several models only with all their rows.
+    """
+    _, B, N = x_UBN.shape
+    unit = _VECTOR_ELEMENTS // math.gcd(_VECTOR_ELEMENTS, N)
+    rows = max(1, _PIECE_ELEMENTS // N // unit) * unit
+    return max(1, rows // B), min(B, rows)

@@ -32,8 +32,8 @@ class OnlineStep:
             gradient.zero_()
         like = forward.top_MBS
         self.hidden = [layer.n_MBS for layer in forward.layers]
-        self._ids_MB = forward.ids_MB
-        self._targets_MB1 = torch.zeros_like(self._ids_MB).unsqueeze(2)
+        self._row_lookup = forward.row_lookup
+        self._targets_MB1 = torch.zeros(*like.shape[:2], 1, dtype=torch.int64, device=like.device)
         self.loss_M = like.new_zeros(model.n_models)
         self._keep_M11 = like.new_ones(model.n_models, 1, 1)
 
@@ -49,13 +49,13 @@ class OnlineStep:
             backward = LayerBackward(layer, rows, d, d_x, is_top=layer is forward.layers[-1])
             self._program.extend(backward.program)
             d = d_x
-        forward.row_lookup.scatter(self._program, d.tensor, gradients["embed.weight"])
+        self._program.add(self._row_lookup.scatter, d.tensor, out=gradients["embed.weight"])
         self._program.add(torch.sum, d.tensor, dim=1, out=gradients["embed.bias"])
         model.smallest_product = min(model.smallest_product, self._program.smallest_product)
 
     def stage(self, ids_MB: Tensor, targets_MB: Tensor, keep_M: Tensor) -> None:
         """Ids and targets [M, B]; `keep_M` is 1 for models that go on from their state, 0 where it begins at zero."""
-        self._ids_MB.copy_(ids_MB)
+        self._row_lookup.stage(ids_MB)
         self._targets_MB1.copy_(targets_MB.unsqueeze(2))
         self._keep_M11.copy_(keep_M.view(-1, 1, 1))
 

@@ -55,21 +55,18 @@ class Program:
     def product(
         self, out: Tensor, x_UBK: Tensor, w_UKN: Tensor, plus: Tensor | None = None, scale: float = 1.0
     ) -> None:
-        """out = scale (plus + x w), [U, B, N]. `plus` may be a bias, [U, 1, N].
+        """out = scale (plus + x w), [U, B, N], contiguous. `plus` may be a bias, [U, 1, N].
 
-        `out` is better contiguous: into anything else torch does the products one by one, on all threads each, which
-        changes bits. So that costs a buffer and a copy.
+        Into anything else torch does the products one by one, on all threads each, which changes bits.
         """
+        assert out.is_contiguous()
         self._note(len(out))
-        to = out if out.is_contiguous() else torch.empty_like(out, memory_format=torch.contiguous_format)
         if plus is None and scale == 1.0:
-            self.add(torch.bmm, x_UBK, w_UKN, out=to)
+            self.add(torch.bmm, x_UBK, w_UKN, out=out)
         elif plus is None:
-            self.add(torch.baddbmm, to, x_UBK, w_UKN, beta=0, alpha=scale, out=to)
+            self.add(torch.baddbmm, out, x_UBK, w_UKN, beta=0, alpha=scale, out=out)
         else:
-            self.add(torch.baddbmm, plus, x_UBK, w_UKN, beta=scale, alpha=scale, out=to)
-        if to is not out:
-            self.add(out.copy_, to)
+            self.add(torch.baddbmm, plus, x_UBK, w_UKN, beta=scale, alpha=scale, out=out)
 
     def accumulate(self, out: Tensor, x_UBK: Tensor, w_UKN: Tensor, scale: float = 1.0) -> None:
         """out += scale x w, [U, B, N], contiguous."""

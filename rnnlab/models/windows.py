@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rnnlab.models.numerics import sum_rows
 from rnnlab.models.recurrent import RecurrentCohort, layer_inputs
+from rnnlab.models.row_lookup import RowLookup
 from rnnlab.models.scan import Scan
 from rnnlab.models.scans import SCANS
 
@@ -65,12 +65,10 @@ class WindowStep:
         self._logits = like.new_zeros(M, n_predicted, self._V)
         P = self._scans[0].p.shape[-1]
         self._table, self._d_table = like.new_zeros(M, self._V, P), like.new_zeros(M, self._V, P)
-        self._offsets_M1 = self._V * torch.arange(M, device=like.device).unsqueeze(1)
-        self._ids = torch.zeros(M, n_steps * batch_size, dtype=torch.int64, device=like.device)
-        self._rows = torch.zeros_like(self._ids)  # of the tables of all models, one below the other
+        self._row_lookup = RowLookup(M, self._V, n_steps * batch_size, like.device)
         self._minus_one = like.new_full((), -1.0)
-        self._targets_MTB = self._ids.new_zeros(M, 1 if last_only else n_steps, batch_size)
-        self._weights_MB, self._begins_M11 = like.new_zeros(M, batch_size), like.new_zeros(M, 1, 1)
+        self._targets_MN1 = torch.zeros(M, n_predicted, 1, dtype=torch.int64, device=like.device)
+        self._weights_MN1, self._begins_M11 = like.new_zeros(M, n_predicted, 1), like.new_zeros(M, 1, 1)
         self.loss_M = like.new_zeros(M)
         self.following = [tensor for scan in self._scans for tensor in scan.end_state()]
 
@@ -80,9 +78,11 @@ class WindowStep:
 
         begins_M: whether that state is the model's start state.
         """
-        self._ids.view(-1, self._T, self._B).copy_(symbols_MTB[:, :-1])
-        self._targets_MTB.copy_(symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:])
-        self._weights_MB.copy_(weights_MB)
+        self._row_lookup.stage(symbols_MTB[:, :-1].flatten(1))
+        targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
+        n_steps = targets_MTB.shape[1]
+        self._targets_MN1.copy_(targets_MTB.flatten(1).unsqueeze(2))
+        self._weights_MN1.view(-1, n_steps, self._B).copy_((weights_MB / n_steps).unsqueeze(1))
         self._begins_M11.copy_(begins_M.view(-1, 1, 1))
         places = [place for scan in self._scans for place in scan.start_state()]
         for place, tensor in zip(places, state, strict=True):
@@ -111,17 +111,16 @@ class WindowStep:
     def _first_input(self) -> None:
         scan, w = self._scans[0], self._w
         weight, bias_M1P = w["layers.0.input.weight"], scan.input_bias().unsqueeze(1)
-        torch.add(self._ids, self._offsets_M1, out=self._rows)
         if not self._has_table:
             x = self._inputs[0]
-            torch.index_select(w["embedding.weight"].flatten(0, 1), 0, self._rows.view(-1), out=x.flatten(0, 1))
+            self._row_lookup.gather(w["embedding.weight"], out=x)
             self._project(0)
             return
         if self._settings.embedding_size:
             torch.baddbmm(bias_M1P, w["embedding.weight"], weight, out=self._table)
         else:
             torch.add(weight, bias_M1P, out=self._table)
-        torch.index_select(self._table.flatten(0, 1), 0, self._rows.view(-1), out=scan.p.flatten(0, 2))
+        self._row_lookup.gather(self._table, out=scan.p.flatten(1, 2))
 
     def _project(self, layer: int) -> None:
         scan = self._scans[layer]
@@ -138,17 +137,15 @@ class WindowStep:
 
     def _head(self) -> Tensor:
         """Weighted mean cross-entropy of each model, [M]; its gradient towards the logits takes their place."""
-        logits, n_steps = self._logits, self._targets_MTB.shape[1]
+        logits, places = self._logits, self._targets_MN1
         torch.baddbmm(self._w["head.bias"].unsqueeze(1), self._predicted(), self._w["head.weight"], out=logits)
-        places = self._targets_MTB.flatten(1, 2).unsqueeze(2)
-        weights_MTB = (self._weights_MB / n_steps).unsqueeze(1).expand(-1, n_steps, -1)
         # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
         surplus_MN1 = logits.amax(dim=2, keepdim=True).sub_(logits.gather(2, places))
         torch.softmax(logits, dim=2, out=logits)
-        losses_MN = surplus_MN1.sub_(logits.amax(dim=2, keepdim=True).log_()).squeeze(2)
+        losses_MN1 = surplus_MN1.sub_(logits.amax(dim=2, keepdim=True).log_())
         logits.scatter_add_(2, places, self._minus_one.expand(places.shape))
-        logits.view(*weights_MTB.shape, -1).mul_(weights_MTB.unsqueeze(3))
-        return losses_MN.view(weights_MTB.shape).mul_(weights_MTB).flatten(1).sum(dim=1)
+        logits.mul_(self._weights_MN1)
+        return losses_MN1.mul_(self._weights_MN1).flatten(1).sum(dim=1)
 
     def _predicted(self) -> Tensor:
         """The head's input, of the steps that have a loss."""
@@ -196,10 +193,10 @@ class WindowStep:
 
     def _first_backward(self, d_p: Tensor) -> None:
         if not self._has_table:
-            sum_rows(self._ids, self._input_backward(0, d_p), out=self._gradients["embedding.weight"])
+            self._row_lookup.scatter(self._input_backward(0, d_p), out=self._gradients["embedding.weight"])
             return
         d_table, weight = self._d_table, self._w["layers.0.input.weight"]
-        sum_rows(self._ids, d_p, out=d_table)
+        self._row_lookup.scatter(d_p, out=d_table)
         self._scans[0].input_bias_backward(d_table.sum(dim=1))
         if not self._settings.embedding_size:
             self._gradients["layers.0.input.weight"].copy_(d_table)

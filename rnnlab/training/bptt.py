@@ -38,6 +38,10 @@ class BpttRegime:
             self._window = WindowStep(
                 model, gradients, n_steps=training.span - 1, batch_size=training.batch_size, last_only=last_only
             )
+            if training.carry_state:  # from the start where it will be after each step
+                self.hidden = self._window.following
+                for mine, given in zip(self.hidden, hidden, strict=True):
+                    mine.copy_(given)
         self._samplers = [
             WindowSampler(training, seed, len(train_tokens)) for training, seed in zip(trainings, seeds, strict=True)
         ]

@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from rnnlab.kernels.library import NoKernelsError
+from rnnlab.kernels.operations import NotNativeError
 from rnnlab.models.gated import GatedCohort, arrangement
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.models.registry import CohortModel, make_cohort
@@ -17,6 +19,7 @@ from rnnlab.spec.cells import GatedSettings
 from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.bptt import BpttRegime
+from rnnlab.training.native import NativeSteps, native_steps
 from rnnlab.training.online import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
 from rnnlab.training.replay import Replay
@@ -99,6 +102,7 @@ class Cohort:
         self._names = [list(state.parameters) for state in self._states]
         self._states = [_without_tensors(state) for state in self._states]
         self._replay = Replay(device, can_capture=self._regime.on_fixed_buffers)
+        self._native = self._native_steps()
 
     def __len__(self) -> int:
         return len(self._configs)
@@ -107,6 +111,11 @@ class Cohort:
     def steps(self) -> list[int]:
         """Optimiser steps done by each member, in the order of the cohort."""
         return [state.step for state in self._states]
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the native kernels do the steps; else torch does them."""
+        return self._native is not None
 
     @property
     def any_finished(self) -> bool:
@@ -123,11 +132,11 @@ class Cohort:
         n_steps = min(max_steps, left)
         limit_threads(self._model, max_threads)
         self._regime.lay_out(self.steps, n_steps)
-        self._optimizer.plan(self.steps, n_steps)
+        (self._native or self._optimizer).plan(self.steps, n_steps)
         losses_KM = torch.empty(n_steps, len(self), device=self._device)
         done = 0
         while done < n_steps and not (done and should_stop()):
-            losses_KM[done] = self._step(done)
+            losses_KM[done] = self._step(done, max_threads)
             done += 1
         self._record(losses_KM[:done])
         return done
@@ -164,10 +173,22 @@ class Cohort:
             if name in stacked
         }
 
-    def _step(self, k: int) -> Tensor:
+    def _native_steps(self) -> NativeSteps | None:
+        """The steps as a native program, where there can be one."""
+        if self._device.type != "cpu" or not self._regime.on_fixed_buffers:
+            return None
+        try:
+            return native_steps(self._regime.compute, self._optimizer, [config.training for config in self._configs])
+        except (NoKernelsError, NotNativeError):
+            return None
+
+    def _step(self, k: int, max_threads: int) -> Tensor:
         """Optimiser step k of the block for every model; returns the losses before it, [M], nats per symbol."""
         self._regime.stage(k)
-        self._replay(self._optimizer.kind_of(k), lambda: self._compute(k))
+        if self._native is not None:
+            self._native(k, max_threads)
+        else:
+            self._replay(self._optimizer.kind_of(k), lambda: self._compute(k))
         return self._regime.losses
 
     def _compute(self, k: int) -> None:

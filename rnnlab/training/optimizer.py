@@ -75,6 +75,12 @@ class CohortOptimizer:
         self._kinds = itertools.count()
         self._alike_M: list[int] = []  # the first model that each one is updated like
 
+    def tensors(self) -> list[tuple[Users, list[Tensor]]]:
+        """Of each parameter: its users; itself, its gradient and its moments, [U, ...]."""
+        kinds = [dict(zip(self._names, kind, strict=True)) for kind in (self._parameters, self._gradients)]
+        kinds += [dict(kind) for kind in self._moments]
+        return [(users, [kind[name] for kind in kinds]) for name, users in zip(self._names, self._users, strict=True)]
+
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
         rates_MK = [

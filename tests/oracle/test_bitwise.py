@@ -19,7 +19,8 @@ _TOKENS = random_tokens(20_000)
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
+def _threads(arithmetic: str) -> Iterator[None]:
+    """Every test with native kernels and with torch's; the number of threads is put back."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)

@@ -22,7 +22,7 @@ _CPU = torch.device("cpu")
 _V = 97
 _TOKENS = random_tokens(3_000) % _V
 
-_CELLS: list[RecurrentSettings] = [
+CELLS: list[RecurrentSettings] = [
     settings_of("rnn", state_size=33, linear="joint", recurrent_init="orthogonal", start_state="learned"),
     settings_of("rnn", state_size=8, skip="add", embedding_size=5, recurrent_init="identity"),
     settings_of("lstm", state_size=17, skip="concat", start_state="learned", embedding_size=3),
@@ -60,7 +60,8 @@ _TRAININGS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
+def _threads(arithmetic: str) -> Iterator[None]:
+    """Every test with native kernels and with torch's; the number of threads is put back."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -106,7 +107,7 @@ def _group(model: RecurrentSettings, training: dict[str, Any], n: int) -> list[R
 
 
 @pytest.mark.parametrize("training", _TRAININGS, ids=lambda one: one["sampling"])
-@pytest.mark.parametrize("model", _CELLS, ids=lambda one: f"{one.cell}-S{one.state_size}")
+@pytest.mark.parametrize("model", CELLS, ids=lambda one: f"{one.cell}-S{one.state_size}")
 def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
     model: RecurrentSettings, training: dict[str, Any]
 ) -> None:
@@ -136,19 +137,19 @@ def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
 def test_a_longer_run_begins_with_the_bits_of_a_shorter_one() -> None:
     """What `extend` rests on, over the end of an epoch too."""
     for training in _TRAININGS[:2] + _TRAININGS[3:]:
-        short = bptt_config(_CELLS[0], **training)
+        short = bptt_config(CELLS[0], **training)
         name = short.training.duration_name
         long = short.with_settings({name: training[name] + 2})
         assert short.is_beginning_of(long)
         assert not long.is_beginning_of(short)
         begun = checkpoint.decode(_train([_fresh(short)], 1, 1000)[short.hash], "test").state
         assert _train([Member(long, begun)], 1, 3)[long.hash] == _train([_fresh(long)], 1, 1000)[long.hash]
-    scheduled = bptt_config(_CELLS[0], **_TRAININGS[2])
+    scheduled = bptt_config(CELLS[0], **_TRAININGS[2])
     assert not scheduled.is_beginning_of(scheduled.with_settings({"schedule": "1@0.5,2@0.1"}))
 
 
 def test_a_diverged_neighbour_changes_nothing() -> None:
-    healthy, sick = (bptt_config(_CELLS[5], seed=seed, **_TRAININGS[0]) for seed in (0, 1))
+    healthy, sick = (bptt_config(CELLS[5], seed=seed, **_TRAININGS[0]) for seed in (0, 1))
     reference = _train([_fresh(healthy)], 1, 1000)[healthy.hash]
     state = fresh_state(sick, _V)
     state.parameters["head.bias"][3] = float("nan")
@@ -169,7 +170,7 @@ def test_a_checkpoint_of_version_1_is_read_and_written_again_with_the_same_bytes
 
 
 def test_epoch_averages_of_a_stopped_run_are_in_its_checkpoint() -> None:
-    config = bptt_config(_CELLS[0], **_TRAININGS[2])
+    config = bptt_config(CELLS[0], **_TRAININGS[2])
     cohort = Cohort([_fresh(config)], _TOKENS, _V, _CPU)
     cohort.run_block(4, 1)
     (member,) = cohort.members()

@@ -64,6 +64,12 @@ class _WatchedReplay(Replay):
             function()
 
 
+@pytest.fixture(autouse=True)
+def _by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU would do."""
+    monkeypatch.setenv("RNNLAB_KERNELS", "torch")
+
+
 def _configs() -> dict[str, list[RunConfig]]:
     trainings: list[dict[str, Any]] = [
         {"sampling": "random", "optimizer": "adamw", "iterations": 9, "learning_rate": 1e-2, "clip_norm": 0.5},

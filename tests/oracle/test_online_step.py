@@ -1,21 +1,19 @@
 """The step of the online regime: where its tensors lie, in what order its models stand, and what it allocates."""
 
-import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gate_work import needed_flops, observed_flops
 from rnnlab.models.gated import GatedCohort, arrangement, parameter_shapes
-from rnnlab.models.gated_forward import RowLookup
 from rnnlab.models.initialise import initial_parameters
 from rnnlab.models.online import OnlineStep
-from rnnlab.models.runs import Program, runs
+from rnnlab.models.row_lookup import RowLookup
+from rnnlab.models.runs import runs
 from rnnlab.spec.cells import GatedSettings
 from tests.oracle.helpers import all_gate_settings
 
@@ -26,50 +24,6 @@ _CPU = torch.device("cpu")
 def _cohort(members: Sequence[GatedSettings]) -> GatedCohort:
     parameters = [initial_parameters(parameter_shapes(one, _V), seed) for seed, one in enumerate(members)]
     return GatedCohort(members, parameters, _V, _CPU)
-
-
-def _spread(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers as views into one buffer, each model's share padded to a multiple of 16 elements."""
-    most = max(len(tensor) for tensor in tensors.values())
-    sizes = {name: tensor[0].numel() for name, tensor in tensors.items()}
-    share = -(-sum(sizes.values()) // 16) * 16
-    buffer = torch.zeros(most, share)
-    starts = itertools.accumulate(sizes.values(), initial=0)
-    views = {}
-    for (name, tensor), start in zip(tensors.items(), starts, strict=False):
-        views[name] = buffer[: len(tensor), start : start + sizes[name]].view(tensor.shape)
-        views[name].copy_(tensor)
-    return views
-
-
-@pytest.mark.parametrize("state_size", [7, 32])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_parameters_and_gradients_may_lie_in_a_buffer_with_a_share_for_each_model(
-    state_size: int, threads: int
-) -> None:
-    members = [one for one in all_gate_settings(2, state_size)[::7] for _ in range(2)]
-    results = []
-    for spread in (False, True):
-        model = _cohort(members)
-        gradients = {name: torch.full_like(parameter, torch.nan) for name, parameter in model.parameters.items()}
-        if spread:
-            model.parameters, gradients = _spread(model.parameters), _spread(gradients)
-        step = OnlineStep(model, gradients, _B)
-        generator = torch.Generator().manual_seed(0)
-        torch.set_num_threads(min(threads, model.smallest_product))
-        try:
-            for _ in range(3):
-                ids_MB, targets_MB = torch.randint(0, _V, (2, len(members), _B), generator=generator)
-                step.stage(ids_MB, targets_MB, torch.ones(len(members)))
-                step.run()
-                for name, parameter in model.parameters.items():
-                    parameter.sub_(gradients[name])
-        finally:
-            torch.set_num_threads(1)
-        assert all(gradient.is_contiguous() != spread for gradient in gradients.values() if gradient.dim() == 3)
-        results.append([step.loss_M, *step.hidden, *gradients.values(), *model.parameters.values()])
-    for packed, strided in zip(*results, strict=True):
-        assert torch.equal(packed, strided)
 
 
 class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -151,11 +105,8 @@ def test_no_product_is_made_for_a_gate_or_a_source_that_a_model_lacks(n_layers: 
 def test_the_gradient_of_a_table_is_the_same_by_sums_and_by_a_product_with_one_hot_vectors() -> None:
     ids_MB = torch.randint(0, 5, (3, 40))
     d_MBS, gradient_MVS = torch.randn(3, 40, 4, dtype=torch.float64), torch.empty(3, 5, 4, dtype=torch.float64)
-    program = Program()
-    lookup = RowLookup(gradient_MVS, ids_MB)
-    lookup.gather(program, torch.empty_like(d_MBS))
-    lookup.scatter(program, d_MBS, gradient_MVS)
-    with torch.no_grad():
-        program()
+    lookup = RowLookup(3, 5, 40, torch.device("cpu"))
+    lookup.stage(ids_MB)
+    lookup.scatter(d_MBS, out=gradient_MVS)
     one_hot_MBV = torch.nn.functional.one_hot(ids_MB, 5).double()
     torch.testing.assert_close(gradient_MVS, one_hot_MBV.transpose(1, 2) @ d_MBS, rtol=0, atol=1e-14)

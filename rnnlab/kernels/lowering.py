@@ -1,0 +1,198 @@
+"""From torch's operations to those of kernels.c. Every operand has the models along its first axis."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from rnnlab.kernels.operations import Code, NotNativeError, Operand, Operation, elementwise, operand
+from rnnlab.kernels.recording import Call
+
+Lowering = Callable[[Call, int], list[Operation]]
+_LOWERINGS: dict[str, Lowering] = {}
+
+
+def lowered(calls: Sequence[Call], n_models: int) -> list[Operation]:
+    """The same in operations of kernels.c. Raises NotNativeError where one is not among them."""
+    found: list[Operation] = []
+    for call in calls:
+        if call.name not in _LOWERINGS:
+            raise NotNativeError(call.name)
+        found += _LOWERINGS[call.name](call, n_models)
+    return found
+
+
+def _lowers(*names: str) -> Callable[[Lowering], Lowering]:
+    def register(function: Lowering) -> Lowering:
+        _LOWERINGS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def _number(value: object, otherwise: float = 1.0) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+# Elementwise, torch's name -> code: operands in torch's order
+
+_PLAIN = {
+    "copy": Code.COPY,
+    "clone": Code.COPY,
+    "exp": Code.EXP,
+    "reciprocal": Code.RECIPROCAL,
+    "sigmoid": Code.LOGISTIC,
+    "lerp": Code.LERP,
+    "sigmoid_backward": Code.SIGMOID_BACKWARD,
+    "tanh_backward": Code.TANH_BACKWARD,
+    "log": Code.LOG,
+}
+
+
+@_lowers(*_PLAIN)
+def _plain(call: Call, n_models: int) -> list[Operation]:
+    code = _PLAIN[call.name]
+    inputs = call.args[1:] if call.name == "copy" else call.args
+    return [elementwise(code, call.out, *(one for one in inputs if isinstance(one, Tensor)))]
+
+
+@_lowers("add", "sub")
+def _sum(call: Call, n_models: int) -> list[Operation]:
+    x, y = call.args[:2]
+    alpha = _number(call.options.get("alpha")) * (1 if call.name == "add" else -1)
+    if isinstance(y, Tensor):
+        return [elementwise(Code.ADD, call.out, x, y, alpha=alpha)]
+    return [elementwise(Code.SHIFT, call.out, x, alpha=alpha * y)]
+
+
+@_lowers("mul")
+def _product(call: Call, n_models: int) -> list[Operation]:
+    x, y = call.args[:2]
+    if isinstance(y, Tensor):
+        return [elementwise(Code.MUL, call.out, x, y)]
+    return [elementwise(Code.SCALE, call.out, x, alpha=float(y))]
+
+
+@_lowers("neg")
+def _negative(call: Call, n_models: int) -> list[Operation]:
+    return [elementwise(Code.SCALE, call.out, call.args[0], alpha=-1.0)]
+
+
+@_lowers("addcmul")
+def _addcmul(call: Call, n_models: int) -> list[Operation]:
+    return [elementwise(Code.ADDCMUL, call.out, *call.args[:3], alpha=_number(call.options.get("value")))]
+
+
+@_lowers("relu", "clamp_min")
+def _clamp_min(call: Call, n_models: int) -> list[Operation]:
+    lowest = float(call.args[1]) if call.name == "clamp_min" else 0.0
+    return [elementwise(Code.CLAMP_MIN, call.out, call.args[0], alpha=lowest)]
+
+
+@_lowers("threshold_backward")
+def _threshold_backward(call: Call, n_models: int) -> list[Operation]:
+    return [elementwise(Code.THRESHOLD_BACKWARD, call.out, *call.args[:2], alpha=float(call.args[2]))]
+
+
+@_lowers("zero")
+def _zero(call: Call, n_models: int) -> list[Operation]:
+    return [elementwise(Code.FILL, call.out)]
+
+
+@_lowers("cat", "stack")
+def _side_by_side(call: Call, n_models: int) -> list[Operation]:
+    parts: Sequence[Tensor] = call.args[0]
+    axis = call.args[1]
+    if call.name == "stack":
+        parts = [part.unsqueeze(axis) for part in parts]
+    places = torch.split(call.out, [part.shape[axis] for part in parts], axis)
+    return [elementwise(Code.COPY, place, part) for place, part in zip(places, parts, strict=True)]
+
+
+# Products
+
+
+@_lowers("bmm", "baddbmm")
+def _batched_product(call: Call, n_models: int) -> list[Operation]:
+    *plus, x, w = call.args[:3] if call.name == "baddbmm" else call.args[:2]
+    U, M, N = call.out.shape
+    beta = _number(call.options.get("beta")) if plus else 0.0
+    added = plus[0].expand(call.out.shape) if beta else None
+    for dense, name in ((call.out, "result"), (added, "sum")):
+        if dense is not None and dense.stride(2) != 1 and N > 1:
+            raise NotNativeError(f"a product whose {name} is not dense")
+    if (x.stride(2) != 1 and x.stride(1) != 1) or (w.stride(2) != 1 and w.stride(1) != 1):
+        raise NotNativeError("a product of a factor that is dense along no axis")
+    operands = [operand(one) for one in (call.out, x, w, *([] if added is None else [added]))]
+    alpha = _number(call.options.get("alpha"))
+    return [Operation(Code.PRODUCT, U, (M, N, x.shape[2]), tuple(operands), alpha, beta)]
+
+
+# Along an axis
+
+
+@_lowers("sum", "mean")
+def _sum_over(call: Call, n_models: int) -> list[Operation]:
+    x, axes = call.args[0], call.args[1] if len(call.args) > 1 else call.options["dim"]
+    if list(axes) != [1]:
+        raise NotNativeError(f"a sum over axes {axes}")
+    alpha = 1.0 / x.shape[1] if call.name == "mean" else 1.0
+    if x.dim() == 2:
+        source = replace(operand(x), step=(0, 0, x.stride(1)))
+        return [Operation(Code.TOTAL, len(x), (1, 1, x.shape[1]), (operand(call.out), source), alpha)]
+    if x.dim() != 3 or (x.stride(2) != 1 and x.shape[2] > 1):
+        raise NotNativeError("a sum of what is not dense")
+    source = replace(operand(x), step=(0, x.stride(1), 1))
+    return [Operation(Code.SUM, len(x), (1, x.shape[1], x.shape[2]), (operand(call.out), source), alpha)]
+
+
+@_lowers("amax", "softmax", "_softmax")
+def _along_rows(call: Call, n_models: int) -> list[Operation]:
+    x, axis = call.args[0], call.args[1]
+    last = [axis] if isinstance(axis, int) else list(axis)
+    if x.dim() != 3 or last != [2] or x.stride(2) != 1:
+        raise NotNativeError(f"{call.name} of {x.dim()} axes along {axis}")
+    result = operand(call.out if call.out.dim() == 3 else call.out.unsqueeze(2))
+    code = Code.MAXIMUM if call.name == "amax" else Code.SOFTMAX
+    result = replace(result, step=(0, result.step[0], 1))
+    source = replace(operand(x), step=(0, x.stride(1), 1))
+    return [Operation(code, len(x), (1, x.shape[1], x.shape[2]), (result, source))]
+
+
+# By index
+
+
+@_lowers("gather", "scatter_add")
+def _picked(call: Call, n_models: int) -> list[Operation]:
+    x, axis, ids = call.args[:3]
+    if x.dim() != 3 or axis != 2 or ids.shape[2] != 1 or x.stride(2) != 1:
+        raise NotNativeError(f"{call.name} along axis {axis}")
+    chosen = operand(ids, torch.int64)
+    size = (ids.shape[1], 1, 1)
+    if call.name == "gather":
+        return [Operation(Code.PICK, len(x), size, (operand(call.out), operand(x), chosen))]
+    added = call.args[3]
+    if added.stride() != (0, 0, 0):
+        raise NotNativeError("scatter_add of more than one number")
+    return [Operation(Code.ADD_TO_PICKED, len(x), size, (operand(call.out), None, chosen, operand(added)))]
+
+
+@_lowers("index_select", "index_add")
+def _rows(call: Call, n_models: int) -> list[Operation]:
+    """The tables of all models lie one below the other, and so do the ids, which are absolute."""
+    table, axis, ids = call.args[:3]
+    rows = call.out if call.name == "index_select" else call.args[3]
+    given = (table, rows, ids)
+    if axis != 0 or table.dim() != 2 or any(len(one) % n_models or not one.is_contiguous() for one in given):
+        raise NotNativeError(f"{call.name} along axis {axis}")
+    n, width = len(ids) // n_models, table.shape[1]
+    part = len(table) // n_models * width * 4
+    whole = Operand(table, 0, (width, 0, 1), part, parts_bytes=part)
+    mine = operand(rows.view(n_models, n, width))
+    chosen = operand(ids.view(n_models, n), torch.int64)
+    if call.name == "index_select":
+        return [Operation(Code.LOOK_UP, n_models, (n, 1, width), (mine, whole, chosen))]
+    if _number(call.options.get("alpha")) != 1.0:
+        raise NotNativeError("index_add of a multiple")
+    return [Operation(Code.ADD_ROWS, n_models, (n, 1, width), (whole, mine, chosen))]

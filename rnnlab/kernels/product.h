@@ -1,0 +1,153 @@
+/* out = beta plus + alpha a b: matrices of one model, a [M, K], b [K, N], either may be transposed.
+
+   Columns of b are taken two vectors at a time, K in pieces that stay in the cache; ROWS x 2 vectors of sums are held in
+   registers (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). */
+
+#pragma once
+#include "operation.h"
+
+#define PIECE 256 /* of K */
+#define COLUMNS (2 * WIDTH)
+
+/* Sums over k of a[i, k] b[k, j] for `rows` rows and `vectors` vectors; constants where it is called. */
+#define SUMS(rows, vectors, a_at)                                                                                      \
+    _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)                                                             \
+        _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) sum[i][j] = (vec){0};                                \
+    for (int64_t k = 0; k < count; k++) {                                                                              \
+        vec right[2];                                                                                                  \
+        _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) right[j] = load(b + k * b_row + j * WIDTH);          \
+        _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++) {                                                       \
+            vec left = splat(a_at);                                                                                    \
+            _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) sum[i][j] += left * right[j];                    \
+        }                                                                                                              \
+    }
+
+typedef struct {
+    float *out;
+    const float *plus; /* NULL: none */
+    int64_t out_row, plus_row, columns; /* columns: how many of the two vectors' are there */
+    float alpha, beta;
+} Target;
+
+/* One vector of the result; `dense`: all of it is there. */
+INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
+    int64_t left = t.columns - vector * WIDTH;
+    float *out = t.out + row * t.out_row + vector * WIDTH;
+    const float *plus = t.plus ? t.plus + row * t.plus_row + vector * WIDTH : 0;
+    vec value = t.alpha * sum;
+    if (dense) {
+        if (plus) value += t.beta * load(plus);
+        store(out, value);
+    } else {
+        if (plus) value += t.beta * load_part(plus, left);
+        store_part(out, value, left);
+    }
+}
+
+INLINE void tile(int rows, int vectors, int rows_lie_apart, const float *a, int64_t a_step, const float *b,
+                 int64_t b_row, int64_t count, Target t, int64_t first_row) {
+    vec sum[ROWS][2];
+    if (rows_lie_apart) {
+        SUMS(rows, vectors, a[i * a_step + k])
+    } else {
+        SUMS(rows, vectors, a[k * a_step + i])
+    }
+    if (t.columns == vectors * WIDTH) {
+        _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
+            _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) finish(t, first_row + i, j, 1, sum[i][j]);
+    } else {
+        _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
+            _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++)
+                finish(t, first_row + i, j, j < vectors - 1, sum[i][j]);
+    }
+}
+
+#define TILES(vectors, apart)                                                                                          \
+    switch (rows) {                                                                                                    \
+    case 1: tile(1, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 2: tile(2, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 3: tile(3, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 4: tile(4, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 5: tile(5, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 6: tile(6, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    MORE_ROWS(vectors, apart)                                                                                          \
+    }
+#if ROWS == 8
+#define MORE_ROWS(vectors, apart)                                                                                      \
+    case 7: tile(7, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
+    case 8: tile(8, vectors, apart, a, a_step, b, b_row, count, *t, row); break;
+#else
+#define MORE_ROWS(vectors, apart)
+#endif
+
+/* All rows of two vectors of columns, over one piece of K. */
+static void columns_one_apart(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count, const Target *t, int vectors) {
+    const float *first = a;
+    for (int64_t row = 0; row < n_rows; row += ROWS) {
+        int64_t rows = n_rows - row < ROWS ? n_rows - row : ROWS;
+        a = first + row * a_step;
+        if (vectors == 1) { TILES(1, 1) } else { TILES(2, 1) }
+    }
+}
+static void columns_one_together(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count, const Target *t, int vectors) {
+    const float *first = a;
+    for (int64_t row = 0; row < n_rows; row += ROWS) {
+        int64_t rows = n_rows - row < ROWS ? n_rows - row : ROWS;
+        a = first + row;
+        if (vectors == 1) { TILES(1, 0) } else { TILES(2, 0) }
+    }
+}
+
+/* Columns of b side by side, filled up with zeros: [count, COLUMNS]. */
+static void pack(const float *b, int64_t b_row, int64_t b_column, int64_t count, int64_t columns, float *to) {
+    if (b_column == 1) {
+        for (int64_t k = 0; k < count; k++, to += COLUMNS, b += b_row) {
+            if (columns == COLUMNS) {
+                store(to, load(b));
+                store(to + WIDTH, load(b + WIDTH));
+            } else {
+                memset(to, 0, 4 * COLUMNS);
+                memcpy(to, b, 4 * (size_t)columns);
+            }
+        }
+        return;
+    }
+    int64_t j = 0, whole = count / WIDTH * WIDTH;
+    for (; j + WIDTH <= columns; j += WIDTH) {
+        for (int64_t k = 0; k < whole; k += WIDTH) {
+            vec block[WIDTH];
+            _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) block[i] = load(b + (j + i) * b_column + k);
+            transpose(block);
+            _Pragma("GCC unroll 16") for (int i = 0; i < WIDTH; i++) store(to + (k + i) * COLUMNS + j, block[i]);
+        }
+        for (int64_t k = whole; k < count; k++)
+            for (int64_t i = j; i < j + WIDTH; i++) to[k * COLUMNS + i] = b[i * b_column + k];
+    }
+    for (; j < COLUMNS; j++)
+        for (int64_t k = 0; k < count; k++) to[k * COLUMNS + j] = j < columns ? b[j * b_column + k] : 0;
+}
+
+static void product(const Operation *o, float *out, const float *a, const float *b, const float *plus) {
+    static __thread float packed[PIECE * COLUMNS] __attribute__((aligned(64)));
+    int64_t M = o->size[0], N = o->size[1], K = o->size[2];
+    int64_t a_row = o->a.step[0], a_k = o->a.step[1], b_k = o->b.step[0], b_column = o->b.step[1];
+    for (int64_t j = 0; j < N; j += COLUMNS) {
+        int64_t columns = N - j < COLUMNS ? N - j : COLUMNS;
+        for (int64_t k = 0; k < K; k += PIECE) {
+            int64_t count = K - k < PIECE ? K - k : PIECE;
+            const float *right = b + k * b_k + j * b_column;
+            int64_t right_row = b_k;
+            int is_whole = columns == COLUMNS || columns == WIDTH;
+            if (b_column != 1 || !is_whole || (b_k > 4 * COLUMNS && M > 2 * ROWS)) {
+                pack(right, b_k, b_column, count, columns, packed);
+                right = packed;
+                right_row = COLUMNS;
+            }
+            Target t = {out + j, k ? out + j : plus ? plus + j : 0, o->out.step[0], k ? o->out.step[0] : o->c.step[0],
+                        columns, (float)o->alpha, k ? 1.0f : (float)o->beta};
+            int vectors = columns > WIDTH ? 2 : 1;
+            if (a_k == 1) columns_one_apart(M, a + k, a_row, right, right_row, count, &t, vectors);
+            else columns_one_together(M, a + k * a_k, a_k, right, right_row, count, &t, vectors);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+"""Training steps of a cohort on a CPU as one native program: losses, gradients and updates, model by model.
+
+Shapes: K steps of a block, M models, U users of a parameter (some of the M).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlab.kernels.library import load
+from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.operations import SETTINGS, Code, Operation, operand
+from rnnlab.kernels.program import NativeProgram
+from rnnlab.kernels.recording import record
+from rnnlab.kernels.simplifying import simplified
+from rnnlab.models.numerics import Users
+from rnnlab.models.runs import runs
+from rnnlab.spec.regimes import TrainingSettings
+from rnnlab.training.optimizer import BETA1, BETA2, CohortOptimizer
+
+
+class NativeSteps:
+    """The steps of one cohort."""
+
+    def __init__(self, program: NativeProgram, trainings: Sequence[TrainingSettings]) -> None:
+        self._program = program
+        self._trainings = trainings
+        self._settings_KM = np.zeros((0, 0), dtype=SETTINGS)
+
+    def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
+        """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
+        self._settings_KM = np.array(
+            [
+                [_settings(training, done + k) for training, done in zip(self._trainings, steps_done, strict=True)]
+                for k in range(n_steps)
+            ],
+            dtype=SETTINGS,
+        )
+
+    def __call__(self, k: int, threads: int) -> None:
+        """Step k of those prepared, of every model, on what lies ready."""
+        self._program(self._settings_KM[k], threads)
+
+
+def native_steps(
+    compute: Callable[[], None], optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]
+) -> NativeSteps:
+    """`compute` leaves losses and gradients; it does the same to the same memory each time, and is not done now.
+
+    Raises NoKernelsError where there is no C compiler, NotNativeError where the kernels lack something.
+    """
+    library = load()
+    operations = [*simplified(lowered(record(compute), len(trainings))), *_updates(optimizer, trainings)]
+    return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
+
+
+def _settings(training: TrainingSettings, step: int) -> tuple[float, ...]:
+    """Of the update after `step` updates, as SETTINGS has them."""
+    t = step + 1
+    corrections = 1 - BETA1**t, math.sqrt(1 - BETA2**t)
+    return training.learning_rate_at(step), training.weight_decay, *corrections, training.clip_norm or math.inf
+
+
+def _updates(optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]) -> Iterator[Operation]:
+    """What `CohortOptimizer.update` does, for each model with settings of its own."""
+    squares_M1 = torch.zeros(len(trainings), 1, dtype=torch.float64)
+    parts = [part for users, tensors in optimizer.tensors() for part in _runs(users, tensors)]
+    if any(one.clip_norm for one in trainings):
+        yield _update(Code.ADD_SQUARES, squares_M1, squares_M1, size=0)
+        for run, _, gradient, *_ in parts:
+            yield _update(Code.ADD_SQUARES, squares_M1[run], gradient, alpha=1.0)
+        for run, _, gradient, *_ in parts:
+            yield _update(Code.CLIP, gradient, squares_M1[run])
+    for _, parameter, gradient, *moments in parts:
+        if trainings[0].optimizer == "sgd":
+            yield _update(Code.SGD, parameter, gradient)
+        else:
+            yield _update(Code.ADAM, parameter, gradient, *moments, alpha=float(trainings[0].optimizer == "adamw"))
+
+
+def _runs(users: Users, tensors: Sequence[Tensor]) -> Iterator[tuple[Any, ...]]:
+    """Of each run of neighbours among the users: the run as a slice of models, and its rows of the tensors, [U, n]."""
+    for run in runs(users.members):
+        first = users.members.index(run[0])
+        yield slice(run[0], run[-1] + 1), *(tensor.flatten(1)[first : first + len(run)] for tensor in tensors)
+
+
+def _update(code: Code, *tensors: Tensor, size: int | None = None, alpha: float = 0.0) -> Operation:
+    """An operation on tensors [U, n] of numbers, or of one sum of squares a model."""
+    numbers = max(tensor.shape[1] for tensor in tensors) if size is None else size
+    operands = [replace(operand(tensor, tensor.dtype), step=(0, 0, 1)) for tensor in tensors]
+    return Operation(code, len(tensors[0]), (1, 1, numbers), tuple(operands), alpha)

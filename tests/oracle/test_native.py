@@ -1,0 +1,104 @@
+"""The native steps against torch's: the same losses, states, gradients and updates, up to rounding."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnlab.spec.cells import RecurrentSettings
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.run_state import fresh_state
+from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
+from tests.oracle.test_bitwise_bptt import CELLS
+from tests.oracle.test_cells import settings_of
+
+_V = 97
+_TOKENS = random_tokens(3_000) % _V
+_STEPS = 12
+_TOLERANCE = 2e-6
+# SGD: a step is linear in the gradients, so their errors stay in proportion. Adam's first steps divide by the root of
+# their squares, where a gradient of nearly zero has a sign that rounding decides.
+_TRAININGS: list[dict[str, Any]] = [
+    {"sampling": "random", "optimizer": "sgd", "iterations": 50, "learning_rate": 0.1, "clip_norm": 0.5},
+    {
+        "sampling": "contiguous",
+        "carry_state": True,
+        "epoch_windows": 48,
+        "optimizer": "sgd",
+        "epochs": 9,
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+    },
+    {"sampling": "random", "optimizer": "sgd", "iterations": 50, "learning_rate": 0.1, "loss_at": "last"},
+]
+
+
+@pytest.fixture(autouse=True)
+def _kernels(kernels: object) -> None:
+    """Every test here needs them."""
+
+
+def _trained(configs: list[RunConfig], monkeypatch: pytest.MonkeyPatch, arithmetic: str) -> list[Member]:
+    if arithmetic == "torch":
+        monkeypatch.setenv("RNNLAB_KERNELS", "torch")
+    cohort = Cohort([Member(one, fresh_state(one, _V)) for one in configs], _TOKENS, _V, torch.device("cpu"))
+    assert cohort.is_native == (arithmetic == "native")
+    cohort.run_block(_STEPS, 1)
+    return cohort.members()
+
+
+def _assert_equal(configs: list[RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    native, plain = (_trained(configs, monkeypatch, arithmetic) for arithmetic in ("native", "torch"))
+    for mine, theirs in zip(native, plain, strict=True):
+        assert mine.state.ema_loss == pytest.approx(theirs.state.ema_loss, rel=1e-6)
+        torch.testing.assert_close(mine.state.hidden_LBS, theirs.state.hidden_LBS, rtol=0, atol=_TOLERANCE)
+        fresh = fresh_state(mine.config, _V).parameters
+        for name, parameter in mine.state.parameters.items():
+            torch.testing.assert_close(parameter, theirs.state.parameters[name], rtol=0, atol=_TOLERANCE)
+        assert max((mine.state.parameters[name] - fresh[name]).abs().max().item() for name in fresh) > 1e3 * _TOLERANCE
+
+
+@pytest.mark.parametrize("training", _TRAININGS, ids=lambda one: f"{one['sampling']}-{one.get('loss_at', 'all')}")
+@pytest.mark.parametrize("model", CELLS, ids=lambda one: f"{one.cell}-S{one.state_size}")
+def test_every_cell_and_regime_equals_torch(
+    model: RecurrentSettings, training: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _assert_equal([bptt_config(model, seed=seed, batch_size=6, **training) for seed in range(3)], monkeypatch)
+
+
+@pytest.mark.parametrize(("n_layers", "state_size", "batch_size"), [(2, 7, 5), (1, 32, 32), (3, 48, 8)])
+def test_every_combination_of_gates_equals_torch(
+    n_layers: int, state_size: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate of nearly nothing: the moments are averages of gradients of one and the same model."""
+    models = all_gate_settings(n_layers, state_size)
+    configs = [run_config(one, seed=m, batch_size=batch_size, learning_rate=1e-9) for m, one in enumerate(models)]
+    native, plain = (_trained(configs, monkeypatch, arithmetic) for arithmetic in ("native", "torch"))
+    for mine, theirs in zip(native, plain, strict=True):
+        assert mine.state.ema_loss == pytest.approx(theirs.state.ema_loss, rel=1e-6)
+        torch.testing.assert_close(mine.state.hidden_LBS, theirs.state.hidden_LBS, rtol=0, atol=_TOLERANCE)
+        for name, moment in mine.state.first_moments.items():
+            largest = moment.abs().max().item()
+            torch.testing.assert_close(moment, theirs.state.first_moments[name], rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_equals_torch_where_no_gradient_is_close_to_zero(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses follow each other for as long as signs of tiny gradients have not made a difference."""
+    configs = [
+        bptt_config(
+            settings_of("gru-reset-before", state_size=16),
+            seed=seed,
+            optimizer=optimizer,
+            iterations=50,
+            weight_decay=0.1 * seed,
+            learning_rate=1e-3 * (1 + seed),
+        )
+        for seed in range(3)
+    ]
+    native, plain = (_trained(configs, monkeypatch, arithmetic) for arithmetic in ("native", "torch"))
+    for mine, theirs in zip(native, plain, strict=True):
+        assert mine.state.curve_ema_loss == pytest.approx(theirs.state.curve_ema_loss, rel=1e-5)
+        for kind in ("first_moments", "second_moments"):
+            torch.testing.assert_close(getattr(mine.state, kind), getattr(theirs.state, kind), rtol=1e-2, atol=1e-6)
