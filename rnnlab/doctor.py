@@ -38,6 +38,7 @@ def examine(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
         ("python", _python),
         ("torch", _torch),
         ("device", _device),
+        ("kernels", _kernels),
         ("same bits", _same_bits),
         ("results folder", lambda: _folder("results folder", workspace.results_dir, "--results")),
         ("plots folder", lambda: _folder("plots folder", workspace.plots_dir, "--plots")),
@@ -77,6 +78,21 @@ def _device() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Finding(
         "device", Verdict.GOOD, f"no GPU; {cores} CPU cores: `rnnlab worker --processes {cores}` uses them all"
+    )
+
+
+def _kernels() -> Finding:
+    from rnnlab.kernels.library import NOT_WANTED, why_none
+
+    reason = why_none()
+    if reason is None:
+        return Finding("kernels", Verdict.GOOD, "compiled for this processor")
+    if reason == NOT_WANTED:
+        return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU torch does the training steps")
+    return Finding(
+        "kernels",
+        Verdict.WARNING,
+        f"{reason}: on a CPU torch does the training steps, several times slower; install a C compiler (gcc or clang)",
     )
 
 

@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "kernels": ({"files"}, {"numpy", "scipy", "torch", "filelock", "platformdirs"}),
     "training": ({"kernels", "version", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
     # L3
-    "worker": ({"errors", "files", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
+    "worker": ({"errors", "files", "kernels", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
     "testing": ({"errors", "spec", "models", "training"}, {"torch"}),
     "planning": ({"errors", "files", "spec", "queue", "data"}, set()),
     "importing": ({"errors", "files", "spec", "queue", "planning"}, set()),
@@ -40,7 +40,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "watching": ({"queue", "spec", "planning", "status", "analysis"}, set()),
     "extending": ({"errors", "files", "spec", "queue", "planning"}, set()),
     "housekeeping": ({"errors", "files", "queue"}, set()),
-    "doctor": ({"errors", "files", "queue", "data"}, {"torch"}),
+    "doctor": ({"errors", "files", "kernels", "queue", "data"}, {"torch"}),
     "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
     "forecast": ({"errors", "spec", "models", "training", "estimate"}, set()),
     "standard": ({"errors", "spec", "data", "training"}, set()),

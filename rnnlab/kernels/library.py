@@ -9,6 +9,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
@@ -18,6 +19,7 @@ _FOLDER = Path(__file__).parent
 # No fast-math: the order of additions is that of the source.
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC")
 _SECONDS = 120
+NOT_WANTED = "RNNLAB_KERNELS=torch"
 
 
 class NoKernelsError(Exception):
@@ -30,11 +32,25 @@ def load() -> ctypes.CDLL:
     Raises NoKernelsError where it cannot be had, or is not wanted: RNNLAB_KERNELS=torch.
     """
     if os.environ.get("RNNLAB_KERNELS") == "torch":
-        raise NoKernelsError("RNNLAB_KERNELS=torch")
+        raise NoKernelsError(NOT_WANTED)
     found = _found()
     if isinstance(found, str):
         raise NoKernelsError(found)
     return found
+
+
+def why_none() -> str | None:
+    """Why there are no kernels here; None where there are."""
+    try:
+        load()
+    except NoKernelsError as error:
+        return str(error)
+    return None
+
+
+def kernels_on(device: torch.device) -> str:
+    """What does the training steps of built-in cells on this device: `native` kernels or `torch`."""
+    return "native" if device.type == "cpu" and why_none() is None else "torch"
 
 
 @cache

@@ -4,7 +4,10 @@
    address or on what lies beside a number: equal operands give equal bits wherever they lie. */
 
 #pragma once
-#if defined(__AVX__)
+#if !defined(__AVX2__) && !defined(__ARM_NEON)
+#error "a processor without AVX2 and NEON: torch is faster there"
+#endif
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 #include <math.h>
@@ -14,7 +17,7 @@
 #if defined(__AVX512F__)
 #define WIDTH 16 /* floats of a vector */
 #define ROWS 8   /* of a tile: ROWS x 2 vectors of sums, and what they need beside them, fit into the registers */
-#elif defined(__AVX__)
+#elif defined(__AVX2__)
 #define WIDTH 8
 #define ROWS 6
 #else
@@ -56,7 +59,7 @@ INLINE vec choose(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) 
 INLINE vec at_least(vec x, vec bound) { return (vec)_mm512_max_ps((__m512)bound, (__m512)x); }
 INLINE vec at_most(vec x, vec bound) { return (vec)_mm512_min_ps((__m512)bound, (__m512)x); }
 INLINE vec root(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
-#elif defined(__AVX__)
+#elif defined(__AVX2__)
 INLINE vec at_least(vec x, vec bound) { return (vec)_mm256_max_ps((__m256)bound, (__m256)x); }
 INLINE vec at_most(vec x, vec bound) { return (vec)_mm256_min_ps((__m256)bound, (__m256)x); }
 INLINE vec root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }

@@ -13,6 +13,7 @@ import torch
 
 from rnnlab.data.cache import data_dir
 from rnnlab.files import atomic_write_text
+from rnnlab.kernels.library import kernels_on
 from rnnlab.training.sizing import usable_cores
 from rnnlab.version import __version__
 
@@ -58,6 +59,7 @@ class RememberedSizes:
 def _description(device: torch.device) -> str:
     """What decides how fast the device is, as far as it can be asked."""
     if device.type == "cpu":
-        return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {usable_cores()} cores"
+        capability = torch.backends.cpu.get_cpu_capability()
+        return f"{platform.machine()} {capability}, {usable_cores()} cores, {kernels_on(device)} kernels"
     properties = torch.cuda.get_device_properties(device)
     return f"{properties.name}, {properties.total_memory // 2**20} MiB"

@@ -12,6 +12,7 @@ from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions, Splits
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
 from rnnlab.files import sha256_hex
+from rnnlab.kernels.library import kernels_on
 from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
@@ -83,6 +84,7 @@ class Workbench:
             else []
         )
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
+        provenance["kernels"] = kernels_on(self.device)
         results = [
             result_of(
                 member.config,

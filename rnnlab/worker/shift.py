@@ -10,6 +10,7 @@ import torch
 
 from rnnlab.errors import CheckpointError, RnnlabError, TakenForDeadError
 from rnnlab.files import Workspace
+from rnnlab.kernels.library import kernels_on
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.job import Job
 from rnnlab.queue.liveness import WorkerLock, host_name, new_worker_id
@@ -207,7 +208,9 @@ class Shift:
                 f"job {place.job.id} was at step {place.job.step} but has no whole checkpoint in {place.run_dir}: "
                 "it starts again"
             )
-        place.log(f"claim {place.job.epoch} by worker {self._id} on {self._options.device}: step {state.step}")
+        device = self._options.device
+        where = f"worker {self._id} on {device}, {kernels_on(device)} kernels"
+        place.log(f"claim {place.job.epoch} by {where}: step {state.step}")
         return Member(place.config, state)
 
     def _refuse_unseen(self, place: Place) -> None:

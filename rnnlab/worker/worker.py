@@ -6,6 +6,7 @@ import torch
 
 from rnnlab.errors import TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
+from rnnlab.kernels.library import NOT_WANTED, why_none
 from rnnlab.queue.store import Store
 from rnnlab.training.remembered import default_path
 from rnnlab.training.tuning import CohortSizes
@@ -69,6 +70,9 @@ class Worker:
         Raises RnnlabError when the worker cannot go on (disk full, corpus missing, device broken, table gone); its
         jobs are then released as far as the table can be reached, and rescued by others where it cannot.
         """
+        reason = why_none() if self._options.device.type == "cpu" else None
+        if reason not in (None, NOT_WANTED):
+            self._view.message(f"training steps are done by torch, which is several times slower: {reason}")
         while True:
             try:
                 self._shift.run()

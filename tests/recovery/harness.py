@@ -74,8 +74,8 @@ def experiment_file(
 # Steps that a job makes on each window. No window ends with a block of training: the carried state is in use there.
 WINDOW_STEPS = 46
 # Long jobs, so that a signal hits the middle of a run: 16 in two groups, and half of them.
-LONG = experiment_file(layers=(1, 2), windows=(70,))
-LONG_PART = experiment_file(windows=(70,))
+LONG = experiment_file(layers=(1, 2), windows=(250,))
+LONG_PART = experiment_file(windows=(250,))
 # For workers in this process, which can be stopped after any block: 8 jobs of 92 steps, 8 of 138, all in one group.
 SHORT = experiment_file(windows=(2, 3))
 SHORT_PART = experiment_file(windows=(3,), old_states=(False,))

@@ -22,7 +22,7 @@ from .disks import can_mount, small_disk
 from .harness import OtherHost, Site, experiment_file, wait_for
 from .storm import Storm
 
-STORMY = experiment_file(layers=(1, 2), windows=(30,))  # 16 jobs of 1,380 steps, in two groups
+STORMY = experiment_file(layers=(1, 2), windows=(100,))  # 16 jobs of 4,600 steps, in two groups
 KINDS = ("sqlite", "postgresql")
 
 

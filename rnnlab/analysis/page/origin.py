@@ -28,6 +28,7 @@ def origin(jobs: Sequence[Job]) -> list[tuple[str, str]]:
         "Training": _hours(sum(job.seconds for job in jobs)),
         "Trained": _dates(jobs),
         "Device": _listed(_texts(results, "device")),
+        "Kernels": _listed(_texts(results, "kernels")),
         "rnnlab": _listed(_programs(results)),
         "torch": _listed(_texts(results, "torch_version")),
         "Python": _listed(_texts(results, "python_version")),
