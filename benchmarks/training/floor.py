@@ -1,20 +1,28 @@
-"""The floor: the matrix products of the steps and nothing else, as fast as torch makes them.
+"""The floor: the matrix products of the steps and nothing else, as fast as torch or rnnlab's kernels make them.
 
 Shapes: G models that are multiplied at once, some of the M models.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import torch
 
 from benchmarks.training.flops import products
 from benchmarks.training.task import Task
+from rnnlab.kernels.library import kernels_on, load
+from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.operations import SETTINGS
+from rnnlab.kernels.program import NativeProgram
+from rnnlab.kernels.recording import record
 
 _TRIALS = 5
 
 
 class Floor:
-    """Batched products over G models, group after group, with the G that is the fastest.
+    """Batched products over G models, group after group, with the G and the way that are the fastest.
 
     All groups work on the same numbers: with a small G they stay in the cache, as nothing that trains could keep them.
     """
@@ -23,37 +31,44 @@ class Floor:
         self._device, self._products = device, products(task.config, task.vocabulary_size)
         self._model_steps = task.n_models * task.block_steps
         sizes = [2**k for k in range(task.n_models.bit_length()) if 2**k <= task.n_models] + [task.n_models]
-        seconds = {size: self._seconds_of(size) for size in sizes}
-        self._allocate(min(sizes, key=lambda size: seconds[size]))
+        ways = [(size, native) for size in sizes for native in ((False, True) if self._has_kernels else (False,))]
+        seconds = {way: self._seconds_of(*way) for way in ways}
+        self._prepare(*min(ways, key=lambda way: seconds[way]))
 
-    def _allocate(self, group: int) -> None:
+    @property
+    def _has_kernels(self) -> bool:
+        return kernels_on(self._device) == "native"
+
+    def _prepare(self, group: int, native: bool) -> None:
+        """The products of one step of `group` models."""
         self._group = group
-        self._operands = [
-            (
-                torch.rand(group, p.rows, p.inner, device=self._device),
-                torch.rand(group, p.inner, p.columns, device=self._device),
-                torch.empty(group, p.rows, p.columns, device=self._device),
-                p.times,
-            )
-            for p in self._products
-        ]
+        self._multiply: list[tuple[Callable[[], object], int]] = []
+        for p in self._products:
+            left = torch.rand(group, p.rows, p.inner, device=self._device)
+            right = torch.rand(group, p.inner, p.columns, device=self._device)
+            out = torch.empty(group, p.rows, p.columns, device=self._device)
+            product: Callable[[], object] = partial(torch.bmm, left, right, out=out)
+            if native:
+                program = NativeProgram(load(), lowered(record(product), group), group)
+                product = partial(program, np.zeros(group, dtype=SETTINGS), 1)
+            self._multiply.append((product, p.times))
 
-    def _seconds_of(self, group: int) -> float:
+    def _seconds_of(self, group: int, native: bool) -> float:
         """Of the products of one step of one model, in such groups."""
-        self._allocate(group)
-        self._multiply()
+        self._prepare(group, native)
+        self._step()
         taken = []
         for _ in range(_TRIALS):
             begun = time.perf_counter()
-            self._multiply()
+            self._step()
             self._wait()
             taken.append(time.perf_counter() - begun)
         return min(taken) / group
 
-    def _multiply(self) -> None:
-        for left, right, out, times in self._operands:
+    def _step(self) -> None:
+        for product, times in self._multiply:
             for _ in range(times):
-                torch.bmm(left, right, out=out)
+                product()
 
     def _wait(self) -> None:
         if self._device.type == "cuda":
@@ -63,6 +78,6 @@ class Floor:
         """The products of a block of steps; returns the number of model-steps."""
         n_groups = -(-self._model_steps // self._group)
         for _ in range(n_groups):
-            self._multiply()
+            self._step()
         self._wait()
         return n_groups * self._group
