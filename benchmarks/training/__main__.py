@@ -12,6 +12,7 @@ round: real workers on a reduced first round, against as many processes with the
 """
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -112,17 +113,19 @@ def _studies(choices: argparse.Namespace, options: Options) -> str:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {options.cores[-1]})
     pages = []
-    for study in _STUDIES:
+    precisions = ("float32",) if options.device == "cpu" else ("float32", "tf32")  # of rnnlab; the plain loop's is IEEE
+    for study, precision in itertools.product(_STUDIES, precisions):
         if choices.only not in study:
             continue
         measured = []
-        groups = groups_of(study, choices.scale)
+        name = study if precision == "float32" else f"{study} in {precision}"
+        groups = groups_of(study, choices.scale, precision)
         for configs in groups:
             measured.append(
                 measure_group(configs, torch.device(options.device), options.rounds, choices.steps, full=choices.full)
             )
-            _say(f"{study}: {len(measured)} of {len(groups)} groups")
-        pages.append(report(study, measured, full=choices.full))
+            _say(f"{name}: {len(measured)} of {len(groups)} groups")
+        pages.append(report(name, measured, full=choices.full))
         print(pages[-1], end="\n\n", flush=True)
     return "\n\n".join(f"```\n{page}\n```" for page in pages) + "\n"
 

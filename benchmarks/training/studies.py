@@ -48,10 +48,11 @@ class Group:
         return sum(config.target_steps for config in self.configs)
 
 
-def groups_of(experiment: str, scale: str | None) -> list[list[RunConfig]]:
-    """The first round of a built-in experiment, by group."""
+def groups_of(experiment: str, scale: str | None, precision: str = "float32") -> list[list[RunConfig]]:
+    """The first round of a built-in experiment, by group, with rnnlab's products in that precision."""
     corpus = CorpusSettings(name="none", sha256="0" * 64)
-    configs = sorted(enumerate_configs(find_experiment(experiment, scale), corpus), key=lambda one: one.group_key)
+    found = enumerate_configs(find_experiment(experiment, scale), corpus)
+    configs = sorted((one.with_settings({"precision": precision}) for one in found), key=lambda one: one.group_key)
     return [list(group) for _, group in groupby(configs, key=lambda one: one.group_key)]
 
 

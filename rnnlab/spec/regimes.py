@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from rnnlab.spec.schedule import Stage, parse_schedule
-from rnnlab.spec.settings import Count, Settings
+from rnnlab.spec.settings import Count, Scalar, Settings
 
 BatchSize = Annotated[int, Field(ge=1, le=1_048_576)]
+Precision = Literal["float32", "tf32"]
 MaybeCount = Annotated[int, Field(ge=0, le=1_000_000_000)]  # 0: not given
 
 
@@ -28,6 +29,7 @@ class OnlineSettings(Settings):
     """
 
     free_in_cohort: ClassVar[frozenset[str]] = frozenset({"windows", "learning_rate", "record_every"})
+    came_later: ClassVar[dict[str, Scalar]] = {"precision": "float32"}
     weight_decay: ClassVar[float] = 0.0
     clip_norm: ClassVar[float] = 0.0
     duration_name: ClassVar[str] = "windows"
@@ -45,6 +47,9 @@ class OnlineSettings(Settings):
     """Of every step."""
     record_every: Count = 50
     """Optimiser steps between two points of the curve."""
+    precision: Precision = "float32"
+    """Of matrix products in training. `tf32`: on a GPU they round their factors to 10 bits and are several times as
+    fast; a CPU has no such products and computes them as with `float32`."""
 
     @property
     def span(self) -> int:
@@ -90,6 +95,7 @@ class BpttSettings(Settings):
             "record_every",
         }
     )
+    came_later: ClassVar[dict[str, Scalar]] = {"precision": "float32"}
 
     regime: Literal["bptt"]
     batch_size: BatchSize
@@ -125,6 +131,9 @@ class BpttSettings(Settings):
     """Largest norm of a model's gradient; 0: no clipping."""
     record_every: Count = 50
     """Optimiser steps between two points of the curve."""
+    precision: Precision = "float32"
+    """Of matrix products in training. `tf32`: on a GPU they round their factors to 10 bits and are several times as
+    fast; a CPU has no such products and computes them as with `float32`."""
 
     @model_validator(mode="before")
     @classmethod

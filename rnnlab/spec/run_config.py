@@ -43,8 +43,11 @@ class RunConfig(Settings):
 
     @cached_property
     def canonical_json(self) -> str:
-        """Sorted keys, no spaces, every field: the same text for the same run on every machine."""
-        return _canonical(self.model_dump(mode="json"))
+        """Sorted keys, no spaces, every field: the same text for the same run on every machine.
+
+        Settings that came later are left out where they have the value that was the only one before.
+        """
+        return _canonical(self._document())
 
     @cached_property
     def hash(self) -> str:
@@ -54,13 +57,21 @@ class RunConfig(Settings):
     @cached_property
     def group_key(self) -> str:
         """Configs with equal keys have equal shapes and read the same text: they can be trained in one cohort."""
-        shared = self.model_dump(mode="json", exclude={"seed"})
+        shared = self._document()
+        del shared["seed"]
         for table in (self.model, self.training):
             part = shared["model" if table is self.model else "training"]
             for name in table.free_in_cohort:
                 del part[name]
         digest = sha256_hex(_canonical(shared).encode())[:8]
         return f"{short_name(self.model.cell)}-L{self.model.n_layers}-S{self.model.state_size}-{digest}"
+
+    def _document(self) -> dict[str, Any]:
+        document = self.model_dump(mode="json")
+        for name, before in self.training.came_later.items():
+            if document["training"][name] == before:
+                del document["training"][name]
+        return document
 
     @property
     def target_steps(self) -> int:

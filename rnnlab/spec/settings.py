@@ -21,6 +21,9 @@ class Settings(BaseModel):
 
     # Settings in which the members of one cohort may differ: they change no shape.
     free_in_cohort: ClassVar[frozenset[str]] = frozenset()
+    # Settings that came later, with the value that all runs before them had. With it they are not part of the
+    # canonical JSON, so that those runs keep their hashes.
+    came_later: ClassVar[dict[str, Scalar]] = {}
 
 
 class CorpusSettings(Settings):

@@ -22,6 +22,7 @@ from rnnlab.training.bptt import BpttRegime
 from rnnlab.training.native import NativeSteps, native_steps
 from rnnlab.training.online import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
+from rnnlab.training.precision import products_in
 from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import RunState
 
@@ -193,7 +194,8 @@ class Cohort:
 
     def _compute(self, k: int) -> None:
         """The part of a step that is captured on a GPU: the same operations on the same memory each time."""
-        self._regime.compute()
+        with products_in(self._configs[0].training.precision, self._device):
+            self._regime.compute()
         self._optimizer.update(k)
 
     def _record(self, losses_KM: Tensor) -> None:

@@ -76,3 +76,13 @@ def test_a_gpu_agrees_with_a_cpu(name: str) -> None:
     configs = _configs(name)
     for one, other in zip(_trained(configs, "cuda:0"), _trained(configs, "cpu"), strict=True):
         assert one.state.ema_loss == pytest.approx(other.state.ema_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gated", *_CELLS])
+def test_tf32_rounds_products_and_keeps_the_contract(name: str) -> None:
+    configs = [one.with_settings({"precision": "tf32"}) for one in _configs(name)]
+    whole, plain = _trained(configs, "cuda:0"), _trained(_configs(name), "cuda:0")
+    _assert_same(_trained(configs[1:3], "cuda:0"), whole[1:3])
+    losses, exact = ([member.state.ema_loss for member in members] for members in (whole, plain))
+    assert losses != exact
+    assert losses == pytest.approx(exact, rel=1e-2)

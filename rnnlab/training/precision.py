@@ -1,0 +1,23 @@
+"""How exactly matrix products are computed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from rnnlab.spec.regimes import Precision
+
+
+@contextmanager
+def products_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Products of float32 tensors meanwhile: IEEE, or on a GPU with factors rounded to TF32 (10 bits)."""
+    if device.type != "cuda":
+        yield
+        return
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
