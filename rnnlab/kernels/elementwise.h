@@ -24,8 +24,8 @@ INLINE void begin_row(Row *row, const View *v, const float *start, int64_t i, in
 
 #define DEFINE(name, reads_b, reads_c, value)                                                                          \
     static void name(const Operation *o, float *out, const float *a, const float *b, const float *c) {                 \
-        const float alpha = (float)o->alpha;                                                                           \
-        (void)alpha;                                                                                                   \
+        const float alpha = (float)o->alpha, beta = (float)o->beta;                                                    \
+        (void)alpha, (void)beta;                                                                                       \
         Row row_a, row_b, row_c;                                                                                       \
         for (int64_t i = 0; i < o->size[0]; i++)                                                                       \
             for (int64_t j = 0; j < o->size[1]; j++) {                                                                 \
@@ -59,11 +59,10 @@ DEFINE(op_add, 1, 0, x + alpha * y)
 DEFINE(op_mul, 1, 0, x * y)
 DEFINE(op_addcmul, 1, 1, x + alpha * (y * z))
 DEFINE(op_lerp, 1, 1, x + z * (y - x))
-DEFINE(op_scale, 0, 0, alpha * x)
-DEFINE(op_shift, 0, 0, x + alpha)
+DEFINE(op_affine, 0, 0, alpha * x + beta)
 DEFINE(op_exp, 0, 0, exponential(x))
 DEFINE(op_reciprocal, 0, 0, 1.0f / x)
-DEFINE(op_logistic, 0, 0, logistic(x))
+DEFINE(op_logistic, 0, 0, alpha * logistic(x) + beta)
 DEFINE(op_clamp_min, 0, 0, at_least(x, splat(alpha)))
 DEFINE(op_sigmoid_backward, 1, 0, x * ((1.0f - y) * y))
 DEFINE(op_tanh_backward, 1, 0, x * (1.0f - y * y))

@@ -8,9 +8,9 @@
 
 /* The numbers of the operations; rnnlab/kernels/operations.py has the same list, and a test compares them. */
 enum {
-    PRODUCT, COPY, ADD, MUL, ADDCMUL, LERP, SCALE, SHIFT, EXP, RECIPROCAL, LOGISTIC, CLAMP_MIN, SIGMOID_BACKWARD,
-    TANH_BACKWARD, THRESHOLD_BACKWARD, FILL, SUM, TOTAL, MAXIMUM, SOFTMAX, LOG, LOOK_UP, ADD_ROWS, PICK, ADD_TO_PICKED,
-    ADD_SQUARES, CLIP, SGD, ADAM
+    PRODUCT, COPY, ADD, MUL, ADDCMUL, LERP, AFFINE, EXP, RECIPROCAL, LOGISTIC, CLAMP_MIN,
+    SIGMOID_BACKWARD, TANH_BACKWARD, THRESHOLD_BACKWARD, FILL, SUM, TOTAL, MAXIMUM, SOFTMAX, LOG, LOOK_UP,
+    ADD_ROWS, PICK, ADD_TO_PICKED, ADD_SQUARES, CLIP, SGD, ADAM
 };
 
 INLINE void *of_model(const View *v, int64_t row) { return v->start ? (char *)v->start + row * v->model_bytes : 0; }
@@ -30,8 +30,7 @@ void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int
             case MUL: op_mul(o, out, a, b, c); break;
             case ADDCMUL: op_addcmul(o, out, a, b, c); break;
             case LERP: op_lerp(o, out, a, b, c); break;
-            case SCALE: op_scale(o, out, a, b, c); break;
-            case SHIFT: op_shift(o, out, a, b, c); break;
+            case AFFINE: op_affine(o, out, a, b, c); break;
             case EXP: op_exp(o, out, a, b, c); break;
             case RECIPROCAL: op_reciprocal(o, out, a, b, c); break;
             case LOGISTIC: op_logistic(o, out, a, b, c); break;

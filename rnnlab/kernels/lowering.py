@@ -42,7 +42,6 @@ _PLAIN = {
     "clone": Code.COPY,
     "exp": Code.EXP,
     "reciprocal": Code.RECIPROCAL,
-    "sigmoid": Code.LOGISTIC,
     "lerp": Code.LERP,
     "sigmoid_backward": Code.SIGMOID_BACKWARD,
     "tanh_backward": Code.TANH_BACKWARD,
@@ -57,13 +56,20 @@ def _plain(call: Call, n_models: int) -> list[Operation]:
     return [elementwise(code, call.out, *(one for one in inputs if isinstance(one, Tensor)))]
 
 
+@_lowers("sigmoid")
+def _logistic(call: Call, n_models: int) -> list[Operation]:
+    return [elementwise(Code.LOGISTIC, call.out, call.args[0], alpha=1.0)]
+
+
 @_lowers("add", "sub")
 def _sum(call: Call, n_models: int) -> list[Operation]:
     x, y = call.args[:2]
     alpha = _number(call.options.get("alpha")) * (1 if call.name == "add" else -1)
-    if isinstance(y, Tensor):
-        return [elementwise(Code.ADD, call.out, x, y, alpha=alpha)]
-    return [elementwise(Code.SHIFT, call.out, x, alpha=alpha * y)]
+    if not isinstance(y, Tensor):
+        return [elementwise(Code.AFFINE, call.out, x, alpha=1.0, beta=alpha * y)]
+    if x.dim() == 0:  # a number, and it stays what it is, as where a GPU captures it
+        return [elementwise(Code.AFFINE, call.out, y, alpha=alpha, beta=float(x))]
+    return [elementwise(Code.ADD, call.out, x, y, alpha=alpha)]
 
 
 @_lowers("mul")
@@ -71,12 +77,12 @@ def _product(call: Call, n_models: int) -> list[Operation]:
     x, y = call.args[:2]
     if isinstance(y, Tensor):
         return [elementwise(Code.MUL, call.out, x, y)]
-    return [elementwise(Code.SCALE, call.out, x, alpha=float(y))]
+    return [elementwise(Code.AFFINE, call.out, x, alpha=float(y))]
 
 
 @_lowers("neg")
 def _negative(call: Call, n_models: int) -> list[Operation]:
-    return [elementwise(Code.SCALE, call.out, call.args[0], alpha=-1.0)]
+    return [elementwise(Code.AFFINE, call.out, call.args[0], alpha=-1.0)]
 
 
 @_lowers("addcmul")

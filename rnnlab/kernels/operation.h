@@ -11,8 +11,9 @@ typedef struct {
 } View;
 
 typedef struct {
-    int32_t code, first, models, unused; /* models first to first + models - 1 do it */
+    int32_t code, first, models; /* models first to first + models - 1 do it */
+    int32_t squashes;            /* PRODUCT: afterwards gain s(x) + offset, with the logistic function s */
     int64_t size[3];
-    double alpha, beta;
+    double alpha, beta, gain, offset;
     View out, a, b, c;
 } Operation;

@@ -23,29 +23,28 @@ class Code(IntEnum):
     MUL = 3
     ADDCMUL = 4
     LERP = 5
-    SCALE = 6
-    SHIFT = 7
-    EXP = 8
-    RECIPROCAL = 9
-    LOGISTIC = 10
-    CLAMP_MIN = 11
-    SIGMOID_BACKWARD = 12
-    TANH_BACKWARD = 13
-    THRESHOLD_BACKWARD = 14
-    FILL = 15
-    SUM = 16
-    TOTAL = 17
-    MAXIMUM = 18
-    SOFTMAX = 19
-    LOG = 20
-    LOOK_UP = 21
-    ADD_ROWS = 22
-    PICK = 23
-    ADD_TO_PICKED = 24
-    ADD_SQUARES = 25
-    CLIP = 26
-    SGD = 27
-    ADAM = 28
+    AFFINE = 6
+    EXP = 7
+    RECIPROCAL = 8
+    LOGISTIC = 9
+    CLAMP_MIN = 10
+    SIGMOID_BACKWARD = 11
+    TANH_BACKWARD = 12
+    THRESHOLD_BACKWARD = 13
+    FILL = 14
+    SUM = 15
+    TOTAL = 16
+    MAXIMUM = 17
+    SOFTMAX = 18
+    LOG = 19
+    LOOK_UP = 20
+    ADD_ROWS = 21
+    PICK = 22
+    ADD_TO_PICKED = 23
+    ADD_SQUARES = 24
+    CLIP = 25
+    SGD = 26
+    ADAM = 27
 
 
 _VIEW = np.dtype([("start", np.uint64), ("model_bytes", np.int64), ("step", np.int64, AXES)])
@@ -54,10 +53,12 @@ OPERATION = np.dtype(
         ("code", np.int32),
         ("first", np.int32),
         ("models", np.int32),
-        ("unused", np.int32),
+        ("squashes", np.int32),
         ("size", np.int64, AXES),
         ("alpha", np.float64),
         ("beta", np.float64),
+        ("gain", np.float64),
+        ("offset", np.float64),
         ("out", _VIEW),
         ("a", _VIEW),
         ("b", _VIEW),
@@ -96,6 +97,14 @@ class Operand:
 
 
 @dataclass(frozen=True)
+class Squash:
+    """gain s(x) + offset, with the logistic function s: also tanh x, from 2x."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation of U models. Which models they are is not known yet: see ownership.py."""
 
@@ -105,6 +114,7 @@ class Operation:
     operands: tuple[Operand | None, ...]  # out, a, b, c of kernels.c, as many as there are
     alpha: float = 0.0
     beta: float = 0.0
+    squash: Squash | None = None  # of a product, after it
 
     @property
     def out(self) -> Operand:
@@ -121,7 +131,9 @@ class Operation:
         """As kernels.c has it; `first` is the first of the models."""
         given = (*self.operands, *(None,) * (4 - len(self.operands)))
         views = [(0, 0, (0,) * AXES) if one is None else one.record() for one in given]
-        return (int(self.code), first, self.models, 0, self.size, self.alpha, self.beta, *views)
+        squash = self.squash or Squash()
+        numbers = (self.alpha, self.beta, squash.gain, squash.offset)
+        return (int(self.code), first, self.models, int(self.squash is not None), self.size, *numbers, *views)
 
 
 def operand(tensor: Tensor, dtype: torch.dtype = torch.float32) -> Operand:
@@ -134,7 +146,7 @@ def operand(tensor: Tensor, dtype: torch.dtype = torch.float32) -> Operand:
     return Operand(tensor, strides[0] * item, (*strides[1:], *(0,) * (AXES + 1 - tensor.dim())), span * item)
 
 
-def elementwise(code: Code, out: Tensor, *inputs: Tensor, alpha: float = 0.0) -> Operation:
+def elementwise(code: Code, out: Tensor, *inputs: Tensor, alpha: float = 0.0, beta: float = 0.0) -> Operation:
     """An operation on tensors that are broadcast to `out`, [U, ...], whose axes are merged as far as that goes."""
     tensors = [out, *(one.expand(out.shape) for one in inputs)]
     if any(one.dtype != torch.float32 for one in tensors):
@@ -153,7 +165,7 @@ def elementwise(code: Code, out: Tensor, *inputs: Tensor, alpha: float = 0.0) ->
         operands.append(Operand(tensor, 4 * tensor.stride(0), (*(0,) * (AXES - len(dense)), *dense), span))
     if operands[0].step[-1] != 1:
         raise NotNativeError(f"{code.name} into what is not dense")
-    return Operation(code, out.shape[0], (size[0], size[1], size[2]), tuple(operands), alpha)
+    return Operation(code, out.shape[0], (size[0], size[1], size[2]), tuple(operands), alpha, beta)
 
 
 def _merged(sizes: torch.Size, steps: list[tuple[int, ...]]) -> tuple[list[int], list[list[int]]]:

@@ -26,7 +26,8 @@ typedef struct {
     float *out;
     const float *plus; /* NULL: none */
     int64_t out_row, plus_row, columns; /* columns: how many of the two vectors' are there */
-    float alpha, beta;
+    float alpha, beta, gain, offset;
+    int squashes;
 } Target;
 
 /* One vector of the result; `dense`: all of it is there. */
@@ -37,9 +38,11 @@ INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
     vec value = t.alpha * sum;
     if (dense) {
         if (plus) value += t.beta * load(plus);
+        if (t.squashes) value = t.gain * logistic(value) + t.offset;
         store(out, value);
     } else {
         if (plus) value += t.beta * load_part(plus, left);
+        if (t.squashes) value = t.gain * logistic(value) + t.offset;
         store_part(out, value, left);
     }
 }
@@ -47,6 +50,11 @@ INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
 INLINE void tile(int rows, int vectors, int rows_lie_apart, const float *a, int64_t a_step, const float *b,
                  int64_t b_row, int64_t count, Target t, int64_t first_row) {
     vec sum[ROWS][2];
+    _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
+        _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) {
+            __builtin_prefetch(t.out + (first_row + i) * t.out_row + j * WIDTH, 1);
+            if (t.plus) __builtin_prefetch(t.plus + (first_row + i) * t.plus_row + j * WIDTH);
+        }
     if (rows_lie_apart) {
         SUMS(rows, vectors, a[i * a_step + k])
     } else {
@@ -127,12 +135,49 @@ static void pack(const float *b, int64_t b_row, int64_t b_column, int64_t count,
         for (int64_t k = 0; k < count; k++) to[k * COLUMNS + j] = j < columns ? b[j * b_column + k] : 0;
 }
 
+/* One column, which would leave most of a vector empty: by dot products, or by many rows at once. */
+static void single_column(int64_t n_rows, int64_t K, const float *a, int64_t a_row, int64_t a_k, const float *b,
+                          int64_t b_k, Target t) {
+    int64_t whole = K / WIDTH * WIDTH;
+    if (a_k == 1 && b_k == 1) {
+        for (int64_t row = 0; row < n_rows; row++, a += a_row) {
+            vec sums = {0};
+            for (int64_t k = 0; k < whole; k += WIDTH) sums += load(a + k) * load(b + k);
+            if (whole < K) sums += load_part(a + whole, K - whole) * load_part(b + whole, K - whole);
+            finish(t, row, 0, 0, splat(sum_of(sums)));
+        }
+        return;
+    }
+    for (int64_t row = 0; row < n_rows; row += WIDTH) {
+        int64_t rows = n_rows - row < WIDTH ? n_rows - row : WIDTH;
+        vec sums = {0};
+        if (rows == WIDTH)
+            for (int64_t k = 0; k < K; k++) sums += load(a + k * a_k + row) * b[k * b_k];
+        else
+            for (int64_t k = 0; k < K; k++) sums += load_part(a + k * a_k + row, rows) * b[k * b_k];
+        for (int64_t i = 0; i < rows; i++) finish(t, row + i, 0, 0, splat(sums[i]));
+    }
+}
+
 static void product(const Operation *o, float *out, const float *a, const float *b, const float *plus) {
     static __thread float packed[PIECE * COLUMNS] __attribute__((aligned(64)));
     int64_t M = o->size[0], N = o->size[1], K = o->size[2];
     int64_t a_row = o->a.step[0], a_k = o->a.step[1], b_k = o->b.step[0], b_column = o->b.step[1];
     for (int64_t j = 0; j < N; j += COLUMNS) {
         int64_t columns = N - j < COLUMNS ? N - j : COLUMNS;
+        if (columns == 1 && (a_k != 1 || K <= PIECE * COLUMNS)) {
+            const float *column = b + j * b_column;
+            int64_t step = b_k;
+            if (a_k == 1 && b_k != 1) {
+                for (int64_t k = 0; k < K; k++) packed[k] = column[k * b_k];
+                column = packed;
+                step = 1;
+            }
+            Target t = {out + j, plus ? plus + j : 0, o->out.step[0], o->c.step[0], 1, (float)o->alpha,
+                        (float)o->beta, (float)o->gain, (float)o->offset, o->squashes};
+            single_column(M, K, a, a_row, a_k, column, step, t);
+            continue;
+        }
         for (int64_t k = 0; k < K; k += PIECE) {
             int64_t count = K - k < PIECE ? K - k : PIECE;
             const float *right = b + k * b_k + j * b_column;
@@ -144,7 +189,8 @@ static void product(const Operation *o, float *out, const float *a, const float 
                 right_row = COLUMNS;
             }
             Target t = {out + j, k ? out + j : plus ? plus + j : 0, o->out.step[0], k ? o->out.step[0] : o->c.step[0],
-                        columns, (float)o->alpha, k ? 1.0f : (float)o->beta};
+                        columns, (float)o->alpha, k ? 1.0f : (float)o->beta, (float)o->gain, (float)o->offset,
+                        o->squashes && k + count == K};
             int vectors = columns > WIDTH ? 2 : 1;
             if (a_k == 1) columns_one_apart(M, a + k, a_row, right, right_row, count, &t, vectors);
             else columns_one_together(M, a + k * a_k, a_k, right, right_row, count, &t, vectors);

@@ -62,7 +62,7 @@ static void op_softmax(const Operation *o, float *out, const float *a, const flo
         for (int64_t j = 0; j < o->size[1]; j++) {
             const float *x = a + i * o->a.step[0] + j * o->a.step[1];
             float *y = out + i * o->out.step[0] + j * o->out.step[1];
-            vec sums = {0};
+            vec sums = {0}, last = {0};
             vec highest = splat(b ? b[i * o->b.step[0] + j * o->b.step[1]] : row_maximum(x, size));
             for (int64_t n = 0; n < whole; n += WIDTH) {
                 vec e = exponential(load(x + n) - highest);
@@ -70,13 +70,13 @@ static void op_softmax(const Operation *o, float *out, const float *a, const flo
                 sums += e;
             }
             if (rest) {
-                store_part(y + whole, exponential(load_part(x + whole, rest) - highest), rest);
-                sums += load_part(y + whole, rest);
+                last = first(exponential(load_part(x + whole, rest) - highest), rest);
+                sums += last;
             }
             float factor = 1.0f / sum_of(sums);
             if (c) c[i * o->c.step[0] + j * o->c.step[1]] = factor; /* exp 0 times it */
             for (int64_t n = 0; n < whole; n += WIDTH) store(y + n, load(y + n) * factor);
-            if (rest) store_part(y + whole, load_part(y + whole, rest) * factor, rest);
+            if (rest) store_part(y + whole, last * factor, rest);
         }
 }
 

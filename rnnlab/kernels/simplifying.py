@@ -1,12 +1,19 @@
-"""Fewer operations for the same numbers."""
+"""Fewer operations and fewer passes over memory for the same bits."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnlab.kernels.operations import Code, Operand, Operation
+from torch import Tensor
+
+from rnnlab.kernels.operations import Code, Operand, Operation, Squash, elementwise, operand
 
 
-def simplified(operations: Sequence[Operation]) -> list[Operation]:
+def simplified(operations: Sequence[Operation], kept: Sequence[Tensor]) -> list[Operation]:
+    """The same numbers in `kept` and in everything that the program reads again before it writes it anew."""
+    return _with_squashes(_without_maxima(operations), {_storage(tensor) for tensor in kept})
+
+
+def _without_maxima(operations: Sequence[Operation]) -> list[Operation]:
     """Without the maxima of rows that a softmax of the same rows needs, or has anyway."""
     found: list[Operation] = []
     for operation in operations:
@@ -32,20 +39,78 @@ def _maximum_of(rows: Operand | None, operations: Sequence[Operation]) -> Operan
     for number in reversed(range(len(operations))):
         before = operations[number]
         if before.code is Code.MAXIMUM and _same(before.operands[1], rows):
-            kept = all(not _writes(later, before.out) for later in operations[number + 1 :])
+            kept = all(_storage(before.out.tensor) not in _written(later) for later in operations[number + 1 :])
             return before.out if kept else None
-        if rows is None or _writes(before, rows):
+        if rows is None or _storage(rows.tensor) in _written(before):
             return None
     return None
 
 
+def _with_squashes(operations: Sequence[Operation], kept: set[int]) -> list[Operation]:
+    """A product, the logistic function of it, and a factor or a copy of that, as one operation where they follow.
+
+    What lay between them is not written any more, so it must be of no use to others.
+    """
+    found: list[Operation] = []
+    for number, operation in enumerate(operations):
+        last = found[-1] if found else None
+        joined = None if last is None else _joined(last, operation)
+        if last is None or joined is None:
+            found.append(operation)
+        elif _same(operation.out, last.out) or _is_passing(last.out, number, operations, kept):
+            found[-1] = joined
+        else:
+            found.append(operation)
+    return found
+
+
+def _joined(last: Operation, operation: Operation) -> Operation | None:
+    """Both as one, where the second makes something of all that the first has made, and of nothing else."""
+    if operation.models != last.models or len(operation.operands) != 2:
+        return None
+    out, source = operation.out, operation.operands[1]
+    if source is None or not _same(source, last.out):
+        return None
+    if last.code is Code.PRODUCT and last.squash is None and operation.code is Code.LOGISTIC:
+        squash = Squash(operation.alpha, operation.beta)
+        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), squash=squash)
+    factors = {Code.AFFINE: Squash(operation.alpha, operation.beta), Code.COPY: Squash()}.get(operation.code)
+    if last.code is Code.PRODUCT and last.squash == Squash() and factors is not None:
+        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), squash=factors)
+    if last.code is Code.LOGISTIC and (last.alpha, last.beta) == (1.0, 0.0) and factors is not None:
+        whole = elementwise(
+            last.code, out.tensor, source.tensor, alpha=factors.gain, beta=factors.offset
+        )
+        return whole if _same(last.operands[1], last.out) else None
+    return None
+
+
+def _is_passing(operand: Operand, number: int, operations: Sequence[Operation], kept: set[int]) -> bool:
+    """Whether what lies there after operation `number` is written anew before anybody reads it."""
+    storage = _storage(operand.tensor)
+    if storage in kept:
+        return False
+    for later in (*operations[number + 1 :], *operations[:number]):
+        if any(_storage(one.tensor) == storage for one in later.touched()):
+            reads = any(one is not None and _storage(one.tensor) == storage for one in later.operands[1:])
+            return _same(later.out, operand) and not reads
+    return False
+
+
 def _same(one: Operand | None, other: Operand | None) -> bool:
     """Whether they are the same numbers."""
-    return one is not None and other is not None and one.record() == other.record()
+    return one is not None and other is not None and _place(one.tensor) == _place(other.tensor)
 
 
-def _writes(operation: Operation, operand: Operand) -> bool:
-    """Whether it may write there, as far as storages tell."""
+def _place(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _written(operation: Operation) -> set[int]:
+    """The storages that it writes to."""
     written = [operation.out, *(operation.operands[3:] if operation.code is Code.SOFTMAX else [])]
-    storages = {one.tensor.untyped_storage().data_ptr() for one in written if one is not None}
-    return operand.tensor.untyped_storage().data_ptr() in storages
+    return {_storage(one.tensor) for one in written if one is not None}

@@ -35,10 +35,11 @@ INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
 INLINE void store(float *p, vec x) { *(vec_unaligned *)p = x; }
 INLINE vec splat(float x) { return x - (vec){0}; }
 
-/* n < WIDTH floats; the rest is zero, or is not written. */
+/* n < WIDTH floats; the rest is zero, or is not written. `first` keeps the first n of a vector. */
 #if defined(__AVX512F__)
 INLINE vec load_part(const float *p, int64_t n) { return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 INLINE void store_part(float *p, vec x, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x); }
+INLINE vec first(vec x, int64_t n) { return (vec)_mm512_maskz_mov_ps((__mmask16)((1u << n) - 1), (__m512)x); }
 #else
 INLINE vec load_part(const float *p, int64_t n) {
     vec x = {0};
@@ -49,6 +50,11 @@ INLINE vec load_part(const float *p, int64_t n) {
 INLINE void store_part(float *p, vec x, int64_t n) {
     for (int i = 0; i < WIDTH; i++)
         if (i < n) p[i] = x[i];
+}
+INLINE vec first(vec x, int64_t n) {
+    for (int i = 0; i < WIDTH; i++)
+        if (i >= n) x[i] = 0;
+    return x;
 }
 #endif
 

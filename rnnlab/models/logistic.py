@@ -4,6 +4,9 @@ Shapes: U users of a part, B batch rows, N outputs.
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -15,6 +18,7 @@ from rnnlab.models.runs import Program
 # differently; below 2**15 elements they stay on one thread.
 _VECTOR_ELEMENTS = 32
 _PIECE_ELEMENTS = 2**14
+_IN_ONE = ContextVar("_IN_ONE", default=False)
 
 
 class Logistic:
@@ -35,9 +39,24 @@ class Logistic:
             program.add(logistic_of_minus, x, out=x)
             return
         whole, rows = _pieces(x) if self._on_cpu else (len(x), x.shape[1])
-        for models in torch.split(x, whole):
-            for piece in torch.split(models, rows, dim=1):
-                program.add(torch.sigmoid, piece, out=piece)
+        pieces = [piece for models in torch.split(x, whole) for piece in torch.split(models, rows, dim=1)]
+        program.add(_sigmoid, x, pieces)
+
+
+def _sigmoid(x: Tensor, pieces: Sequence[Tensor]) -> None:
+    """In place; `pieces` are all of x."""
+    for piece in (x,) if _IN_ONE.get() else pieces:
+        torch.sigmoid(piece, out=piece)
+
+
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """For those who only look at what is to be done: each function is one operation meanwhile."""
+    token = _IN_ONE.set(True)
+    try:
+        yield
+    finally:
+        _IN_ONE.reset(token)
 
 
 def _pieces(x_UBN: Tensor) -> tuple[int, int]:

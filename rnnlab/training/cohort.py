@@ -179,7 +179,9 @@ class Cohort:
         if self._device.type != "cpu" or not self._regime.on_fixed_buffers:
             return None
         try:
-            return native_steps(self._regime.compute, self._optimizer, [config.training for config in self._configs])
+            kept = [self._regime.losses, *self._regime.hidden]
+            trainings = [config.training for config in self._configs]
+            return native_steps(self._regime.compute, kept, self._optimizer, trainings)
         except (NoKernelsError, NotNativeError):
             return None
 

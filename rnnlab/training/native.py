@@ -18,6 +18,7 @@ from rnnlab.kernels.operations import SETTINGS, Code, Operation, operand
 from rnnlab.kernels.program import NativeProgram
 from rnnlab.kernels.recording import record
 from rnnlab.kernels.simplifying import simplified
+from rnnlab.models.logistic import in_one_piece
 from rnnlab.models.numerics import Users
 from rnnlab.models.runs import runs
 from rnnlab.spec.regimes import TrainingSettings
@@ -48,14 +49,21 @@ class NativeSteps:
 
 
 def native_steps(
-    compute: Callable[[], None], optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]
+    compute: Callable[[], None],
+    kept: Sequence[Tensor],
+    optimizer: CohortOptimizer,
+    trainings: Sequence[TrainingSettings],
 ) -> NativeSteps:
     """`compute` leaves losses and gradients; it does the same to the same memory each time, and is not done now.
+
+    `kept`: what else is read after a step, or written before one.
 
     Raises NoKernelsError where there is no C compiler, NotNativeError where the kernels lack something.
     """
     library = load()
-    operations = [*simplified(lowered(record(compute), len(trainings))), *_updates(optimizer, trainings)]
+    with in_one_piece():
+        calls = record(compute)
+    operations = [*simplified(lowered(calls, len(trainings)), kept), *_updates(optimizer, trainings)]
     return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
 
 

@@ -28,6 +28,7 @@ Function = Callable[..., object]
 @pytest.fixture(autouse=True)
 def _kernels() -> None:
     need_kernels()
+    torch.manual_seed(0)
 
 
 @pytest.fixture(params=["dense", "columns", "steps"])
@@ -166,10 +167,10 @@ def test_sums_softmax_and_what_is_picked(B: int, N: int, layout: str) -> None:
     before = x.double()
     _run(function)
     softmax = before.softmax(2)
-    _assert_close(sums, before.sum(1))
+    assert ((sums - before.sum(1)).abs() <= 4 * _EPSILON * before.abs().sum(1)).all()
     _assert_close(highest, before.amax(2))
     _assert_close(probable, softmax.amax(2))
-    _assert_close(totals, before.amax(2).sum(1))
+    assert ((totals - before.amax(2).sum(1)).abs() <= 4 * _EPSILON * before.abs().amax(2).sum(1)).all()
     _assert_close(means, before.amax(2).mean(1))
     _assert_close(picked, before.gather(2, ids))
     one_hot = torch.nn.functional.one_hot(ids.squeeze(2), N)
@@ -256,5 +257,5 @@ def _fields(source: str, name: str) -> Iterator[str]:
 def test_records_have_the_fields_of_the_source() -> None:
     folder = Path(library.__file__).parent
     assert list(_fields((folder / "operation.h").read_text(), "Operation")) == list(OPERATION.names or ())
-    assert OPERATION.itemsize == ctypes.sizeof(ctypes.c_int64) * (2 + 3 + 2 + 4 * 5)
+    assert OPERATION.itemsize == ctypes.sizeof(ctypes.c_int64) * (2 + 3 + 4 + 4 * 5)
     assert len(list(_fields((folder / "updates.h").read_text(), "Settings"))) == len(SETTINGS.names or ())
