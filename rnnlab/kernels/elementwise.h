@@ -3,52 +3,55 @@
 #pragma once
 #include "operation.h"
 
-/* A row of an operand: how far to go from vector to vector, and the number that it consists of where that is 0. */
+/* Where a row of an operand begins, and how far it is from vector to vector: 0 where the row is one number many times. */
 typedef struct {
     const float *at;
     int64_t step;
-    float same[WIDTH];
 } Row;
 
-INLINE void begin_row(Row *row, const View *v, const float *start, int64_t i, int64_t j) {
+INLINE Row row_of(const View *v, const float *start, int64_t i, int64_t j, float same[WIDTH]) {
     const float *at = start + i * v->step[0] + j * v->step[1];
-    if (v->step[2]) {
-        row->at = at;
-        row->step = WIDTH;
-        return;
-    }
-    for (int n = 0; n < WIDTH; n++) row->same[n] = *at;
-    row->at = row->same;
-    row->step = 0;
+    if (v->step[2]) return (Row){at, 1};
+    store(same, splat(*at));
+    return (Row){same, 0};
 }
+
+/* `value` of x, y and z along a row; n * step is n where the operand is dense. */
+#define ALONG_ROW(reads_b, reads_c, step_a, step_b, step_c, value)                                                     \
+    int64_t n = 0;                                                                                                     \
+    for (; n + WIDTH <= o->size[2]; n += WIDTH) {                                                                      \
+        vec x = load(row_a.at + n * step_a), y = x, z = x;                                                             \
+        if (reads_b) y = load(row_b.at + n * step_b);                                                                  \
+        if (reads_c) z = load(row_c.at + n * step_c);                                                                  \
+        (void)y, (void)z;                                                                                              \
+        store(to + n, value);                                                                                          \
+    }                                                                                                                  \
+    int64_t left = o->size[2] - n;                                                                                     \
+    if (left) {                                                                                                        \
+        vec x = load_part(row_a.at + n * step_a, left), y = x, z = x;                                                  \
+        if (reads_b) y = load_part(row_b.at + n * step_b, left);                                                       \
+        if (reads_c) z = load_part(row_c.at + n * step_c, left);                                                       \
+        (void)y, (void)z;                                                                                              \
+        store_part(to + n, value, left);                                                                               \
+    }
 
 #define DEFINE(name, reads_b, reads_c, value)                                                                          \
     static void name(const Operation *o, float *out, const float *a, const float *b, const float *c) {                 \
         const float alpha = (float)o->alpha, beta = (float)o->beta;                                                    \
         (void)alpha, (void)beta;                                                                                       \
-        Row row_a, row_b, row_c;                                                                                       \
+        float same[3][WIDTH];                                                                                          \
+        int dense = o->a.step[2] && (!(reads_b) || o->b.step[2]) && (!(reads_c) || o->c.step[2]);                      \
         for (int64_t i = 0; i < o->size[0]; i++)                                                                       \
             for (int64_t j = 0; j < o->size[1]; j++) {                                                                 \
                 float *to = out + i * o->out.step[0] + j * o->out.step[1];                                             \
-                begin_row(&row_a, &o->a, a, i, j);                                                                     \
-                if (reads_b) begin_row(&row_b, &o->b, b, i, j);                                                        \
-                if (reads_c) begin_row(&row_c, &o->c, c, i, j);                                                        \
-                int64_t n = 0;                                                                                         \
-                for (; n + WIDTH <= o->size[2]; n += WIDTH) {                                                          \
-                    vec x = load(row_a.at), y = x, z = x;                                                              \
-                    row_a.at += row_a.step;                                                                            \
-                    if (reads_b) y = load(row_b.at), row_b.at += row_b.step;                                           \
-                    if (reads_c) z = load(row_c.at), row_c.at += row_c.step;                                           \
-                    (void)y, (void)z;                                                                                  \
-                    store(to + n, value);                                                                              \
-                }                                                                                                      \
-                int64_t left = o->size[2] - n;                                                                         \
-                if (left) {                                                                                            \
-                    vec x = load_part(row_a.at, left), y = x, z = x;                                                   \
-                    if (reads_b) y = load_part(row_b.at, left);                                                        \
-                    if (reads_c) z = load_part(row_c.at, left);                                                        \
-                    (void)y, (void)z;                                                                                  \
-                    store_part(to + n, value, left);                                                                   \
+                Row row_a = row_of(&o->a, a, i, j, same[0]), row_b = row_a, row_c = row_a;                             \
+                if (reads_b) row_b = row_of(&o->b, b, i, j, same[1]);                                                  \
+                if (reads_c) row_c = row_of(&o->c, c, i, j, same[2]);                                                  \
+                (void)row_b, (void)row_c;                                                                              \
+                if (dense) {                                                                                           \
+                    ALONG_ROW(reads_b, reads_c, 1, 1, 1, value)                                                        \
+                } else {                                                                                               \
+                    ALONG_ROW(reads_b, reads_c, row_a.step, row_b.step, row_c.step, value)                             \
                 }                                                                                                      \
             }                                                                                                          \
     }

@@ -50,6 +50,7 @@ INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
 INLINE void tile(int rows, int vectors, int rows_lie_apart, const float *a, int64_t a_step, const float *b,
                  int64_t b_row, int64_t count, Target t, int64_t first_row) {
     vec sum[ROWS][2];
+    if (count >= 64)
     _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
         _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) {
             __builtin_prefetch(t.out + (first_row + i) * t.out_row + j * WIDTH, 1);
