@@ -4,6 +4,7 @@ Shapes: N tokens of a split, B windows of a batch, W tokens of a window (the con
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -20,16 +21,27 @@ def window_positions(seed: int, window_index: int, batch_size: int, n_tokens: in
 
     Raises ValueError where no window fits.
     """
+    return positions_of_windows(seed, [window_index], batch_size, n_tokens, window_length)[0]
+
+
+def positions_of_windows(
+    seed: int, window_indices: Sequence[int], batch_size: int, n_tokens: int, window_length: int
+) -> torch.Tensor:
+    """`window_positions` of several batches: int64 [K, B]."""
     n_starts = _count_starts(n_tokens, window_length)
-    digest = hashlib.sha256(f"rnnlab/window/{seed}/{window_index}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
-    # 63 random bits a draw: the remainder's bias is below N / 2**63. randint() would take 32 bits and favour the
-    # first starts of a corpus of 100 MB by 2%.
-    draws_B = torch.empty(batch_size, dtype=torch.int64).random_(generator=generator)
-    # The CPU generator uses the lower half of its seed only. The upper half comes in here, so that two of 100,000
-    # windows are not the same batch.
-    offset = int.from_bytes(digest[:4], "big")
-    return (draws_B % n_starts + offset) % n_starts
+    generator = torch.Generator()
+    draws_KB = torch.empty(len(window_indices), batch_size, dtype=torch.int64)
+    offsets = []
+    for draws_B, index in zip(draws_KB, window_indices, strict=True):
+        digest = hashlib.sha256(f"rnnlab/window/{seed}/{index}".encode()).digest()
+        generator.manual_seed(int.from_bytes(digest[:8], "big"))
+        # 63 random bits a draw: the remainder's bias is below N / 2**63. randint() would take 32 bits and favour the
+        # first starts of a corpus of 100 MB by 2%.
+        draws_B.random_(generator=generator)
+        # The CPU generator uses the lower half of its seed only. The upper half comes in here, so that two of 100,000
+        # windows are not the same batch.
+        offsets.append(int.from_bytes(digest[:4], "big"))
+    return (draws_KB % n_starts + torch.tensor(offsets).unsqueeze(1)) % n_starts
 
 
 def epoch_order(seed: int, epoch: int, n_windows: int) -> torch.Tensor:

@@ -16,8 +16,10 @@ from platformdirs import user_cache_path
 from rnnlab.files import sha256_hex
 
 _FOLDER = Path(__file__).parent
+# For the processor at hand: on ARM another flag says so.
+_NATIVE = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
 # No fast-math: the order of additions is that of the source.
-_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC")
+_FLAGS = ("-O3", _NATIVE, "-fno-math-errno", "-shared", "-fPIC")
 _SECONDS = 120
 NOT_WANTED = "RNNLAB_KERNELS=torch"
 
@@ -94,7 +96,7 @@ def _identity(compiler: str) -> str:
 
 
 def _processor() -> str:
-    """What -march=native looks at, as far as it can be had without the compiler."""
+    """What the compiler looks at, as far as it can be had without it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -78,9 +78,7 @@ def _joined(last: Operation, operation: Operation) -> Operation | None:
     if last.code is Code.PRODUCT and last.squash == Squash() and factors is not None:
         return replace(last, operands=(operand(out.tensor), *last.operands[1:]), squash=factors)
     if last.code is Code.LOGISTIC and (last.alpha, last.beta) == (1.0, 0.0) and factors is not None:
-        whole = elementwise(
-            last.code, out.tensor, source.tensor, alpha=factors.gain, beta=factors.offset
-        )
+        whole = elementwise(last.code, out.tensor, source.tensor, alpha=factors.gain, beta=factors.offset)
         return whole if _same(last.operands[1], last.out) else None
     return None
 

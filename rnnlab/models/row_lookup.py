@@ -19,8 +19,8 @@ class RowLookup:
         self._rows_MN = self._ids_MN + self._first_M1  # of the tables of all models, one below the other
 
     def stage(self, ids_MN: Tensor) -> None:
-        """The indices, int64 from 0 to V - 1."""
-        self._ids_MN.copy_(ids_MN)
+        """The indices, integers from 0 to V - 1, [M, N] or in more axes."""
+        self._ids_MN.view(ids_MN.shape).copy_(ids_MN)
         torch.add(self._ids_MN, self._first_M1, out=self._rows_MN)
 
     def gather(self, table_MVP: Tensor, *, out: Tensor) -> None:

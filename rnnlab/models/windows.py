@@ -74,14 +74,14 @@ class WindowStep:
 
     @torch.no_grad()
     def stage(self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor) -> None:
-        """Windows [M, T + 1, B], their weights in the loss, and the state before them.
+        """Windows [M, T + 1, B] of any integer type, their weights in the loss, and the state before them.
 
         begins_M: whether that state is the model's start state.
         """
-        self._row_lookup.stage(symbols_MTB[:, :-1].flatten(1))
+        self._row_lookup.stage(symbols_MTB[:, :-1])
         targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
         n_steps = targets_MTB.shape[1]
-        self._targets_MN1.copy_(targets_MTB.flatten(1).unsqueeze(2))
+        self._targets_MN1.view(targets_MTB.shape).copy_(targets_MTB)
         self._weights_MN1.view(-1, n_steps, self._B).copy_((weights_MB / n_steps).unsqueeze(1))
         self._begins_M11.copy_(begins_M.view(-1, 1, 1))
         places = [place for scan in self._scans for place in scan.start_state()]

@@ -51,13 +51,10 @@ class BpttRegime:
 
     def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Choose the windows of the next `n_steps` steps."""
-        batches = [
-            [sampler.batch(done + k) for sampler, done in zip(self._samplers, steps_done, strict=True)]
-            for k in range(n_steps)
-        ]
+        batches = [sampler.batches(done, n_steps) for sampler, done in zip(self._samplers, steps_done, strict=True)]
         dtype = self._model.parameters["head.weight"].dtype
-        self._starts_KMB = torch.stack([torch.stack([b[0] for b in row]) for row in batches]).to(self._device)
-        self._weights_KMB = torch.stack([torch.stack([b[1] for b in row]) for row in batches]).to(self._device, dtype)
+        self._starts_KMB = torch.stack([starts_KB for starts_KB, _ in batches], dim=1).to(self._device)
+        self._weights_KMB = torch.stack([weights_KB for _, weights_KB in batches], dim=1).to(self._device, dtype)
         # Models that begin an epoch, for each step: as a list for the loop, which must not wait for the device.
         self._begins = [
             [sampler.begins_epoch(done + k) for sampler, done in zip(self._samplers, steps_done, strict=True)]
@@ -69,7 +66,7 @@ class BpttRegime:
 
     def stage(self, k: int) -> None:
         """Lay the data of step k of the block ready."""
-        symbols_MTB = self._tokens[self._starts_KMB[k].unsqueeze(1) + self._offsets_T1].long()
+        symbols_MTB = self._tokens[self._starts_KMB[k].unsqueeze(1) + self._offsets_T1]
         self._window.stage(symbols_MTB, self._weights_KMB[k], self._state_before(k), self._begins_KM[k])
 
     def compute(self) -> None:
@@ -115,6 +112,7 @@ class _AutogradWindow:
     def run(self) -> None:
         """As of WindowStep."""
         symbols_MTB, weights_MB, state = self._staged
+        symbols_MTB = symbols_MTB.long()
         logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=self._last_only)
         targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
         loss_MTB = symbol_losses(logits_MTBV, targets_MTB)

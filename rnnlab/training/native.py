@@ -35,13 +35,13 @@ class NativeSteps:
 
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
-        self._settings_KM = np.array(
-            [
-                [_settings(training, done + k) for training, done in zip(self._trainings, steps_done, strict=True)]
-                for k in range(n_steps)
-            ],
-            dtype=SETTINGS,
-        )
+        self._settings_KM = np.empty((n_steps, len(self._trainings)), dtype=SETTINGS)
+        corrections = {done: _corrections(done, n_steps) for done in set(steps_done)}
+        for settings_K, training, done in zip(self._settings_KM.T, self._trainings, steps_done, strict=True):
+            settings_K["rate"] = [training.learning_rate_at(done + k) for k in range(n_steps)]
+            settings_K["decay"] = training.weight_decay
+            settings_K["correction1"], settings_K["correction2"] = corrections[done]
+            settings_K["clip_norm"] = training.clip_norm or math.inf
 
     def __call__(self, k: int, threads: int) -> None:
         """Step k of those prepared, of every model, on what lies ready."""
@@ -67,11 +67,10 @@ def native_steps(
     return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
 
 
-def _settings(training: TrainingSettings, step: int) -> tuple[float, ...]:
-    """Of the update after `step` updates, as SETTINGS has them."""
-    t = step + 1
-    corrections = 1 - BETA1**t, math.sqrt(1 - BETA2**t)
-    return training.learning_rate_at(step), training.weight_decay, *corrections, training.clip_norm or math.inf
+def _corrections(steps_done: int, n_steps: int) -> tuple[list[float], list[float]]:
+    """What Adam divides its moments by in the K updates after `steps_done`: 1 - beta1^t, the root of 1 - beta2^t."""
+    updates = range(steps_done + 1, steps_done + n_steps + 1)
+    return [1 - BETA1**t for t in updates], [math.sqrt(1 - BETA2**t) for t in updates]
 
 
 def _updates(optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]) -> Iterator[Operation]:

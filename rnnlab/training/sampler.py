@@ -1,12 +1,12 @@
 """The windows that a run sees in the BPTT regime, as a pure function of (settings, seed, step).
 
-Shapes: B batch rows, N windows of an epoch.
+Shapes: K steps, B batch rows, N windows of an epoch.
 """
 
 import torch
 from torch import Tensor
 
-from rnnlab.data.batches import epoch_order, held_out_windows, window_positions
+from rnnlab.data.batches import epoch_order, held_out_windows, positions_of_windows
 from rnnlab.errors import CorpusError
 from rnnlab.spec.regimes import BpttSettings
 
@@ -31,6 +31,16 @@ class WindowSampler:
         self._order_N = torch.empty(0)
         self._trained_N, self._held_out = held_out_windows(seed, training.epoch_windows, training.n_held_out)
 
+    def batches(self, first_step: int, n_steps: int) -> tuple[Tensor, Tensor]:
+        """`batch` of K steps from `first_step` on: int64 [K, B] and float64 [K, B]."""
+        training = self._training
+        if training.steps_per_epoch is not None:
+            starts, weights = zip(*(self.batch(first_step + k) for k in range(n_steps)), strict=True)
+            return torch.stack(starts), torch.stack(weights)
+        indices = range(first_step, first_step + n_steps)
+        starts_KB = positions_of_windows(self._seed, indices, training.batch_size, self._n_tokens, training.span)
+        return starts_KB, torch.full(starts_KB.shape, 1 / training.batch_size, dtype=torch.float64)
+
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Of the optimiser step after `step` steps: the windows' starts, int64 [B], and their weights, float64 [B].
 
@@ -40,8 +50,8 @@ class WindowSampler:
         training = self._training
         B = training.batch_size
         if training.steps_per_epoch is None:
-            starts_B = window_positions(self._seed, step, B, self._n_tokens, training.span)
-            return starts_B, torch.full((B,), 1 / B, dtype=torch.float64)
+            starts_KB, weights_KB = self.batches(step, 1)
+            return starts_KB[0], weights_KB[0]
         epoch, index = divmod(step, training.steps_per_epoch)
         if training.sampling == "contiguous":
             rows_B = torch.arange(B) * training.steps_per_epoch  # each row reads its own stretch of the text
