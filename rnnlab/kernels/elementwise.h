@@ -3,7 +3,7 @@
 #pragma once
 #include "operation.h"
 
-/* Where a row of an operand begins, and how far it is from vector to vector: 0 where the row is one number many times. */
+/* Where a row of an operand begins, and how far it is from vector to vector: 0 where the row is one number. */
 typedef struct {
     const float *at;
     int64_t step;

@@ -1,5 +1,5 @@
-/* Runs a program: for each model by itself, its operations in order. So a model's bits cannot depend on its neighbours or
-   on the threads, and what a model needs stays in the cache from one operation to the next. */
+/* Runs a program: for each model by itself, its operations in order. So a model's bits cannot depend on its neighbours
+   or on the threads, and what a model needs stays in the cache from one operation to the next. */
 
 #include "elementwise.h"
 #include "product.h"
@@ -16,7 +16,8 @@ enum {
 INLINE void *of_model(const View *v, int64_t row) { return v->start ? (char *)v->start + row * v->model_bytes : 0; }
 
 /* `settings` are those of all models. */
-void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int64_t end_model, const Settings *settings) {
+void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int64_t end_model,
+                const Settings *settings) {
     for (int64_t m = first_model; m < end_model; m++)
         for (const Operation *o = operations; o < operations + n; o++) {
             int64_t row = m - o->first;

@@ -1,7 +1,7 @@
 /* out = beta plus + alpha a b: matrices of one model, a [M, K], b [K, N], either may be transposed.
 
-   Columns of b are taken two vectors at a time, K in pieces that stay in the cache; ROWS x 2 vectors of sums are held in
-   registers (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). */
+   Columns of b are taken two vectors at a time, K in pieces that stay in the cache; ROWS x 2 vectors of sums are held
+   in registers (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). */
 
 #pragma once
 #include "operation.h"
@@ -47,21 +47,23 @@ INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
     }
 }
 
-INLINE void tile(int rows, int vectors, int rows_lie_apart, const float *a, int64_t a_step, const float *b,
-                 int64_t b_row, int64_t count, Target t, int64_t first_row) {
+/* `rows` x `vectors` of the result. `apart`: rows of a lie `a_step` apart and k is dense; else rows are dense. */
+INLINE void tile(int rows, int vectors, int apart, const float *a, int64_t a_step, const float *b, int64_t b_row,
+                 int64_t count, Target t, int64_t first_row) {
     vec sum[ROWS][2];
-    if (count >= 64)
-    _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
-        _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) {
-            __builtin_prefetch(t.out + (first_row + i) * t.out_row + j * WIDTH, 1);
-            if (t.plus) __builtin_prefetch(t.plus + (first_row + i) * t.plus_row + j * WIDTH);
-        }
-    if (rows_lie_apart) {
+    if (count >= 64) /* what is needed at the end is fetched meanwhile; short sums have no time for it */
+        _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
+            _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) {
+                __builtin_prefetch(t.out + (first_row + i) * t.out_row + j * WIDTH, 1);
+                if (t.plus) __builtin_prefetch(t.plus + (first_row + i) * t.plus_row + j * WIDTH);
+            }
+    if (apart) {
         SUMS(rows, vectors, a[i * a_step + k])
     } else {
         SUMS(rows, vectors, a[k * a_step + i])
     }
-    if (t.columns == vectors * WIDTH) {
+    int dense = t.columns == vectors * WIDTH;
+    if (dense) {
         _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
             _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) finish(t, first_row + i, j, 1, sum[i][j]);
     } else {
@@ -71,41 +73,29 @@ INLINE void tile(int rows, int vectors, int rows_lie_apart, const float *a, int6
     }
 }
 
-#define TILES(vectors, apart)                                                                                          \
-    switch (rows) {                                                                                                    \
-    case 1: tile(1, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 2: tile(2, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 3: tile(3, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 4: tile(4, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 5: tile(5, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 6: tile(6, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    MORE_ROWS(vectors, apart)                                                                                          \
-    }
+/* All rows of `vectors` vectors of columns, over one piece of K. */
+#define TILE(rows, vectors, apart)                                                                                     \
+    case rows: tile(rows, vectors, apart, at, a_step, b, b_row, count, t, row); break;
 #if ROWS == 8
-#define MORE_ROWS(vectors, apart)                                                                                      \
-    case 7: tile(7, vectors, apart, a, a_step, b, b_row, count, *t, row); break;                                        \
-    case 8: tile(8, vectors, apart, a, a_step, b, b_row, count, *t, row); break;
+#define MORE_TILES(vectors, apart) TILE(7, vectors, apart) TILE(8, vectors, apart)
 #else
-#define MORE_ROWS(vectors, apart)
+#define MORE_TILES(vectors, apart)
 #endif
-
-/* All rows of two vectors of columns, over one piece of K. */
-static void columns_one_apart(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count, const Target *t, int vectors) {
-    const float *first = a;
-    for (int64_t row = 0; row < n_rows; row += ROWS) {
-        int64_t rows = n_rows - row < ROWS ? n_rows - row : ROWS;
-        a = first + row * a_step;
-        if (vectors == 1) { TILES(1, 1) } else { TILES(2, 1) }
+#define DEFINE_COLUMNS(name, vectors, apart)                                                                           \
+    static void name(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count,     \
+                     Target t) {                                                                                       \
+        for (int64_t row = 0; row < n_rows; row += ROWS) {                                                             \
+            const float *at = a + row * (apart ? a_step : 1);                                                          \
+            switch (n_rows - row < ROWS ? n_rows - row : ROWS) {                                                       \
+                TILE(1, vectors, apart) TILE(2, vectors, apart) TILE(3, vectors, apart) TILE(4, vectors, apart)        \
+                TILE(5, vectors, apart) TILE(6, vectors, apart) MORE_TILES(vectors, apart)                             \
+            }                                                                                                          \
+        }                                                                                                              \
     }
-}
-static void columns_one_together(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count, const Target *t, int vectors) {
-    const float *first = a;
-    for (int64_t row = 0; row < n_rows; row += ROWS) {
-        int64_t rows = n_rows - row < ROWS ? n_rows - row : ROWS;
-        a = first + row;
-        if (vectors == 1) { TILES(1, 0) } else { TILES(2, 0) }
-    }
-}
+DEFINE_COLUMNS(one_vector_apart, 1, 1)
+DEFINE_COLUMNS(two_vectors_apart, 2, 1)
+DEFINE_COLUMNS(one_vector_dense, 1, 0)
+DEFINE_COLUMNS(two_vectors_dense, 2, 0)
 
 /* Columns of b side by side, filled up with zeros: [count, COLUMNS]. */
 static void pack(const float *b, int64_t b_row, int64_t b_column, int64_t count, int64_t columns, float *to) {
@@ -166,17 +156,16 @@ static void product(const Operation *o, float *out, const float *a, const float 
     int64_t a_row = o->a.step[0], a_k = o->a.step[1], b_k = o->b.step[0], b_column = o->b.step[1];
     for (int64_t j = 0; j < N; j += COLUMNS) {
         int64_t columns = N - j < COLUMNS ? N - j : COLUMNS;
+        Target t = {out + j, plus ? plus + j : 0, o->out.step[0], o->c.step[0], columns,
+                    (float)o->alpha, (float)o->beta, (float)o->gain, (float)o->offset, o->squashes};
         if (columns == 1 && (a_k != 1 || K <= PIECE * COLUMNS)) {
             const float *column = b + j * b_column;
-            int64_t step = b_k;
             if (a_k == 1 && b_k != 1) {
                 for (int64_t k = 0; k < K; k++) packed[k] = column[k * b_k];
-                column = packed;
-                step = 1;
+                single_column(M, K, a, a_row, a_k, packed, 1, t);
+            } else {
+                single_column(M, K, a, a_row, a_k, column, b_k, t);
             }
-            Target t = {out + j, plus ? plus + j : 0, o->out.step[0], o->c.step[0], 1, (float)o->alpha,
-                        (float)o->beta, (float)o->gain, (float)o->offset, o->squashes};
-            single_column(M, K, a, a_row, a_k, column, step, t);
             continue;
         }
         for (int64_t k = 0; k < K; k += PIECE) {
@@ -189,12 +178,18 @@ static void product(const Operation *o, float *out, const float *a, const float 
                 right = packed;
                 right_row = COLUMNS;
             }
-            Target t = {out + j, k ? out + j : plus ? plus + j : 0, o->out.step[0], k ? o->out.step[0] : o->c.step[0],
-                        columns, (float)o->alpha, k ? 1.0f : (float)o->beta, (float)o->gain, (float)o->offset,
-                        o->squashes && k + count == K};
-            int vectors = columns > WIDTH ? 2 : 1;
-            if (a_k == 1) columns_one_apart(M, a + k, a_row, right, right_row, count, &t, vectors);
-            else columns_one_together(M, a + k * a_k, a_k, right, right_row, count, &t, vectors);
+            Target piece = t;
+            piece.squashes = o->squashes && k + count == K;
+            if (k) { /* to what is there already */
+                piece.plus = piece.out;
+                piece.plus_row = piece.out_row;
+                piece.beta = 1.0f;
+            }
+            int is_wide = columns > WIDTH;
+            if (a_k == 1)
+                (is_wide ? two_vectors_apart : one_vector_apart)(M, a + k, a_row, right, right_row, count, piece);
+            else
+                (is_wide ? two_vectors_dense : one_vector_dense)(M, a + k * a_k, a_k, right, right_row, count, piece);
         }
     }
 }

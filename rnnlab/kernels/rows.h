@@ -3,7 +3,7 @@
 #pragma once
 #include "operation.h"
 
-/* out[n] = alpha sum over axes 0 and 1 of a. Sums of SOME rows are summed: the rounding errors of long sums stay small. */
+/* out[n] = alpha sum over axes 0 and 1 of a. Sums of SOME rows are summed: rounding errors of long sums stay small. */
 #define SOME 64
 static void op_sum(const Operation *o, float *out, const float *a, const float *b, const float *c) {
     (void)b, (void)c;

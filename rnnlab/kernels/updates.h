@@ -1,4 +1,4 @@
-/* Clipping and the updates of a model's parameters: `size` [1, 1, n] numbers, and settings that change from step to step. */
+/* Clipping and the updates of a model's parameters: `size` is [1, 1, n]; settings change from step to step. */
 
 #pragma once
 #include "operation.h"
@@ -52,7 +52,8 @@ static void sgd(const Operation *o, float *out, const float *a, const Settings *
    b, c: the two moments. */
 static void adam(const Operation *o, float *out, const float *a, float *b, float *c, const Settings *s) {
     const float decay = (float)s->weight_decay, rate = (float)(s->learning_rate / s->correction1);
-    const float added = o->alpha == 0 ? decay : 0, kept = (float)(o->alpha == 0 ? 1 : 1 - s->learning_rate * s->weight_decay);
+    const float added = o->alpha == 0 ? decay : 0;
+    const float kept = (float)(o->alpha == 0 ? 1 : 1 - s->learning_rate * s->weight_decay);
     const float inverse = (float)(1 / s->correction2);
     for (int64_t n = 0; n < o->size[2]; n += WIDTH) {
         int64_t left = o->size[2] - n;

@@ -60,7 +60,7 @@ INLINE vec first(vec x, int64_t n) {
 
 INLINE vec choose(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) | (~mask & (ints)no)); }
 
-/* x where it is beyond the bound or NaN, else the bound; and the square root. The processor has one instruction each. */
+/* x where it is beyond the bound or NaN, else the bound; and the square root: one instruction each. */
 #if defined(__AVX512F__)
 INLINE vec at_least(vec x, vec bound) { return (vec)_mm512_max_ps((__m512)bound, (__m512)x); }
 INLINE vec at_most(vec x, vec bound) { return (vec)_mm512_min_ps((__m512)bound, (__m512)x); }
