@@ -45,6 +45,10 @@ class CheckpointError(UsageError):
     """A checkpoint is missing, torn, or belongs to another run config."""
 
 
+class KernelsError(RnnlabError):
+    """The native kernels cannot do a training step that they should be able to do."""
+
+
 class StaleClaimError(RnnlabError):
     """The job was taken over by another worker: this worker's epoch is no longer the current one."""
 

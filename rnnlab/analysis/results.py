@@ -8,7 +8,7 @@ The columns stand in three blocks, and `setting_columns` relies on the order:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 from rnnlab.errors import UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, Status
+from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 
 _IDENTITY = ["id", "round", "status", "config_hash", "recipe", "payload", "seed"]
 _OUTCOME = ["seconds", "diverged"]
@@ -37,7 +38,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     """
     payloads = [json.loads(job.payload) for job in jobs]
     flattener = _Flattener()
-    settings = [flattener.scalars(payload) for payload in payloads]
+    settings = [flattener.scalars(payload) for payload in _with_late_settings(payloads)]
     results = [_numbers(job.result or {}) for job in jobs]
     measured = list(dict.fromkeys([*_ALWAYS, *(name for row in results for name in row)]))
     names = _column_names(flattener.paths, measured)
@@ -59,6 +60,14 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
         free = f"result_{name}" if name in columns else name
         columns[free] = pd.Series([row.get(name, np.nan) for row in results], dtype=float)
     return pd.DataFrame(columns)
+
+
+def _with_late_settings(payloads: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The payloads, with the settings that came later where some have them and others leave them out."""
+    late = OnlineSettings.came_later | BpttSettings.came_later
+    used = {name: late[name] for name in late if any(name in payload.get("training", {}) for payload in payloads)}
+    for payload in payloads:
+        yield {**payload, "training": used | payload["training"]} if used and "training" in payload else payload
 
 
 def setting_columns(frame: pd.DataFrame) -> list[str]:

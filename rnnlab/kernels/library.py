@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from rnnlab.files import sha256_hex
@@ -18,8 +18,8 @@ from rnnlab.files import sha256_hex
 _FOLDER = Path(__file__).parent
 # For the processor at hand: on ARM another flag says so.
 _NATIVE = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
-# No fast-math: the order of additions is that of the source.
-_FLAGS = ("-O3", _NATIVE, "-fno-math-errno", "-shared", "-fPIC")
+# No fast-math, whatever the compiler's default: the order of additions is that of the source. Contracted alike by all.
+_FLAGS = ("-O3", _NATIVE, "-fno-math-errno", "-fno-fast-math", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120
 NOT_WANTED = "RNNLAB_KERNELS=torch"
 
@@ -62,11 +62,12 @@ def _found() -> ctypes.CDLL | str:
         compiler = _compiler()
         path = user_cache_path("rnnlab") / "kernels" / f"{_identity(compiler)}.so"
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
-                if not path.is_file():
-                    _compile(compiler, path)
-        library = ctypes.CDLL(str(path))
+            _compile_once(compiler, path)
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:  # damaged
+            _compile(compiler, path)
+            library = ctypes.CDLL(str(path))
     except (NoKernelsError, OSError) as error:
         return str(error)
     library.rnnlab_run.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
@@ -106,6 +107,22 @@ def _processor() -> str:
     return "\n".join(found.get(name, "") for name in wanted)
 
 
+def _compile_once(compiler: str, path: Path) -> None:
+    """The first of several processes compiles, the others wait; where there are no locks, each for itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_suffix(".lock"), timeout=_SECONDS)
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError):
+        _compile(compiler, path)
+        return
+    try:
+        if not path.is_file():
+            _compile(compiler, path)
+    finally:
+        lock.release()
+
+
 def _compile(compiler: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         result = Path(scratch) / path.name
@@ -118,4 +135,6 @@ def _compile(compiler: str, path: Path) -> None:
             lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
             first = next((line for line in lines if "error" in line), lines[0])
             raise NoKernelsError(f"the C compiler {compiler!r} refused kernels.c: {first}")
+        with result.open("rb") as file:
+            os.fsync(file.fileno())
         result.replace(path)

@@ -70,7 +70,7 @@ SETTINGS = np.dtype([(name, np.float64) for name in ("rate", "decay", "correctio
 
 
 class NotNativeError(Exception):
-    """An operation that kernels.c cannot do; torch does it then."""
+    """What kernels.c cannot do."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ def passes_down(settings: GatedSettings) -> bool:
     return settings.use_new_state or settings.use_residual or gated_state
 
 
+def _learns_input_gate(settings: GatedSettings) -> bool:
+    """Whether the input gate, if there is one, gets a gradient."""
+    return settings.use_input_gate and (settings.use_new_state or settings.use_old_state)
+
+
 def _both(one_condition: Who, other: Who) -> Who:
     return lambda one: one_condition(one) and other(one)
 
@@ -93,7 +98,7 @@ class LayerBackward:
 
     def _build_state(self) -> None:
         layer, add, d_pre, d_n = self._layer, self.program.add, self._d_pre, self._d_n
-        for run in layer.runs(_both(self._is_live, has_input_gate)):
+        for run in layer.runs(_both(self._is_live, _learns_input_gate)):
             add(self._d_c[run].zero_)
         for run in layer.runs(lambda one: self._is_live(one) and one.use_input_gate and one.use_old_state):
             add(self._d_c[run][:, :, layer.state_size :].copy_, self._d_h[run])
@@ -135,7 +140,7 @@ class LayerBackward:
 
     def _build_input_gate(self) -> None:
         layer, add, S = self._layer, self.program.add, self._layer.state_size
-        for run in layer.runs(lambda one: one.use_input_gate and (one.use_new_state or one.use_old_state)):
+        for run in layer.runs(_learns_input_gate):
             d_c, d_pre, gate = self._d_c[run], self._d_input_gate[run], layer.input_gate[run]
             add(torch.mul, d_c, layer.ungated_c[run], out=d_pre)
             add(_sigmoid_backward, d_pre, gate, grad_input=d_pre)

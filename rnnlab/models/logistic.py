@@ -25,12 +25,13 @@ class Logistic:
     """s(x), in place of `sign` times x, for tensors of one batch size and a multiple of one width.
 
     Where each model's share is a whole number of vectors nothing is left over, and torch's sigmoid may be had, in
-    pieces that no two threads share. Elsewhere it is 1 / (1 + exp(-x)): twice the time.
+    pieces of few rows that no two threads share. Elsewhere it is 1 / (1 + exp(-x)): twice the time.
     """
 
     def __init__(self, like_UBN: Tensor) -> None:
         self._on_cpu = like_UBN.device.type == "cpu"
-        self._native = not self._on_cpu or like_UBN.shape[1] * like_UBN.shape[2] % _VECTOR_ELEMENTS == 0
+        whole = like_UBN.shape[1] * like_UBN.shape[2] % _VECTOR_ELEMENTS == 0
+        self._native = not self._on_cpu or (whole and _unit(like_UBN) * like_UBN.shape[2] <= _PIECE_ELEMENTS)
         self.sign = 1.0 if self._native else -1.0
 
     def add_to(self, program: Program, x: Tensor) -> None:
@@ -65,6 +66,11 @@ def _pieces(x_UBN: Tensor) -> tuple[int, int]:
     Several models only with all their rows.
     """
     _, B, N = x_UBN.shape
-    unit = _VECTOR_ELEMENTS // math.gcd(_VECTOR_ELEMENTS, N)
+    unit = _unit(x_UBN)
     rows = max(1, _PIECE_ELEMENTS // N // unit) * unit
     return max(1, rows // B), min(B, rows)
+
+
+def _unit(x_UBN: Tensor) -> int:
+    """The fewest rows that are whole vectors."""
+    return _VECTOR_ELEMENTS // math.gcd(_VECTOR_ELEMENTS, x_UBN.shape[2])

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels.library import NoKernelsError
-from rnnlab.kernels.operations import NotNativeError
 from rnnlab.models.gated import GatedCohort, arrangement
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.models.registry import CohortModel, make_cohort
@@ -182,7 +181,7 @@ class Cohort:
             kept = [self._regime.losses, *self._regime.hidden]
             trainings = [config.training for config in self._configs]
             return native_steps(self._regime.compute, kept, self._optimizer, trainings)
-        except (NoKernelsError, NotNativeError):
+        except NoKernelsError:
             return None
 
     def _step(self, k: int, max_threads: int) -> Tensor:

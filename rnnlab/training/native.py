@@ -12,15 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlab.kernels.library import load
+from rnnlab.errors import KernelsError
+from rnnlab.kernels.library import load, why_none
 from rnnlab.kernels.lowering import lowered
-from rnnlab.kernels.operations import SETTINGS, Code, Operation, operand
+from rnnlab.kernels.operations import SETTINGS, Code, NotNativeError, Operation, operand
 from rnnlab.kernels.program import NativeProgram
 from rnnlab.kernels.recording import record
 from rnnlab.kernels.simplifying import simplified
 from rnnlab.models.logistic import in_one_piece
 from rnnlab.models.numerics import Users
 from rnnlab.models.runs import runs
+from rnnlab.models.scans import SCANS
+from rnnlab.spec.cells import GatedSettings, RecurrentSettings
 from rnnlab.spec.regimes import TrainingSettings
 from rnnlab.training.optimizer import BETA1, BETA2, CohortOptimizer
 
@@ -58,13 +61,26 @@ def native_steps(
 
     `kept`: what else is read after a step, or written before one.
 
-    Raises NoKernelsError where there is no C compiler, NotNativeError where the kernels lack something.
+    Raises NoKernelsError where there are no kernels, KernelsError where they lack something. It is not for this
+    function to let torch do it then: that would be other bits for one cohort among others.
     """
     library = load()
     with in_one_piece():
         calls = record(compute)
-    operations = [*simplified(lowered(calls, len(trainings)), kept), *_updates(optimizer, trainings)]
-    return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
+    try:
+        operations = [*simplified(lowered(calls, len(trainings)), kept), *_updates(optimizer, trainings)]
+        return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
+    except NotNativeError as error:
+        raise KernelsError(
+            f"the native kernels cannot do a training step with torch {torch.__version__} ({error}): "
+            "please report it; RNNLAB_KERNELS=torch does without them"
+        ) from error
+
+
+def arithmetic_of(model: GatedSettings | RecurrentSettings, device: torch.device) -> str:
+    """What does the training steps of this model on this device: `native` kernels or `torch`."""
+    built_in = isinstance(model, GatedSettings) or model.cell in SCANS
+    return "native" if built_in and device.type == "cpu" and why_none() is None else "torch"
 
 
 def _corrections(steps_done: int, n_steps: int) -> tuple[list[float], list[float]]:

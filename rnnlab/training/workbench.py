@@ -12,13 +12,13 @@ from rnnlab.data.corpus import find
 from rnnlab.data.splits import Fractions, Splits
 from rnnlab.data.tokenizer import Tokenizer, make_tokenizer
 from rnnlab.files import sha256_hex
-from rnnlab.kernels.library import kernels_on
 from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import final_losses, result_of
 from rnnlab.training.measures import TextRate, text_rate, with_text_units
+from rnnlab.training.native import arithmetic_of
 from rnnlab.training.run_state import RunState, fresh_state
 
 
@@ -84,7 +84,7 @@ class Workbench:
             else []
         )
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}
-        provenance["kernels"] = kernels_on(self.device)
+        provenance["kernels"] = arithmetic_of(finished[0].config.model, self.device)
         results = [
             result_of(
                 member.config,

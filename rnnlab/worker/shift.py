@@ -10,12 +10,12 @@ import torch
 
 from rnnlab.errors import CheckpointError, RnnlabError, TakenForDeadError
 from rnnlab.files import Workspace
-from rnnlab.kernels.library import kernels_on
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.job import Job
 from rnnlab.queue.liveness import WorkerLock, host_name, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort import Member
+from rnnlab.training.native import arithmetic_of
 from rnnlab.training.sizing import is_out_of_memory, threads_for
 from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
@@ -209,7 +209,7 @@ class Shift:
                 "it starts again"
             )
         device = self._options.device
-        where = f"worker {self._id} on {device}, {kernels_on(device)} kernels"
+        where = f"worker {self._id} on {device}, {arithmetic_of(place.config.model, device)} kernels"
         place.log(f"claim {place.job.epoch} by {where}: step {state.step}")
         return Member(place.config, state)
 

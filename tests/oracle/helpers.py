@@ -38,6 +38,15 @@ def all_gate_settings(n_layers: int, state_size: int) -> list[GatedSettings]:
     ]
 
 
+def residual_only(n_layers: int, state_size: int) -> list[GatedSettings]:
+    """Models whose output sees nothing but their input: legal, if useless."""
+    return [
+        one.model_copy(update={"use_new_state": False, "use_old_state": False})
+        for one in all_gate_settings(n_layers, state_size)
+        if one.use_residual and one.use_new_state and not one.use_old_state
+    ]
+
+
 def run_config(model: GatedSettings, *, seed: int = 0, **training: int | float) -> RunConfig:
     """A run config on no particular text."""
     return parse_run_config(

@@ -12,7 +12,7 @@ from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation import final_losses
 from rnnlab.training.run_state import fresh_state
-from tests.oracle.helpers import VOCABULARY, all_gate_settings, random_tokens, run_config
+from tests.oracle.helpers import VOCABULARY, all_gate_settings, random_tokens, residual_only, run_config
 
 _CPU = torch.device("cpu")
 _TOKENS = random_tokens(20_000)
@@ -61,6 +61,15 @@ def test_alone_or_in_any_cohort_with_any_number_of_threads(state_size: int, batc
             chosen = shuffle.sample(configs, size)
             for config_hash, data in _train([_fresh(config) for config in chosen], threads, block=17).items():
                 assert data == reference[config_hash], f"cohort of {size}, {threads} threads"
+
+
+def test_models_that_see_only_their_input_change_nothing_for_others() -> None:
+    """They lack whole parts of a step, which must not decide how the others are computed."""
+    odd = residual_only(2, 8)
+    assert len(odd) == 16
+    configs = [run_config(model, seed=m, batch_size=5) for m, model in enumerate([*odd, *all_gate_settings(2, 8)[::7]])]
+    reference = {name: data for config in configs for name, data in _train([_fresh(config)], 1, 1000).items()}
+    assert _train([_fresh(config) for config in configs], 2, 17) == reference
 
 
 def test_one_config_alone_in_cohorts_of_3_and_16_with_1_and_2_threads() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 import torch
 
+from rnnlab.errors import KernelsError
+from rnnlab.kernels import lowering
 from rnnlab.spec.cells import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
-from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
+from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
 from tests.oracle.test_bitwise_bptt import CELLS
 from tests.oracle.test_cells import settings_of
 
@@ -72,7 +74,7 @@ def test_every_combination_of_gates_equals_torch(
     n_layers: int, state_size: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rate of nearly nothing: the moments are averages of gradients of one and the same model."""
-    models = all_gate_settings(n_layers, state_size)
+    models = [*all_gate_settings(n_layers, state_size), *residual_only(n_layers, state_size)]
     configs = [run_config(one, seed=m, batch_size=batch_size, learning_rate=1e-9) for m, one in enumerate(models)]
     native, plain = (_trained(configs, monkeypatch, arithmetic) for arithmetic in ("native", "torch"))
     for mine, theirs in zip(native, plain, strict=True):
@@ -102,3 +104,11 @@ def test_adam_equals_torch_where_no_gradient_is_close_to_zero(optimizer: str, mo
         assert mine.state.curve_ema_loss == pytest.approx(theirs.state.curve_ema_loss, rel=1e-5)
         for kind in ("first_moments", "second_moments"):
             torch.testing.assert_close(getattr(mine.state, kind), getattr(theirs.state, kind), rtol=1e-2, atol=1e-6)
+
+
+def test_a_step_that_the_kernels_lack_something_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were torch to do it, the bits of a run would depend on its neighbours."""
+    monkeypatch.delitem(lowering._LOWERINGS, "tanh_backward")
+    config = bptt_config(settings_of("rnn", state_size=8), iterations=3, learning_rate=0.1)
+    with pytest.raises(KernelsError, match=r"tanh_backward.*RNNLAB_KERNELS=torch"):
+        _trained([config], monkeypatch, "native")

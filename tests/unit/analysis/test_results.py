@@ -53,6 +53,12 @@ def test_a_missing_setting_is_none_and_leaves_integers_whole() -> None:
     assert factors(frame) == ["size"]
 
 
+def test_a_setting_that_came_later_has_its_value_of_before_where_it_is_left_out() -> None:
+    before, with_it = (make_job(n, {}, None, training=one) for n, one in enumerate([{}, {"precision": "tf32"}], 1))
+    assert results_frame([before, with_it])["precision"].tolist() == ["float32", "tf32"]
+    assert "precision" not in results_frame([before]).columns
+
+
 def test_levels_are_ordered_for_people() -> None:
     assert levels(pd.Series([True, False, True])) == [False, True]
     assert levels(pd.Series([512, 32, 256])) == [32, 256, 512]

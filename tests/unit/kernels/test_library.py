@@ -4,6 +4,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from rnnlab.kernels import library
@@ -78,6 +79,23 @@ def test_a_library_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.Mon
     script = 'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo junk > "$2"; shift; done'
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
     assert ".so" in _refusal()
+
+
+def test_a_damaged_library_is_made_again(tmp_path: Path) -> None:
+    """As a power cut may leave it."""
+    path = tmp_path / "cache" / "rnnlab" / "kernels" / f"{library._identity(library._compiler())}.so"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    need_kernels()
+    assert path.stat().st_size > 10_000
+
+
+def test_where_there_are_no_locks_each_process_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    need_kernels()
 
 
 def test_a_cache_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

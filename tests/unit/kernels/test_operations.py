@@ -90,12 +90,15 @@ def test_elementwise(name: str, B: int, N: int, layout: str) -> None:
     if name == "log":
         inputs[0].abs_()
     mine, result = [_laid(layout, x) for x in inputs], _laid(layout, torch.zeros(_M, B, N))
-    around = result.sum().item()
+    whole = result if result._base is None else result._base
+    before = whole.clone()
     _run(lambda: function(*mine, out=result))
     expected = torch.empty(_M, B, N, dtype=torch.float64)
     function(*(x.double() for x in mine), out=expected)
     magnitude = 1 + expected.abs() + sum(x.abs() for x in inputs)
-    assert ((result.double() - expected).abs() <= 4 * _EPSILON * magnitude).all(), around
+    assert ((result.double() - expected).abs() <= 4 * _EPSILON * magnitude).all()
+    result.copy_(torch.zeros(_M, B, N))
+    assert torch.equal(whole, before)  # nothing was written beside it
 
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid"])
@@ -125,13 +128,17 @@ def test_what_is_not_a_number_stays_so_and_infinity_has_its_limit(name: str) -> 
 @pytest.mark.parametrize("x_is_transposed", [False, True])
 @pytest.mark.parametrize(
     ("B", "K", "N"),
-    [(1, 1, 1), (7, 5, 3), (8, 32, 32), (19, 33, 17), (5, 600, 40), (64, 64, 97), (33, 300, 256), (100, 16, 48)],
+    [
+        *((1, 1, 1), (7, 5, 3), (8, 32, 32), (19, 33, 17), (5, 600, 40), (64, 64, 97), (33, 300, 256), (100, 16, 48)),
+        *((20, 300, 1), (9, 17, 1), (40, 700, 33), (17, 40, 65)),
+    ],
 )
 def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed: bool) -> None:
     x = torch.randn(_M, K, B).transpose(1, 2) if x_is_transposed else torch.randn(_M, B, K)
     w = torch.randn(_M, N, K).transpose(1, 2) if w_is_transposed else torch.randn(_M, K, N)
     bias, before = torch.randn(_M, 1, N), torch.randn(_M, B, N)
-    plain, with_bias, added = torch.empty(_M, B, N), torch.empty(_M, 2, B, N)[:, 1], before.clone()
+    longer = torch.full((_M, 3, B, N), 7.0)
+    plain, with_bias, added = torch.empty(_M, B, N), longer[:, 1], before.clone()
 
     def function() -> None:
         torch.bmm(x, w, out=plain)
@@ -144,6 +151,7 @@ def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed
     assert ((plain.double() - exact).abs() <= bound).all()
     assert ((with_bias.double() + 2 * (bias.double() + exact)).abs() <= 2 * bound).all()
     assert ((added.double() - before.double() - 0.5 * exact).abs() <= bound).all()
+    assert (longer[:, ::2] == 7).all()  # nothing was written beside it
 
 
 @pytest.mark.parametrize(("B", "N"), [*_SIZES, (300, 19)])
