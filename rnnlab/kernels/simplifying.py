@@ -1,6 +1,7 @@
 """Fewer operations and fewer passes over memory for the same bits."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -51,13 +52,19 @@ def _with_squashes(operations: Sequence[Operation], kept: set[int]) -> list[Oper
 
     What lay between them is not written any more, so it must be of no use to others.
     """
+    touching: dict[int, list[int]] = {}  # by storage: the numbers of the operations that read or write it, ascending
+    for number, operation in enumerate(operations):
+        for storage in {_storage(one.tensor) for one in operation.touched()}:
+            touching.setdefault(storage, []).append(number)
     found: list[Operation] = []
     for number, operation in enumerate(operations):
         last = found[-1] if found else None
         joined = None if last is None else _joined(last, operation)
         if last is None or joined is None:
             found.append(operation)
-        elif _same(operation.out, last.out) or _is_passing(last.out, number, operations, kept):
+        elif _same(operation.out, last.out) or (
+            _storage(last.out.tensor) not in kept and _is_passing(last.out, number, operations, touching)
+        ):
             found[-1] = joined
         else:
             found.append(operation)
@@ -83,16 +90,19 @@ def _joined(last: Operation, operation: Operation) -> Operation | None:
     return None
 
 
-def _is_passing(operand: Operand, number: int, operations: Sequence[Operation], kept: set[int]) -> bool:
-    """Whether what lies there after operation `number` is written anew before anybody reads it."""
+def _is_passing(
+    operand: Operand, number: int, operations: Sequence[Operation], touching: Mapping[int, Sequence[int]]
+) -> bool:
+    """Whether what lies there after operation `number` is written anew before anybody reads it.
+
+    After the last operation comes the first: the next run.
+    """
     storage = _storage(operand.tensor)
-    if storage in kept:
-        return False
-    for later in (*operations[number + 1 :], *operations[:number]):
-        if any(_storage(one.tensor) == storage for one in later.touched()):
-            reads = any(one is not None and _storage(one.tensor) == storage for one in later.operands[1:])
-            return _same(later.out, operand) and not reads
-    return False
+    numbers = touching[storage]
+    place = bisect_right(numbers, number)
+    later = operations[numbers[place % len(numbers)]]
+    reads = any(one is not None and _storage(one.tensor) == storage for one in later.operands[1:])
+    return _same(later.out, operand) and not reads
 
 
 def _same(one: Operand | None, other: Operand | None) -> bool:
