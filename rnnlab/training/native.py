@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.errors import KernelsError
-from rnnlab.kernels.library import load, why_none
+from rnnlab.kernels.library import kernels_on, load
 from rnnlab.kernels.lowering import lowered
 from rnnlab.kernels.operations import SETTINGS, Code, NotNativeError, Operation, operand
 from rnnlab.kernels.program import NativeProgram
@@ -80,7 +80,7 @@ def native_steps(
 def arithmetic_of(model: GatedSettings | RecurrentSettings, device: torch.device) -> str:
     """What does the training steps of this model on this device: `native` kernels or `torch`."""
     built_in = isinstance(model, GatedSettings) or model.cell in SCANS
-    return "native" if built_in and device.type == "cpu" and why_none() is None else "torch"
+    return kernels_on(device) if built_in else "torch"
 
 
 def _corrections(steps_done: int, n_steps: int) -> tuple[list[float], list[float]]:
