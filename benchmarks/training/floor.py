@@ -50,7 +50,7 @@ class Floor:
             product: Callable[[], object] = partial(torch.bmm, left, right, out=out)
             if native:
                 program = NativeProgram(load(), lowered(record(product), group), group)
-                product = partial(program, np.zeros(group, dtype=SETTINGS), 1)
+                product = partial(program, np.zeros((1, group), dtype=SETTINGS), 1)
             self._multiply.append((product, p.times))
 
     def _seconds_of(self, group: int, native: bool) -> float:

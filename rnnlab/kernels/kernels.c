@@ -1,5 +1,5 @@
-/* Runs a program: for each model by itself, its operations in order. So a model's bits cannot depend on its neighbours
-   or on the threads, and what a model needs stays in the cache from one operation to the next. */
+/* Runs a program: for each model by itself, some steps of it, its operations in order. So a model's bits cannot depend on
+   its neighbours or on the threads, and what a model needs stays in the cache from one operation and step to the next. */
 
 #include "elementwise.h"
 #include "product.h"
@@ -15,44 +15,68 @@ enum {
 
 INLINE void *of_model(const View *v, int64_t row) { return v->start ? (char *)v->start + row * v->model_bytes : 0; }
 
-/* `settings` are those of all models. */
-void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int64_t end_model,
-                const Settings *settings) {
+static void run_model(const Operation *operations, int64_t n, int64_t m, const Settings *settings) {
+    for (const Operation *o = operations; o < operations + n; o++) {
+        int64_t row = m - o->first;
+        if (row < 0 || row >= o->models) continue;
+        float *out = of_model(&o->out, row), *a = of_model(&o->a, row);
+        float *b = of_model(&o->b, row), *c = of_model(&o->c, row);
+        switch (o->code) {
+        case PRODUCT: product(o, out, a, b, c); break;
+        case COPY: op_copy(o, out, a, b, c); break;
+        case ADD: op_add(o, out, a, b, c); break;
+        case MUL: op_mul(o, out, a, b, c); break;
+        case ADDCMUL: op_addcmul(o, out, a, b, c); break;
+        case LERP: op_lerp(o, out, a, b, c); break;
+        case AFFINE: op_affine(o, out, a, b, c); break;
+        case EXP: op_exp(o, out, a, b, c); break;
+        case RECIPROCAL: op_reciprocal(o, out, a, b, c); break;
+        case LOGISTIC: op_logistic(o, out, a, b, c); break;
+        case CLAMP_MIN: op_clamp_min(o, out, a, b, c); break;
+        case SIGMOID_BACKWARD: op_sigmoid_backward(o, out, a, b, c); break;
+        case TANH_BACKWARD: op_tanh_backward(o, out, a, b, c); break;
+        case THRESHOLD_BACKWARD: op_threshold_backward(o, out, a, b, c); break;
+        case FILL: op_fill(o, out, a, b, c); break;
+        case SUM: op_sum(o, out, a, b, c); break;
+        case TOTAL: op_total(o, out, a, b, c); break;
+        case MAXIMUM: op_maximum(o, out, a, b, c); break;
+        case SOFTMAX: op_softmax(o, out, a, b, c); break;
+        case LOG: op_log(o, out, a, b, c); break;
+        case LOOK_UP: op_look_up(o, out, a, b, c); break;
+        case ADD_ROWS: op_add_rows(o, out, a, b, c); break;
+        case PICK: op_pick(o, out, a, b, c); break;
+        case ADD_TO_PICKED: op_add_to_picked(o, out, a, b, c); break;
+        case ADD_SQUARES: op_add_squares(o, out, a, b, c); break;
+        case CLIP: clip(o, out, a, settings); break;
+        case SGD: sgd(o, out, a, settings); break;
+        case ADAM: adam(o, out, a, b, c, settings); break;
+        }
+    }
+}
+
+/* What a step reads that is new in each, or leaves: of each model `bytes` bytes on end in a buffer, and in a table of
+   all steps and models. */
+typedef struct {
+    char *buffer, *table;
+    int64_t bytes;
+} Exchange;
+
+typedef struct {
+    int64_t models, steps;    /* of the tables */
+    const Settings *settings; /* [steps, models] */
+    const Exchange *inputs, *outputs;
+    int64_t n_inputs, n_outputs;
+} Block;
+
+/* All steps of a block, of models `first_model` to `end_model` - 1. */
+void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int64_t end_model, const Block *block) {
     for (int64_t m = first_model; m < end_model; m++)
-        for (const Operation *o = operations; o < operations + n; o++) {
-            int64_t row = m - o->first;
-            if (row < 0 || row >= o->models) continue;
-            float *out = of_model(&o->out, row), *a = of_model(&o->a, row);
-            float *b = of_model(&o->b, row), *c = of_model(&o->c, row);
-            switch (o->code) {
-            case PRODUCT: product(o, out, a, b, c); break;
-            case COPY: op_copy(o, out, a, b, c); break;
-            case ADD: op_add(o, out, a, b, c); break;
-            case MUL: op_mul(o, out, a, b, c); break;
-            case ADDCMUL: op_addcmul(o, out, a, b, c); break;
-            case LERP: op_lerp(o, out, a, b, c); break;
-            case AFFINE: op_affine(o, out, a, b, c); break;
-            case EXP: op_exp(o, out, a, b, c); break;
-            case RECIPROCAL: op_reciprocal(o, out, a, b, c); break;
-            case LOGISTIC: op_logistic(o, out, a, b, c); break;
-            case CLAMP_MIN: op_clamp_min(o, out, a, b, c); break;
-            case SIGMOID_BACKWARD: op_sigmoid_backward(o, out, a, b, c); break;
-            case TANH_BACKWARD: op_tanh_backward(o, out, a, b, c); break;
-            case THRESHOLD_BACKWARD: op_threshold_backward(o, out, a, b, c); break;
-            case FILL: op_fill(o, out, a, b, c); break;
-            case SUM: op_sum(o, out, a, b, c); break;
-            case TOTAL: op_total(o, out, a, b, c); break;
-            case MAXIMUM: op_maximum(o, out, a, b, c); break;
-            case SOFTMAX: op_softmax(o, out, a, b, c); break;
-            case LOG: op_log(o, out, a, b, c); break;
-            case LOOK_UP: op_look_up(o, out, a, b, c); break;
-            case ADD_ROWS: op_add_rows(o, out, a, b, c); break;
-            case PICK: op_pick(o, out, a, b, c); break;
-            case ADD_TO_PICKED: op_add_to_picked(o, out, a, b, c); break;
-            case ADD_SQUARES: op_add_squares(o, out, a, b, c); break;
-            case CLIP: clip(o, out, a, settings + m); break;
-            case SGD: sgd(o, out, a, settings + m); break;
-            case ADAM: adam(o, out, a, b, c, settings + m); break;
-            }
+        for (int64_t k = 0; k < block->steps; k++) {
+            int64_t place = k * block->models + m;
+            for (const Exchange *e = block->inputs; e < block->inputs + block->n_inputs; e++)
+                memcpy(e->buffer + m * e->bytes, e->table + place * e->bytes, (size_t)e->bytes);
+            run_model(operations, n, m, block->settings + place);
+            for (const Exchange *e = block->outputs; e < block->outputs + block->n_outputs; e++)
+                memcpy(e->table + place * e->bytes, e->buffer + m * e->bytes, (size_t)e->bytes);
         }
 }

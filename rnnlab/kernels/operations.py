@@ -67,6 +67,19 @@ OPERATION = np.dtype(
 )
 # Of the optimiser, one for each model and step: learning rate, weight decay, two bias corrections, norm to clip to.
 SETTINGS = np.dtype([(name, np.float64) for name in ("rate", "decay", "correction1", "correction2", "clip_norm")])
+# A buffer and a table by their addresses, bytes of a model; and a block of steps.
+EXCHANGE = np.dtype([("buffer", np.uint64), ("table", np.uint64), ("bytes", np.int64)])
+BLOCK = np.dtype(
+    [
+        ("models", np.int64),
+        ("steps", np.int64),
+        ("settings", np.uint64),
+        ("inputs", np.uint64),
+        ("outputs", np.uint64),
+        ("n_inputs", np.int64),
+        ("n_outputs", np.int64),
+    ]
+)
 
 
 class NotNativeError(Exception):

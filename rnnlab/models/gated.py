@@ -148,7 +148,7 @@ class GatedCohort:
         forward = self._forward
         if forward is None or forward.top_MBS.shape[1] != ids_MB.shape[1]:
             forward = self._forward = self.forward(ids_MB.shape[1])
-        forward.row_lookup.stage(ids_MB)
+        forward.row_lookup.rows_MN.copy_(forward.row_lookup.rows_of(ids_MB))
         for layer, h_MBS in zip(forward.layers, state, strict=True):
             layer.h_MBS.copy_(h_MBS)
         forward.program()

@@ -14,7 +14,7 @@ from rnnlab.spec.cells import GatedSettings
 
 
 class GatedForward:
-    """`program` reads what `row_lookup` was given and each layer's old state `h_MBS`.
+    """`program` reads the rows of `row_lookup` and each layer's old state `h_MBS`.
 
     It leaves the head's input in `top_MBS`.
     """

@@ -1,6 +1,6 @@
 """One training step of a gated cohort in the online regime: losses and gradients, without autograd.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, L layers.
+Shapes: M models, B batch rows, S state size, V vocabulary, L layers, K steps.
 
 The state is detached at every symbol, so a step is a feed-forward network and its backward pass is short. Written out,
 it keeps no graph, writes gradients where the optimiser wants them, and each operation's bits are known. tests/oracle
@@ -18,11 +18,12 @@ from rnnlab.models.runs import Program, Rows
 
 
 class OnlineStep:
-    """The program of the steps of one cohort, and buffers: `stage` a step's data, `run` it, which allocates nothing.
+    """The program of the steps of one cohort, and buffers: lay a step's `data` into `inputs`, then `run` it.
 
-    `hidden` is the state of each layer, L tensors [M, B, S], replaced in place by each step. `gradients[name]` has the
-    shape of the model's parameter and holds the gradients after a step; the buffers are given, so that an optimiser
-    can own them. They must keep what lies in them: what gets no gradient is written once, as zeros.
+    That allocates nothing. `hidden` is the state of each layer, L tensors [M, B, S], replaced in place by each step.
+    `gradients[name]` has the shape of the model's parameter and holds the gradients after a step; the buffers are
+    given, so that an optimiser can own them. They must keep what lies in them: what gets no gradient is written once,
+    as zeros.
     """
 
     def __init__(self, model: GatedCohort, gradients: Mapping[str, Tensor], batch_size: int) -> None:
@@ -36,6 +37,7 @@ class OnlineStep:
         self._targets_MB1 = torch.zeros(*like.shape[:2], 1, dtype=torch.int64, device=like.device)
         self.loss_M = like.new_zeros(model.n_models)
         self._keep_M11 = like.new_ones(model.n_models, 1, 1)
+        self.inputs = [self._row_lookup.rows_MN, self._targets_MB1, self._keep_M11]
 
         self._program = Program()
         for layer in forward.layers:
@@ -53,11 +55,13 @@ class OnlineStep:
         self._program.add(torch.sum, d.tensor, dim=1, out=gradients["embed.bias"])
         model.smallest_product = min(model.smallest_product, self._program.smallest_product)
 
-    def stage(self, ids_MB: Tensor, targets_MB: Tensor, keep_M: Tensor) -> None:
-        """Ids and targets [M, B]; `keep_M` is 1 for models that go on from their state, 0 where it begins at zero."""
-        self._row_lookup.stage(ids_MB)
-        self._targets_MB1.copy_(targets_MB.unsqueeze(2))
-        self._keep_M11.copy_(keep_M.view(-1, 1, 1))
+    def data(self, ids_KMB: Tensor, targets_KMB: Tensor, keep_KM: Tensor) -> list[Tensor]:
+        """What `inputs` are to hold in each of K steps. Ids and targets: int64.
+
+        `keep_KM` is 1 for models that go on from their state, 0 where it begins at zero.
+        """
+        keep_KM11 = keep_KM.to(self._keep_M11.dtype).view(*keep_KM.shape, 1, 1)
+        return [self._row_lookup.rows_of(ids_KMB), targets_KMB.unsqueeze(3), keep_KM11]
 
     @torch.no_grad()
     def run(self) -> None:

@@ -1,14 +1,14 @@
 """One training step of a recurrent cohort under BPTT: losses and gradients of a window, without autograd.
 
 Shapes: M models, T steps, B rows, N = T B symbols of a window, S state size, V vocabulary, P what a step needs of its
-input.
+input, K windows one after the other.
 
 The products with the inputs of a layer are one product over the whole window. In the first layer even that is done
 for each symbol of the vocabulary instead of each symbol of the window, where the vocabulary is the smaller: the rows
 W embedding(v) + b are a table, from which the window gathers, and its gradient is a sum of rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from rnnlab.models.scans import SCANS
 
 
 class WindowStep:
-    """Workspace and arithmetic of the steps of one cohort: `stage` a step's data, then `run` it.
+    """Workspace and arithmetic of the steps of one cohort: lay a step's `data` into `inputs`, then `run` it.
 
     `gradients[name]` holds the gradients after a run, `loss_M` the losses (nats), `following` the state after the
     window, [M, B, S] each; the next run overwrites them.
@@ -34,8 +34,13 @@ class WindowStep:
         n_steps: int,
         batch_size: int,
         last_only: bool,
+        carries: bool,
     ) -> None:
-        """`n_steps`: symbols of a window that are read. last_only: the loss is that of the last prediction alone."""
+        """`n_steps`: symbols of a window that are read.
+
+        last_only: the loss is that of the last prediction alone. carries: a window goes on from the state after the one
+        before, `following`, unless it is told to begin anew.
+        """
         settings, M = model.settings, model.n_models
         self._settings = settings
         self._w = {name: parameter.detach() for name, parameter in model.parameters.items()}
@@ -45,7 +50,7 @@ class WindowStep:
             for layer in range(settings.n_layers)
         ]
         self._T, self._B, self._V = n_steps, batch_size, model.vocabulary_size
-        self._last_only = last_only
+        self._last_only, self._carries = last_only, carries
         like = self._w["head.weight"]
         n_predicted = batch_size if last_only else n_steps * batch_size
         self._has_table = not settings.embedding_size or n_steps * batch_size >= self._V
@@ -68,29 +73,36 @@ class WindowStep:
         self._row_lookup = RowLookup(M, self._V, n_steps * batch_size, like.device)
         self._minus_one = like.new_full((), -1.0)
         self._targets_MN1 = torch.zeros(M, n_predicted, 1, dtype=torch.int64, device=like.device)
-        self._weights_MN1, self._begins_M11 = like.new_zeros(M, n_predicted, 1), like.new_zeros(M, 1, 1)
+        self._weights_MN1 = like.new_zeros(M, n_predicted, 1)
+        self._begins_M11, self._keep_M11 = like.new_ones(M, 1, 1), like.new_zeros(M, 1, 1)  # 1 or 0
+        self.inputs = [self._row_lookup.rows_MN, self._targets_MN1, self._weights_MN1]
+        if carries:
+            self.inputs += [self._begins_M11, self._keep_M11]
         self.loss_M = like.new_zeros(M)
         self.following = [tensor for scan in self._scans for tensor in scan.end_state()]
 
-    @torch.no_grad()
-    def stage(self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor) -> None:
-        """Windows [M, T + 1, B] of any integer type, their weights in the loss, and the state before them.
+    def data(self, symbols_KMTB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
+        """What `inputs` are to hold for each of K windows, [K, M, T + 1, B] of any integer type.
 
-        begins_M: whether that state is the model's start state.
+        weights_KMB: of the window's rows in the loss. begins_KM: whether the window begins at the model's start state.
         """
-        self._row_lookup.stage(symbols_MTB[:, :-1])
-        targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
-        n_steps = targets_MTB.shape[1]
-        self._targets_MN1.view(targets_MTB.shape).copy_(targets_MTB)
-        self._weights_MN1.view(-1, n_steps, self._B).copy_((weights_MB / n_steps).unsqueeze(1))
-        self._begins_M11.copy_(begins_M.view(-1, 1, 1))
-        places = [place for scan in self._scans for place in scan.start_state()]
-        for place, tensor in zip(places, state, strict=True):
-            place.copy_(tensor)
+        symbols_KMTB = symbols_KMTB.long()
+        targets_KMTB = symbols_KMTB[:, :, -1:] if self._last_only else symbols_KMTB[:, :, 1:]
+        weights_KM1B = (weights_KMB / targets_KMTB.shape[2]).to(self._weights_MN1.dtype).unsqueeze(2)
+        data = [
+            self._row_lookup.rows_of(symbols_KMTB[:, :, :-1].flatten(2)),
+            targets_KMTB.flatten(2).unsqueeze(3),
+            weights_KM1B.expand(targets_KMTB.shape).flatten(2).unsqueeze(3),
+        ]
+        if self._carries:
+            begins_KM11 = begins_KM.to(self._begins_M11.dtype).view(*begins_KM.shape, 1, 1)
+            data += [begins_KM11, 1 - begins_KM11]
+        return data
 
     @torch.no_grad()
     def run(self) -> None:
         """The losses, and the gradients of each model's own loss."""
+        self._begin()
         self._first_input()
         for layer, scan in enumerate(self._scans):
             if layer:
@@ -107,6 +119,20 @@ class WindowStep:
         return self._settings.skip if layer else "none"
 
     # Forward
+
+    def _begin(self) -> None:
+        """The state before the window: that after the last one, or the start state, which is zero or learned."""
+        learned = self._settings.start_state == "learned"
+        for layer, scan in enumerate(self._scans):
+            for number, (place, end) in enumerate(zip(scan.start_state(), scan.end_state(), strict=True)):
+                if learned:
+                    start = self._w[f"layers.{layer}.start"][:, number].unsqueeze(1).expand(place.shape)
+                    if self._carries:
+                        torch.mul(start, self._begins_M11, out=place).addcmul_(end, self._keep_M11)
+                    else:
+                        place.copy_(start)
+                elif self._carries:
+                    torch.mul(end, self._keep_M11, out=place)
 
     def _first_input(self) -> None:
         scan, w = self._scans[0], self._w

@@ -29,19 +29,18 @@ class BpttRegime:
         device: torch.device,
     ) -> None:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
-        self.hidden = hidden
-        self._model = model
         self._training = training = trainings[0]
-        last_only = training.loss_at == "last"
-        self._window: WindowStep | _AutogradWindow = _AutogradWindow(model, gradients, last_only=last_only)
+        last_only, carries = training.loss_at == "last", training.carry_state
+        self._window: WindowStep | _AutogradWindow
         if model.settings.cell in SCANS:
-            self._window = WindowStep(
-                model, gradients, n_steps=training.span - 1, batch_size=training.batch_size, last_only=last_only
-            )
-            if training.carry_state:  # from the start where it will be after each step
-                self.hidden = self._window.following
-                for mine, given in zip(self.hidden, hidden, strict=True):
-                    mine.copy_(given)
+            T, B = training.span - 1, training.batch_size
+            self._window = WindowStep(model, gradients, n_steps=T, batch_size=B, last_only=last_only, carries=carries)
+        else:
+            self._window = _AutogradWindow(model, gradients, training)
+        self.inputs = self._window.inputs
+        for mine, given in zip(self.hidden, hidden, strict=True):
+            mine.copy_(given)
+        self._dtype = model.parameters["head.weight"].dtype
         self._samplers = [
             WindowSampler(training, seed, len(train_tokens)) for training, seed in zip(trainings, seeds, strict=True)
         ]
@@ -52,28 +51,28 @@ class BpttRegime:
     def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Choose the windows of the next `n_steps` steps."""
         batches = [sampler.batches(done, n_steps) for sampler, done in zip(self._samplers, steps_done, strict=True)]
-        dtype = self._model.parameters["head.weight"].dtype
         self._starts_KMB = torch.stack([starts_KB for starts_KB, _ in batches], dim=1).to(self._device)
-        self._weights_KMB = torch.stack([weights_KB for _, weights_KB in batches], dim=1).to(self._device, dtype)
-        # Models that begin an epoch, for each step: as a list for the loop, which must not wait for the device.
-        self._begins = [
-            [sampler.begins_epoch(done + k) for sampler, done in zip(self._samplers, steps_done, strict=True)]
-            for k in range(n_steps)
+        self._weights_KMB = torch.stack([weights_KB for _, weights_KB in batches], dim=1).to(self._device, self._dtype)
+        begins_MK = [
+            [sampler.begins_epoch(done + k) for k in range(n_steps)]
+            for sampler, done in zip(self._samplers, steps_done, strict=True)
         ]
-        self._begins_KM = torch.tensor(self._begins, device=self._device)
-        if not self._training.carry_state:  # every window begins at the start state
-            self._begins_KM.fill_(True)
+        self._begins_KM = torch.tensor(begins_MK, device=self._device).T
 
-    def stage(self, k: int) -> None:
-        """Lay the data of step k of the block ready."""
-        symbols_MTB = self._tokens[self._starts_KMB[k].unsqueeze(1) + self._offsets_T1]
-        self._window.stage(symbols_MTB, self._weights_KMB[k], self._state_before(k), self._begins_KM[k])
+    def data(self, first: int, n_steps: int) -> list[Tensor]:
+        """What `inputs` are to hold in steps `first` to `first + n_steps - 1` of those laid out."""
+        of_steps = slice(first, first + n_steps)
+        symbols_KMTB = self._tokens[self._starts_KMB[of_steps].unsqueeze(2) + self._offsets_T1]
+        return self._window.data(symbols_KMTB, self._weights_KMB[of_steps], self._begins_KM[of_steps])
 
     def compute(self) -> None:
         """Mean losses (nats per symbol) of what lies ready, into `losses`; each one's gradients, into their buffers."""
         self._window.run()
-        if self._training.carry_state:
-            self.hidden = self._window.following
+
+    @property
+    def hidden(self) -> list[Tensor]:
+        """The state that is carried from step to step; empty where none is."""
+        return self._window.following if self._training.carry_state else []
 
     @property
     def losses(self) -> Tensor:
@@ -85,38 +84,36 @@ class BpttRegime:
         """Whether `compute` reads and writes the same memory each time."""
         return isinstance(self._window, WindowStep)
 
-    def _state_before(self, k: int) -> list[Tensor]:
-        if self._training.carry_state and not any(self._begins[k]):
-            return self.hidden
-        start = self._model.initial_state(self._training.batch_size)
-        if not self._training.carry_state or all(self._begins[k]):
-            return start
-        begins_M11 = self._begins_KM[k].view(-1, 1, 1)
-        return [torch.where(begins_M11, new, old) for new, old in zip(start, self.hidden, strict=True)]
-
 
 class _AutogradWindow:
-    """Losses and gradients of a window of any cell, by autograd: for cells of users."""
+    """As WindowStep, of any cell, by autograd: for cells of users."""
 
-    def __init__(self, model: RecurrentCohort, gradients: Mapping[str, Tensor], *, last_only: bool) -> None:
-        self.loss_M = torch.empty(0)
-        self.following: list[Tensor] = []
+    def __init__(self, model: RecurrentCohort, gradients: Mapping[str, Tensor], training: BpttSettings) -> None:
         self._model = model
         self._gradients = [gradients[name] for name in model.parameters]
-        self._last_only = last_only
+        self._training = training
+        like, M, B = model.parameters["head.weight"].detach(), model.n_models, training.batch_size
+        self._symbols_MTB = like.new_zeros(M, training.span, B, dtype=torch.int64)
+        self._weights_MB, self._begins_M = like.new_zeros(M, B), like.new_zeros(M, dtype=torch.bool)
+        self.inputs = [self._symbols_MTB, self._weights_MB, self._begins_M]
+        self.loss_M = torch.empty(0)
+        self.following = [h_MBS.detach() for h_MBS in model.initial_state(B)]
 
-    def stage(self, symbols_MTB: Tensor, weights_MB: Tensor, state: Sequence[Tensor], begins_M: Tensor) -> None:
-        """As of WindowStep; `state` carries the gradient of a learned start state."""
-        self._staged = symbols_MTB, weights_MB, state
+    def data(self, symbols_KMTB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
+        """As of WindowStep."""
+        return [symbols_KMTB, weights_KMB, begins_KM]
 
     def run(self) -> None:
         """As of WindowStep."""
-        symbols_MTB, weights_MB, state = self._staged
-        symbols_MTB = symbols_MTB.long()
-        logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=self._last_only)
-        targets_MTB = symbols_MTB[:, -1:] if self._last_only else symbols_MTB[:, 1:]
+        symbols_MTB, last_only = self._symbols_MTB, self._training.loss_at == "last"
+        state = self._model.initial_state(self._training.batch_size)
+        if self._training.carry_state:
+            begins_M11 = self._begins_M.view(-1, 1, 1)
+            state = [torch.where(begins_M11, new, old) for new, old in zip(state, self.following, strict=True)]
+        logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=last_only)
+        targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
         loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
-        loss_M = (loss_MTB * weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
+        loss_M = (loss_MTB * self._weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
         gradients = torch.autograd.grad(
             loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
         )

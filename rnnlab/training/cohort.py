@@ -5,13 +5,13 @@ Shapes: K steps of a block, M models, B batch rows, V vocabulary, S state, L lay
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rnnlab.kernels.library import NoKernelsError
 from rnnlab.models.gated import GatedCohort, arrangement
+from rnnlab.models.inputs import lay_ready
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.models.registry import CohortModel, make_cohort
 from rnnlab.spec.cells import GatedSettings
@@ -22,6 +22,7 @@ from rnnlab.training.native import NativeSteps, native_steps
 from rnnlab.training.online import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
 from rnnlab.training.precision import products_in
+from rnnlab.training.regime import Regime
 from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import RunState
 
@@ -32,29 +33,6 @@ class Member:
 
     config: RunConfig
     state: RunState
-
-
-class Regime(Protocol):
-    """How a cohort is trained: what each step sees, and what the gradients are."""
-
-    hidden: list[Tensor]  # the state that is carried from step to step, [M, B, S] each
-
-    @property
-    def losses(self) -> Tensor:
-        """Mean losses of the last step, [M], nats per symbol."""
-
-    @property
-    def on_fixed_buffers(self) -> bool:
-        """Whether `compute` reads and writes the same memory each time, so that it can be captured."""
-
-    def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
-        """Prepare the data of the next `n_steps` steps."""
-
-    def stage(self, k: int) -> None:
-        """Lay the data of step k of those ready."""
-
-    def compute(self) -> None:
-        """The losses of what lies ready, and the gradients of each in their buffers; nothing waits for the device."""
 
 
 class Cohort:
@@ -136,8 +114,7 @@ class Cohort:
         losses_KM = torch.empty(n_steps, len(self), device=self._device)
         done = 0
         while done < n_steps and not (done and should_stop()):
-            losses_KM[done] = self._step(done, max_threads)
-            done += 1
+            done += self._steps(done, losses_KM, max_threads)
         self._record(losses_KM[:done])
         return done
 
@@ -178,20 +155,25 @@ class Cohort:
         if self._device.type != "cpu" or not self._regime.on_fixed_buffers:
             return None
         try:
-            kept = [self._regime.losses, *self._regime.hidden]
             trainings = [config.training for config in self._configs]
-            return native_steps(self._regime.compute, kept, self._optimizer, trainings)
+            return native_steps(self._regime, self._optimizer, trainings)
         except NoKernelsError:
             return None
 
-    def _step(self, k: int, max_threads: int) -> Tensor:
-        """Optimiser step k of the block for every model; returns the losses before it, [M], nats per symbol."""
-        self._regime.stage(k)
+    def _steps(self, first: int, losses_KM: Tensor, max_threads: int) -> int:
+        """Do optimiser step `first` of the block, or several from it on, for every model; returns how many.
+
+        `losses_KM` gets the losses before each step, nats per symbol.
+        """
         if self._native is not None:
-            self._native(k, max_threads)
-        else:
-            self._replay(self._optimizer.kind_of(k), lambda: self._compute(k))
-        return self._regime.losses
+            n_steps = min(self._native.at_once, len(losses_KM) - first)
+            steps = slice(first, first + n_steps)
+            self._native(first, self._regime.data(first, n_steps), losses_KM[steps], max_threads)
+            return n_steps
+        lay_ready(self._regime.inputs, self._regime.data(first, 1), 0)
+        self._replay(self._optimizer.kind_of(first), lambda: self._compute(first))
+        losses_KM[first] = self._regime.losses
+        return 1
 
     def _compute(self, k: int) -> None:
         """The part of a step that is captured on a GPU: the same operations on the same memory each time."""

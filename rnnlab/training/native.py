@@ -4,7 +4,8 @@ Shapes: K steps of a block, M models, U users of a parameter (some of the M).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +27,18 @@ from rnnlab.models.scans import SCANS
 from rnnlab.spec.cells import GatedSettings, RecurrentSettings
 from rnnlab.spec.regimes import TrainingSettings
 from rnnlab.training.optimizer import BETA1, BETA2, CohortOptimizer
+from rnnlab.training.regime import Regime
+
+# Steps that are done at once: no longer than others may have to wait, with not more data than stays in a cache.
+_SECONDS_AT_ONCE = 0.2
+_BYTES_AT_ONCE = 2**22
 
 
 class NativeSteps:
-    """The steps of one cohort."""
+    """The steps of one cohort: each model does several before the next one does, so that it stays in the cache."""
 
     def __init__(self, program: NativeProgram, trainings: Sequence[TrainingSettings]) -> None:
+        self.at_once = 1  # steps of a call that is not too long
         self._program = program
         self._trainings = trainings
         self._settings_KM = np.zeros((0, 0), dtype=SETTINGS)
@@ -46,30 +53,33 @@ class NativeSteps:
             settings_K["correction1"], settings_K["correction2"] = corrections[done]
             settings_K["clip_norm"] = training.clip_norm or math.inf
 
-    def __call__(self, k: int, threads: int) -> None:
-        """Step k of those prepared, of every model, on what lies ready."""
-        self._program(self._settings_KM[k], threads)
+    def __call__(self, first: int, data: Sequence[Tensor], losses_KM: Tensor, threads: int) -> None:
+        """K steps from `first` on of those prepared, of every model.
+
+        `data`: what the inputs hold in each of them, [K, M, ...]; `losses_KM` takes the losses.
+        """
+        n_steps, data = len(losses_KM), [values_K.contiguous() for values_K in data]
+        begun = time.perf_counter()
+        self._program(self._settings_KM[first : first + n_steps], threads, data, [losses_KM])
+        seconds = (time.perf_counter() - begun) / n_steps
+        bytes_of_step = sum(values_K[0].numel() * values_K.element_size() for values_K in data)
+        self.at_once = max(1, min(int(_SECONDS_AT_ONCE / seconds), _BYTES_AT_ONCE // bytes_of_step))
 
 
-def native_steps(
-    compute: Callable[[], None],
-    kept: Sequence[Tensor],
-    optimizer: CohortOptimizer,
-    trainings: Sequence[TrainingSettings],
-) -> NativeSteps:
-    """`compute` leaves losses and gradients; it does the same to the same memory each time, and is not done now.
-
-    `kept`: what else is read after a step, or written before one.
+def native_steps(regime: Regime, optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]) -> NativeSteps:
+    """The regime's steps; nothing is computed now.
 
     Raises NoKernelsError where there are no kernels, KernelsError where they lack something. It is not for this
     function to let torch do it then: that would be other bits for one cohort among others.
     """
     library = load()
     with in_one_piece():
-        calls = record(compute)
+        calls = record(regime.compute)
     try:
+        kept = [regime.losses, *regime.hidden]
         operations = [*simplified(lowered(calls, len(trainings)), kept), *_updates(optimizer, trainings)]
-        return NativeSteps(NativeProgram(library, operations, len(trainings)), trainings)
+        program = NativeProgram(library, operations, len(trainings), inputs=regime.inputs, outputs=[regime.losses])
+        return NativeSteps(program, trainings)
     except NotNativeError as error:
         raise KernelsError(
             f"the native kernels cannot do a training step with torch {torch.__version__} ({error}): "

@@ -32,7 +32,7 @@ class OnlineRegime:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self._batch_size = trainings[0].batch_size
         self._online = OnlineStep(model, gradients, self._batch_size)
-        self.hidden, self.losses = self._online.hidden, self._online.loss_M
+        self.inputs, self.hidden, self.losses = self._online.inputs, self._online.hidden, self._online.loss_M
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
         self._streams = [
@@ -48,12 +48,12 @@ class OnlineRegime:
         for m, (stream, done) in enumerate(zip(self._streams, steps_done, strict=True)):
             starts = stream.fill(done, inputs_KMB[:, m], targets_KMB[:, m])
             keep_KM[starts, m] = 0.0  # the state is zero at a window's start
-        self._inputs_KMB, self._targets_KMB = inputs_KMB.to(self._device), targets_KMB.to(self._device)
-        self._keep_KM = keep_KM.to(self._device)
+        laid_out = (inputs_KMB, targets_KMB, keep_KM)
+        self._data = self._online.data(*(values_K.to(self._device) for values_K in laid_out))
 
-    def stage(self, k: int) -> None:
-        """Lay the data of step k of the block ready."""
-        self._online.stage(self._inputs_KMB[k], self._targets_KMB[k], self._keep_KM[k])
+    def data(self, first: int, n_steps: int) -> list[Tensor]:
+        """What `inputs` are to hold in steps `first` to `first + n_steps - 1` of those laid out."""
+        return [values_K[first : first + n_steps] for values_K in self._data]
 
     def compute(self) -> None:
         """Mean losses (nats per symbol) of what lies ready, into `losses`; each one's gradients, into their buffers."""

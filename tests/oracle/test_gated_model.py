@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rnnlab.models.gated import GatedCohort, parameter_shapes
 from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.inputs import lay_ready
 from rnnlab.models.online import OnlineStep
 from rnnlab.models.reference import GatedLanguageModel, GatedLayer
 from rnnlab.models.registry import count_parameters
@@ -41,7 +42,7 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
     online = OnlineStep(cohort, gradients, _B)
     for mine, given in zip(online.hidden, state, strict=True):
         mine.copy_(given)
-    online.stage(ids_MB, targets_MB, torch.ones(96))
+    lay_ready(online.inputs, online.data(ids_MB[None], targets_MB[None], torch.ones(1, 96)), 0)
     online.run()
     loss_M = online.loss_M
     for mine, expected in zip(online.hidden, following, strict=True):

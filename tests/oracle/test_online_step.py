@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.gate_work import needed_flops, observed_flops
 from rnnlab.models.gated import GatedCohort, arrangement, parameter_shapes
 from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.inputs import lay_ready
 from rnnlab.models.online import OnlineStep
 from rnnlab.models.row_lookup import RowLookup
 from rnnlab.models.runs import runs
@@ -44,9 +45,10 @@ def test_a_step_makes_no_tensors() -> None:
     model = _cohort(members)
     gradients = {name: torch.zeros_like(parameter) for name, parameter in model.parameters.items()}
     step = OnlineStep(model, gradients, _B)
-    ids_MB, keep_M = torch.zeros(len(members), _B, dtype=torch.int64), torch.ones(len(members))
+    ids_KMB, keep_KM = torch.zeros(1, len(members), _B, dtype=torch.int64), torch.ones(1, len(members))
+    data = step.data(ids_KMB, ids_KMB, keep_KM)
     with _Allocations() as allocations:
-        step.stage(ids_MB, ids_MB, keep_M)
+        lay_ready(step.inputs, data, 0)
         step.run()
     assert allocations.found == []
 
@@ -55,11 +57,12 @@ def test_a_row_that_is_not_kept_starts_from_zero() -> None:
     members = all_gate_settings(1, 8)[40:43]
     model = _cohort(members)
     step = OnlineStep(model, {name: torch.zeros_like(value) for name, value in model.parameters.items()}, _B)
-    ids_MB = torch.arange(3 * _B).view(3, _B) % _V
-    step.stage(ids_MB, ids_MB, torch.ones(3))
+    ids_KMB = (torch.arange(3 * _B).view(3, _B) % _V).repeat(2, 1, 1)
+    data = step.data(ids_KMB, ids_KMB, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
+    lay_ready(step.inputs, data, 0)
     step.run()
     from_zero = step.hidden[0].clone()
-    step.stage(ids_MB, ids_MB, torch.tensor([1.0, 0.0, 1.0]))
+    lay_ready(step.inputs, data, 1)
     step.run()
     assert [torch.equal(mine, other) for mine, other in zip(step.hidden[0], from_zero, strict=True)] == [
         False,
@@ -106,7 +109,7 @@ def test_the_gradient_of_a_table_is_the_same_by_sums_and_by_a_product_with_one_h
     ids_MB = torch.randint(0, 5, (3, 40))
     d_MBS, gradient_MVS = torch.randn(3, 40, 4, dtype=torch.float64), torch.empty(3, 5, 4, dtype=torch.float64)
     lookup = RowLookup(3, 5, 40, torch.device("cpu"))
-    lookup.stage(ids_MB)
+    lookup.rows_MN.copy_(lookup.rows_of(ids_MB))
     lookup.scatter(d_MBS, out=gradient_MVS)
     one_hot_MBV = torch.nn.functional.one_hot(ids_MB, 5).double()
     torch.testing.assert_close(gradient_MVS, one_hot_MBV.transpose(1, 2) @ d_MBS, rtol=0, atol=1e-14)

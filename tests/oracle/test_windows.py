@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rnnlab.models.cells import CELLS
+from rnnlab.models.inputs import lay_ready
 from rnnlab.models.recurrent import RecurrentCohort, parameter_shapes
 from rnnlab.models.scans import SCANS
 from rnnlab.models.windows import WindowStep
@@ -74,10 +75,17 @@ def test_losses_states_and_gradients_are_those_of_autograd(
     expected = torch.autograd.grad(loss_M.sum(), list(model.parameters.values()))
 
     gradients = {name: torch.full_like(weight.detach(), torch.nan) for name, weight in model.parameters.items()}
-    step = WindowStep(model, gradients, n_steps=_T, batch_size=batch_size, last_only=last_only)
-    step.stage(symbols_MTB.flip(0), weights_MB, carried, ~begins_M)
+    step = WindowStep(model, gradients, n_steps=_T, batch_size=batch_size, last_only=last_only, carries=True)
+    data = step.data(
+        torch.stack([symbols_MTB.flip(0), symbols_MTB]),
+        weights_MB.expand(2, -1, -1),
+        torch.stack([~begins_M, begins_M]),
+    )
+    lay_ready(step.inputs, data, 0)
     step.run()  # leaves something in every buffer
-    step.stage(symbols_MTB, weights_MB, state, begins_M)
+    for place, h_MBS in zip(step.following, carried, strict=True):
+        place.copy_(h_MBS)
+    lay_ready(step.inputs, data, 1)
     step.run()
     assert (step.loss_M - loss_M).abs().max().item() <= _TOLERANCE
     for mine, after in zip(step.following, following, strict=True):

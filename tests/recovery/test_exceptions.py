@@ -54,17 +54,18 @@ def _raise_in_training(patch: pytest.MonkeyPatch) -> None:
 
 
 def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
-    real = Cohort._step
+    real = Cohort._steps
     calls: list[int] = []
 
-    def step(self: Cohort, *arguments: Any) -> torch.Tensor:
+    def steps(self: Cohort, *arguments: Any) -> int:
         if any(_guilty(member.config) for member in self.members()):
             calls.append(1)
             if len(calls) > 50:
                 raise RuntimeError("boom")
         return real(self, *arguments)
 
-    patch.setattr(Cohort, "_step", step)
+    patch.setattr("rnnlab.training.native._SECONDS_AT_ONCE", 0.0)  # one step a call
+    patch.setattr(Cohort, "_steps", steps)
 
 
 def _raise_in_building(patch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def test_only_the_guilty_job_fails(
 def test_a_broken_device_stops_the_worker_and_fails_no_job(
     site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(self: Cohort, *_: object) -> torch.Tensor:
+    def break_down(self: Cohort, *_: object) -> int:
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with ...")
 
     def refuse(self: Cohort, *_: object) -> None:
@@ -146,7 +147,7 @@ def test_a_broken_device_stops_the_worker_and_fails_no_job(
 
         def on_block() -> None:
             if len(view.blocks) == 2:  # from now on
-                patch.setattr(Cohort, "_step", break_down)
+                patch.setattr(Cohort, "_steps", break_down)
                 patch.setattr(Cohort, "__init__", refuse)
 
         view.on_block = on_block

@@ -53,7 +53,7 @@ def _laid(layout: str, x_MBN: Tensor) -> Tensor:
 def _run(function: Callable[[], object], models: int = _M, threads: int = 1) -> None:
     """Record it, and run it natively."""
     program = NativeProgram(library.load(), lowered(record(function), models), models)
-    program(np.zeros(models, dtype=SETTINGS), threads)
+    program(np.zeros((1, models), dtype=SETTINGS), threads)
 
 
 def _assert_close(mine: Tensor, expected: Tensor) -> None:

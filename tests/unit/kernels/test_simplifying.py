@@ -32,7 +32,7 @@ def _codes(function: Callable[[], object], kept: Sequence[Tensor] = ()) -> list[
     for operations in (whole, short):
         for operation in whole:  # what is left of another run is of no use: no program here reads it
             operation.out.tensor.fill_(torch.nan)
-        NativeProgram(library.load(), operations, _M)(np.zeros(_M, dtype=SETTINGS), 1)
+        NativeProgram(library.load(), operations, _M)(np.zeros((1, _M), dtype=SETTINGS), 1)
         results.append([tensor.clone() for tensor in kept])
     for one, other in zip(*results, strict=True):
         assert not one.isnan().any()
