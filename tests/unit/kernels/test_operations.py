@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnlab.kernels import library
 from rnnlab.kernels.lowering import lowered
-from rnnlab.kernels.operations import OPERATION, SETTINGS, Code, NotNativeError
+from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Code, NotNativeError
 from rnnlab.kernels.program import NativeProgram
 from rnnlab.kernels.recording import record
 from tests.kernels import need_kernels
@@ -267,3 +267,16 @@ def test_records_have_the_fields_of_the_source() -> None:
     assert list(_fields((folder / "operation.h").read_text(), "Operation")) == list(OPERATION.names or ())
     assert OPERATION.itemsize == ctypes.sizeof(ctypes.c_int64) * (2 + 3 + 4 + 4 * 5)
     assert len(list(_fields((folder / "updates.h").read_text(), "Settings"))) == len(SETTINGS.names or ())
+    for name, fields in (("Exchange", EXCHANGE), ("Block", BLOCK)):
+        assert list(_fields((folder / "kernels.c").read_text(), name)) == list(fields.names or ())
+        assert fields.itemsize == 8 * len(fields.names or ())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_step_reads_its_own_data_and_leaves_its_own_results(threads: int) -> None:
+    x, total = torch.zeros(_M, 2, 5), torch.zeros(_M, 2, 5)
+    data_K, results_K = torch.randint(9, (4, _M, 2, 5)).float(), torch.empty(4, _M, 2, 5)
+    operations = lowered(record(lambda: total.add_(x)), _M)
+    program = NativeProgram(library.load(), operations, _M, inputs=[x], outputs=[total])
+    program(np.zeros((4, _M), dtype=SETTINGS), threads, [data_K], [results_K])
+    assert torch.equal(results_K, data_K.cumsum(0))
