@@ -34,50 +34,73 @@ static void op_total(const Operation *o, float *out, const float *a, const float
     *out = (float)(o->alpha * total);
 }
 
-INLINE float row_maximum(const float *x, int64_t size) {
-    vec highest = splat(-INFINITY);
-    int64_t n = 0;
-    for (; n + WIDTH <= size; n += WIDTH) highest = at_least(load(x + n), highest);
-    if (n < size) {
-        vec rest = splat(-INFINITY);
-        memcpy(&rest, x + n, 4 * (size_t)(size - n));
-        highest = at_least(rest, highest);
-    }
-    return largest_of(highest);
+/* `function`(o, out, a, b, c, rows), TOGETHER rows at a time, which do not wait for each other, and the rest one by one:
+   constants where they are used. */
+#define TOGETHER 4
+typedef void OnRows(const Operation *o, float *out, const float *a, float *b, float *c, int rows);
+INLINE void by_rows(const Operation *o, float *out, const float *a, float *b, float *c, OnRows *function) {
+    for (int64_t i = 0; i < o->size[0]; i++)
+        for (int64_t j = 0, rows; j < o->size[1]; j += rows) {
+            float *y = out + i * o->out.step[0] + j * o->out.step[1];
+            const float *x = a + i * o->a.step[0] + j * o->a.step[1];
+            float *of_b = b ? b + i * o->b.step[0] + j * o->b.step[1] : 0;
+            float *of_c = c ? c + i * o->c.step[0] + j * o->c.step[1] : 0;
+            rows = o->size[1] - j < TOGETHER ? 1 : TOGETHER;
+            if (rows == TOGETHER) function(o, y, x, of_b, of_c, TOGETHER);
+            else function(o, y, x, of_b, of_c, 1);
+        }
+}
+#define ROWS_OF(r) _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++)
+
+INLINE void row_maxima(const Operation *o, const float *a, float *highest, int rows) {
+    int64_t size = o->size[2], whole = size / WIDTH * WIDTH;
+    vec high[TOGETHER];
+    ROWS_OF(r) high[r] = splat(-INFINITY);
+    for (int64_t n = 0; n < whole; n += WIDTH) ROWS_OF(r) high[r] = at_least(load(a + r * o->a.step[1] + n), high[r]);
+    if (whole < size)
+        ROWS_OF(r) high[r] = at_least(load_over(splat(-INFINITY), a + r * o->a.step[1] + whole, size - whole), high[r]);
+    ROWS_OF(r) highest[r] = largest_of(high[r]);
 }
 
 /* out[i, j] = max over n of a[i, j, n] */
-static void op_maximum(const Operation *o, float *out, const float *a, const float *b, const float *c) {
+INLINE void maxima(const Operation *o, float *out, const float *a, float *b, float *c, int rows) {
     (void)b, (void)c;
-    for (int64_t i = 0; i < o->size[0]; i++)
-        for (int64_t j = 0; j < o->size[1]; j++)
-            out[i * o->out.step[0] + j * o->out.step[1]] =
-                row_maximum(a + i * o->a.step[0] + j * o->a.step[1], o->size[2]);
+    float highest[TOGETHER];
+    row_maxima(o, a, highest, rows);
+    ROWS_OF(r) out[r * o->out.step[1]] = highest[r];
+}
+static void op_maximum(const Operation *o, float *out, const float *a, float *b, float *c) {
+    by_rows(o, out, a, b, c, maxima);
 }
 
-/* Softmax along the last axis; b, where it is there, has the maximum of each row, and c takes that of the result. */
-static void op_softmax(const Operation *o, float *out, const float *a, const float *b, float *c) {
+/* Softmax along the last axis; b, where it is there, takes the maximum of each row, and c that of the result. */
+INLINE void softmax(const Operation *o, float *out, const float *a, float *b, float *c, int rows) {
     int64_t size = o->size[2], whole = size / WIDTH * WIDTH, rest = size - whole;
-    for (int64_t i = 0; i < o->size[0]; i++)
-        for (int64_t j = 0; j < o->size[1]; j++) {
-            const float *x = a + i * o->a.step[0] + j * o->a.step[1];
-            float *y = out + i * o->out.step[0] + j * o->out.step[1];
-            vec sums = {0}, last = {0};
-            vec highest = splat(b ? b[i * o->b.step[0] + j * o->b.step[1]] : row_maximum(x, size));
-            for (int64_t n = 0; n < whole; n += WIDTH) {
-                vec e = exponential(load(x + n) - highest);
-                store(y + n, e);
-                sums += e;
-            }
-            if (rest) {
-                last = first(exponential(load_part(x + whole, rest) - highest), rest);
-                sums += last;
-            }
-            float factor = 1.0f / sum_of(sums);
-            if (c) c[i * o->c.step[0] + j * o->c.step[1]] = factor; /* exp 0 times it */
-            for (int64_t n = 0; n < whole; n += WIDTH) store(y + n, load(y + n) * factor);
-            if (rest) store_part(y + whole, last * factor, rest);
+    int64_t x_row = o->a.step[1], y_row = o->out.step[1];
+    vec sums[TOGETHER], last[TOGETHER];
+    float highest[TOGETHER], factor[TOGETHER];
+    row_maxima(o, a, highest, rows);
+    if (b) ROWS_OF(r) b[r * o->b.step[1]] = highest[r];
+    ROWS_OF(r) sums[r] = (vec){0};
+    for (int64_t n = 0; n < whole; n += WIDTH)
+        ROWS_OF(r) {
+            vec e = exponential(load(a + r * x_row + n) - highest[r]);
+            store(out + r * y_row + n, e);
+            sums[r] += e;
         }
+    if (rest)
+        ROWS_OF(r) {
+            last[r] = first(exponential(load_part(a + r * x_row + whole, rest) - highest[r]), rest);
+            sums[r] += last[r];
+        }
+    ROWS_OF(r) factor[r] = 1.0f / sum_of(sums[r]);
+    if (c) ROWS_OF(r) c[r * o->c.step[1]] = factor[r]; /* exp 0 times it */
+    for (int64_t n = 0; n < whole; n += WIDTH)
+        ROWS_OF(r) store(out + r * y_row + n, load(out + r * y_row + n) * factor[r]);
+    if (rest) ROWS_OF(r) store_part(out + r * y_row + whole, last[r] * factor[r], rest);
+}
+static void op_softmax(const Operation *o, float *out, const float *a, float *b, float *c) {
+    by_rows(o, out, a, b, c, softmax);
 }
 
 static void op_log(const Operation *o, float *out, const float *a, const float *b, const float *c) {

@@ -15,35 +15,26 @@ def simplified(operations: Sequence[Operation], kept: Sequence[Tensor]) -> list[
 
 
 def _without_maxima(operations: Sequence[Operation]) -> list[Operation]:
-    """Without the maxima of rows that a softmax of the same rows needs, or has anyway."""
+    """Without the maxima of rows just before a softmax of them, and of its result just after: it has them anyway."""
     found: list[Operation] = []
     for operation in operations:
         last = found[-1] if found else None
-        if operation.code is Code.SOFTMAX:
-            out, rows = operation.operands
-            known = _maximum_of(rows, found)
-            found.append(replace(operation, operands=(out, rows, known)))
-        elif (
-            operation.code is Code.MAXIMUM
-            and last is not None
-            and last.code is Code.SOFTMAX
-            and _same(operation.operands[1], last.out)
-        ):
-            found[-1] = replace(last, operands=(*last.operands[:3], operation.out))
-        else:
+        joined = None if last is None else _softmax_with_maxima(last, operation)
+        if joined is None:
             found.append(operation)
+        else:
+            found[-1] = joined
     return found
 
 
-def _maximum_of(rows: Operand | None, operations: Sequence[Operation]) -> Operand | None:
-    """Where the maxima of these rows lie, if neither they nor the rows were written to since."""
-    for number in reversed(range(len(operations))):
-        before = operations[number]
-        if before.code is Code.MAXIMUM and _same(before.operands[1], rows):
-            kept = all(_storage(before.out.tensor) not in _written(later) for later in operations[number + 1 :])
-            return before.out if kept else None
-        if rows is None or _storage(rows.tensor) in _written(before):
-            return None
+def _softmax_with_maxima(last: Operation, operation: Operation) -> Operation | None:
+    """Both as one, where one is a softmax and the other the maxima of its rows, or of its result."""
+    source = operation.operands[1]
+    if last.code is Code.MAXIMUM and operation.code is Code.SOFTMAX and _same(source, last.operands[1]):
+        return replace(operation, operands=(operation.out, source, last.out))
+    if last.code is Code.SOFTMAX and operation.code is Code.MAXIMUM and _same(source, last.out):
+        highest = last.operands[2] if len(last.operands) > 2 else None
+        return replace(last, operands=(*last.operands[:2], highest, operation.out))
     return None
 
 
@@ -116,9 +107,3 @@ def _place(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
-
-
-def _written(operation: Operation) -> set[int]:
-    """The storages that it writes to."""
-    written = [operation.out, *(operation.operands[3:] if operation.code is Code.SOFTMAX else [])]
-    return {_storage(one.tensor) for one in written if one is not None}

@@ -35,17 +35,18 @@ INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
 INLINE void store(float *p, vec x) { *(vec_unaligned *)p = x; }
 INLINE vec splat(float x) { return x - (vec){0}; }
 
-/* n < WIDTH floats; the rest is zero, or is not written. `first` keeps the first n of a vector. */
+/* n < WIDTH floats; the rest is that of `rest`, zero, or is not written. `first` keeps the first n of a vector. */
 #if defined(__AVX512F__)
-INLINE vec load_part(const float *p, int64_t n) { return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+INLINE vec load_over(vec rest, const float *p, int64_t n) {
+    return (vec)_mm512_mask_loadu_ps((__m512)rest, (__mmask16)((1u << n) - 1), p);
+}
 INLINE void store_part(float *p, vec x, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x); }
 INLINE vec first(vec x, int64_t n) { return (vec)_mm512_maskz_mov_ps((__mmask16)((1u << n) - 1), (__m512)x); }
 #else
-INLINE vec load_part(const float *p, int64_t n) {
-    vec x = {0};
+INLINE vec load_over(vec rest, const float *p, int64_t n) {
     for (int i = 0; i < WIDTH; i++)
-        if (i < n) x[i] = p[i];
-    return x;
+        if (i < n) rest[i] = p[i];
+    return rest;
 }
 INLINE void store_part(float *p, vec x, int64_t n) {
     for (int i = 0; i < WIDTH; i++)
@@ -57,6 +58,8 @@ INLINE vec first(vec x, int64_t n) {
     return x;
 }
 #endif
+
+INLINE vec load_part(const float *p, int64_t n) { return load_over((vec){0}, p, n); }
 
 INLINE vec choose(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) | (~mask & (ints)no)); }
 

@@ -75,16 +75,16 @@ class OnlineStep:
         M, B, _ = x_MBS.shape
         scale, add, product = 1.0 / B, self._program.add, self._program.product
         p_MBV = x_MBS.new_empty(M, B, weight_MSV.shape[2])
-        loss_MB, highest_MB, target_MB1 = x_MBS.new_empty(M, B), x_MBS.new_empty(M, B), x_MBS.new_empty(M, B, 1)
+        loss_MB, largest_MB, target_MB1 = x_MBS.new_empty(M, B), x_MBS.new_empty(M, B), x_MBS.new_empty(M, B, 1)
         product(p_MBV, x_MBS, weight_MSV, parameters["head.bias"][everybody].unsqueeze(1))
         # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
         add(torch.gather, p_MBV, 2, self._targets_MB1, out=target_MB1)
-        add(torch.amax, p_MBV, dim=2, out=highest_MB)
-        add(torch.sub, highest_MB, target_MB1.squeeze(2), out=loss_MB)
+        add(torch.amax, p_MBV, dim=2, out=loss_MB)
         add(torch.softmax, p_MBV, dim=2, out=p_MBV)
-        add(torch.amax, p_MBV, dim=2, out=highest_MB)
-        add(highest_MB.log_)
-        add(loss_MB.sub_, highest_MB)
+        add(torch.amax, p_MBV, dim=2, out=largest_MB)
+        add(largest_MB.log_)
+        add(loss_MB.sub_, target_MB1.squeeze(2))
+        add(loss_MB.sub_, largest_MB)
         add(torch.mean, loss_MB, dim=1, out=self.loss_M)
         # p - one_hot(target) is B times the gradient towards the logits.
         add(p_MBV.scatter_add_, 2, self._targets_MB1, x_MBS.new_full((), -1.0).expand(M, B, 1))

@@ -166,9 +166,10 @@ class WindowStep:
         logits, places = self._logits, self._targets_MN1
         torch.baddbmm(self._w["head.bias"].unsqueeze(1), self._predicted(), self._w["head.weight"], out=logits)
         # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
-        surplus_MN1 = logits.amax(dim=2, keepdim=True).sub_(logits.gather(2, places))
+        target_MN1, highest_MN1 = logits.gather(2, places), logits.amax(dim=2, keepdim=True)
         torch.softmax(logits, dim=2, out=logits)
-        losses_MN1 = surplus_MN1.sub_(logits.amax(dim=2, keepdim=True).log_())
+        log_largest_MN1 = logits.amax(dim=2, keepdim=True).log_()
+        losses_MN1 = highest_MN1.sub_(target_MN1).sub_(log_largest_MN1)
         logits.scatter_add_(2, places, self._minus_one.expand(places.shape))
         logits.mul_(self._weights_MN1)
         return losses_MN1.mul_(self._weights_MN1).flatten(1).sum(dim=1)
