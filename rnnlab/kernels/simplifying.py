@@ -29,10 +29,10 @@ def _without_maxima(operations: Sequence[Operation]) -> list[Operation]:
 
 def _softmax_with_maxima(last: Operation, operation: Operation) -> Operation | None:
     """Both as one, where one is a softmax and the other the maxima of its rows, or of its result."""
-    source = operation.operands[1]
-    if last.code is Code.MAXIMUM and operation.code is Code.SOFTMAX and _same(source, last.operands[1]):
-        return replace(operation, operands=(operation.out, source, last.out))
-    if last.code is Code.SOFTMAX and operation.code is Code.MAXIMUM and _same(source, last.out):
+    codes = (last.code, operation.code)
+    if codes == (Code.MAXIMUM, Code.SOFTMAX) and _same(operation.operands[1], last.operands[1]):
+        return replace(operation, operands=(*operation.operands, last.out))
+    if codes == (Code.SOFTMAX, Code.MAXIMUM) and _same(operation.operands[1], last.out):
         highest = last.operands[2] if len(last.operands) > 2 else None
         return replace(last, operands=(*last.operands[:2], highest, operation.out))
     return None
