@@ -3,8 +3,10 @@
 Shapes: K steps of a block, M models, B batch rows, V vocabulary, S state, L layers, U users of a parameter.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +27,10 @@ from rnnlab.training.precision import products_in
 from rnnlab.training.regime import Regime
 from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import RunState
+
+# Steps whose data are laid out at once, with no look at the clock between them.
+_SECONDS_AT_ONCE = 0.2
+_BYTES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Cohort:
         self._states = [_without_tensors(state) for state in self._states]
         self._replay = Replay(device, can_capture=self._regime.on_fixed_buffers)
         self._native = self._native_steps()
+        self._at_once = 1
 
     def __len__(self) -> int:
         return len(self._configs)
@@ -114,7 +121,9 @@ class Cohort:
         losses_KM = torch.empty(n_steps, len(self), device=self._device)
         done = 0
         while done < n_steps and not (done and should_stop()):
-            done += self._steps(done, losses_KM, max_threads)
+            steps = slice(done, min(done + self._at_once, n_steps))
+            self._steps(done, losses_KM[steps], max_threads)
+            done = steps.stop
         self._record(losses_KM[:done])
         return done
 
@@ -160,20 +169,24 @@ class Cohort:
         except NoKernelsError:
             return None
 
-    def _steps(self, first: int, losses_KM: Tensor, max_threads: int) -> int:
-        """Do optimiser step `first` of the block, or several from it on, for every model; returns how many.
+    def _steps(self, first: int, losses_KM: Tensor, max_threads: int) -> None:
+        """Do the optimiser steps of the block from `first` on, one for each row of `losses_KM`, for every model.
 
         `losses_KM` gets the losses before each step, nats per symbol.
         """
+        n_steps = len(losses_KM)
+        begun = time.perf_counter()
+        data = self._regime.data(first, n_steps)
         if self._native is not None:
-            n_steps = min(self._native.at_once, len(losses_KM) - first)
-            steps = slice(first, first + n_steps)
-            self._native(first, self._regime.data(first, n_steps), losses_KM[steps], max_threads)
-            return n_steps
-        lay_ready(self._regime.inputs, self._regime.data(first, 1), 0)
-        self._replay(self._optimizer.kind_of(first), lambda: self._compute(first))
-        losses_KM[first] = self._regime.losses
-        return 1
+            self._native(first, data, losses_KM, max_threads)
+        else:
+            for k in range(n_steps):
+                lay_ready(self._regime.inputs, data, k)
+                self._replay(self._optimizer.kind_of(first + k), partial(self._compute, first + k))
+                losses_KM[k] = self._regime.losses
+        seconds = (time.perf_counter() - begun) / n_steps
+        bytes_of_step = sum(values_K[0].numel() * values_K.element_size() for values_K in data)
+        self._at_once = max(1, min(int(_SECONDS_AT_ONCE / seconds), _BYTES_AT_ONCE // bytes_of_step))
 
     def _compute(self, k: int) -> None:
         """The part of a step that is captured on a GPU: the same operations on the same memory each time."""

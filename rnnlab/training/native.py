@@ -4,7 +4,6 @@ Shapes: K steps of a block, M models, U users of a parameter (some of the M).
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,16 +28,11 @@ from rnnlab.spec.regimes import TrainingSettings
 from rnnlab.training.optimizer import BETA1, BETA2, CohortOptimizer
 from rnnlab.training.regime import Regime
 
-# Steps that are done at once: no longer than others may have to wait, with not more data than stays in a cache.
-_SECONDS_AT_ONCE = 0.2
-_BYTES_AT_ONCE = 2**22
-
 
 class NativeSteps:
     """The steps of one cohort: each model does several before the next one does, so that it stays in the cache."""
 
     def __init__(self, program: NativeProgram, trainings: Sequence[TrainingSettings]) -> None:
-        self.at_once = 1  # steps of a call that is not too long
         self._program = program
         self._trainings = trainings
         self._settings_KM = np.zeros((0, 0), dtype=SETTINGS)
@@ -58,12 +52,8 @@ class NativeSteps:
 
         `data`: what the inputs hold in each of them, [K, M, ...]; `losses_KM` takes the losses.
         """
-        n_steps, data = len(losses_KM), [values_K.contiguous() for values_K in data]
-        begun = time.perf_counter()
-        self._program(self._settings_KM[first : first + n_steps], threads, data, [losses_KM])
-        seconds = (time.perf_counter() - begun) / n_steps
-        bytes_of_step = sum(values_K[0].numel() * values_K.element_size() for values_K in data)
-        self.at_once = max(1, min(int(_SECONDS_AT_ONCE / seconds), _BYTES_AT_ONCE // bytes_of_step))
+        settings_KM = self._settings_KM[first : first + len(losses_KM)]
+        self._program(settings_KM, threads, [values_K.contiguous() for values_K in data], [losses_KM])
 
 
 def native_steps(regime: Regime, optimizer: CohortOptimizer, trainings: Sequence[TrainingSettings]) -> NativeSteps:

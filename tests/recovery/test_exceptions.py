@@ -57,14 +57,14 @@ def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
     real = Cohort._steps
     calls: list[int] = []
 
-    def steps(self: Cohort, *arguments: Any) -> int:
+    def steps(self: Cohort, *arguments: Any) -> None:
         if any(_guilty(member.config) for member in self.members()):
             calls.append(1)
             if len(calls) > 50:
                 raise RuntimeError("boom")
-        return real(self, *arguments)
+        real(self, *arguments)
 
-    patch.setattr("rnnlab.training.native._SECONDS_AT_ONCE", 0.0)  # one step a call
+    patch.setattr("rnnlab.training.cohort._SECONDS_AT_ONCE", 0.0)  # one step a call
     patch.setattr(Cohort, "_steps", steps)
 
 
@@ -137,7 +137,7 @@ def test_only_the_guilty_job_fails(
 def test_a_broken_device_stops_the_worker_and_fails_no_job(
     site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(self: Cohort, *_: object) -> int:
+    def break_down(self: Cohort, *_: object) -> None:
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with ...")
 
     def refuse(self: Cohort, *_: object) -> None:
