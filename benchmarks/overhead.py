@@ -4,7 +4,8 @@
 
 One worker trains jobs of ordinary size on generated text, with the settings of workers by default. Its time counts from
 the first block; training is the time inside of blocks, evaluation that in which finished runs are measured on held-out
-text (a part of the experiment, not of the bookkeeping); the rest is overhead.
+text (a part of the experiment, not of the bookkeeping); the rest is overhead. Checkpoints are written beside training:
+the time that a core spends on them is taken from training's and counted as overhead too.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
 from rnnlab.training.workbench import Workbench
+from rnnlab.worker.ledger import Ledger
 from rnnlab.worker.options import WorkerOptions
+from rnnlab.worker.team import Place
 from rnnlab.worker.worker import Worker
 
 _GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
@@ -40,7 +43,7 @@ class _Clock:
     """A worker's view that adds up what it is told, and ends the worker after some time."""
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
-        self.training = self.evaluation = 0.0
+        self.training = self.evaluation = self.checkpoints = 0.0
         self.begun = self.ended = 0.0
         self.finished = self.steps = 0
         self._seconds = seconds
@@ -90,15 +93,25 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
         view.evaluation += time.perf_counter() - begun
         return results
 
+    write = Ledger.checkpoint
+
+    def timed_write(*arguments: Any) -> tuple[list[Place], int]:
+        begun = time.thread_time()
+        written = write(*arguments)
+        view.checkpoints += time.thread_time() - begun
+        return written
+
     Workbench.results = timed  # type: ignore[method-assign, assignment]
+    Ledger.checkpoint = timed_write  # type: ignore[method-assign, assignment]
     try:
         worker.run()
     finally:
-        Workbench.results = whole  # type: ignore[method-assign]
+        Workbench.results, Ledger.checkpoint = whole, write  # type: ignore[method-assign]
         engine.dispose()
     wall = time.perf_counter() - view.begun
-    rest = wall - view.training - view.evaluation
-    shares = "".join(f"{100 * part / wall:11.2f} %" for part in (view.training, view.evaluation, rest))
+    training = view.training - view.checkpoints
+    rest = wall - training - view.evaluation
+    shares = "".join(f"{100 * part / wall:11.2f} %" for part in (training, view.evaluation, rest))
     print(f"{name:28}{wall:11.1f} s{view.steps:13,}{view.finished:13}{shares}", flush=True)
 
 

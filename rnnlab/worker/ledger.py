@@ -24,7 +24,7 @@ from rnnlab.training.run_state import RunState
 from rnnlab.training.workbench import Workbench
 from rnnlab.worker.options import WorkerView
 from rnnlab.worker.patience import Patience
-from rnnlab.worker.team import Place, Team, Trainee
+from rnnlab.worker.team import Place, Trainee
 
 # What no job is to blame for: a text that is not here, a device that is broken. It ends the worker, not the job.
 NOT_THE_JOBS_FAULT = (RnnlabError, torch.AcceleratorError)
@@ -110,29 +110,30 @@ class Ledger:
         seconds = (time.perf_counter() - begun) / len(done)
         self._commit(done, results, seconds)
 
-    def checkpoint(self, team: Team) -> tuple[list[Place], int]:
-        """Write a checkpoint of every member and commit it. A full disk costs the checkpoint, not the run.
+    def checkpoint(self, trainees: Sequence[Trainee], seconds: Sequence[float]) -> tuple[list[Place], int]:
+        """Write a checkpoint of each and commit it. A full disk costs the checkpoint, not the run.
 
-        Returns the places whose jobs were taken over by others, and how many checkpoints could not be written.
+        `seconds`: how long each was in training until then. Returns the places whose jobs were taken over by others,
+        and how many checkpoints could not be written.
         """
-        written: dict[Claim, tuple[Place, int, Curve]] = {}
+        written: dict[Claim, Place] = {}
+        items = []
         unwritten, reason = 0, ""
-        for place, member in team.trainees():
+        for (place, member), trained in zip(trainees, seconds, strict=True):
             try:
                 self._write(place, member.state)
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
                 continue
-            written[place.job.claim] = (place, member.state.step, _curve_of(member.state))
-        items = [(claim, step, place.seconds, curve) for claim, (place, step, curve) in written.items()]
+            written[place.job.claim] = place
+            items.append((place.job.claim, member.state.step, trained, _curve_of(member.state)))
         stale = self._patience(lambda: self._store.commit_progress_many(items))
-        for claim, (place, _, _) in written.items():
-            if claim in stale:
-                self._leave(place, f"job {place.job.id} was taken over by another worker")
+        for claim in stale:
+            self._leave(written[claim], f"job {claim.job_id} was taken over by another worker")
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
-        return [written[claim][0] for claim in stale], unwritten
+        return [written[claim] for claim in stale], unwritten
 
     def grant(self, place: Place) -> bool:
         """Pause or cancel a job as an operator wishes, after its checkpoint. False: it goes on after all."""

@@ -19,6 +19,7 @@ from rnnlab.training.native import arithmetic_of
 from rnnlab.training.sizing import is_out_of_memory, threads_for
 from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
+from rnnlab.worker.checkpoints import Checkpoints
 from rnnlab.worker.claims import Claims
 from rnnlab.worker.ledger import NOT_THE_JOBS_FAULT, Ledger, Tally
 from rnnlab.worker.options import WorkerOptions, WorkerView
@@ -56,6 +57,7 @@ class Shift:
         self._heartbeat: Heartbeat | None = None
         self._patience = Patience(view, stop_requested, self._is_lost)
         self._ledger = Ledger(store, workspace, bench, view, tally, self._patience, allow_code=options.allow_code)
+        self._checkpoints = Checkpoints(self._ledger)
         self._claims = Claims(
             store, self._id, options, self._patience, sizes, lambda job: self._ledger.place(job).config
         )
@@ -87,6 +89,7 @@ class Shift:
                 self._loop()
                 self._hand_back()
             finally:
+                self._checkpoints.close()
                 heartbeat.stop()
                 with contextlib.suppress(RnnlabError):
                     self._store.stop_worker(self._id)
@@ -113,7 +116,8 @@ class Shift:
             for team in list(self.teams):
                 if self._stop_requested.is_set():
                     return
-                self._train_block(team)
+                if team in self.teams:  # else a smaller one has taken its place
+                    self._train_block(team)
 
     def _nothing_left(self) -> bool:
         if not self._claims.jobs_allowed(self.teams, self._tally.ended):
@@ -125,6 +129,8 @@ class Shift:
 
     def _admit(self) -> None:
         """Do what operators wish, then claim what there is place for."""
+        if not self._checkpoints.in_work:
+            self._settle()
         self._grant_wishes()
         self._return_unknown_claims()
         self._live_workers = max(1, len(self._patience(lambda: self._store.workers(alive_only=True))))
@@ -141,9 +147,12 @@ class Shift:
         if not self.teams:
             return
         wishes = self._patience(lambda: self._store.wishes(self._id))
+        if not wishes:
+            return
+        self._settle()
         for team in list(self.teams):
             if any(place.job.id in wishes for place in team.places):
-                lost, _ = self._ledger.checkpoint(team)
+                lost, _ = self._checkpoint(team)
                 wished = [place for place in team.places if place.job.id in wishes and place not in lost]
                 self._keep(team, without=[*lost, *(place for place in wished if self._ledger.grant(place))])
 
@@ -157,6 +166,9 @@ class Shift:
 
     def _join(self, jobs: Sequence[Job]) -> None:
         """Let claimed jobs of one group join its cohort, from their newest checkpoints."""
+        if not jobs:
+            return
+        self._settle()
         trainees = [one for job in jobs if (one := self._try_resume(self._ledger.place(job)))]
         # A job may have been killed between its last checkpoint and the commit: nothing is left but to commit it.
         self._finish([one for one in trainees if _is_finished(one)])
@@ -239,7 +251,9 @@ class Shift:
             raise
         except Exception as error:
             self.teams.remove(team)
-            self._take_apart(team.places, error)
+            lost = self._settle()
+            if left := [place for place in team.places if place not in lost]:
+                self._take_apart(left, error)
             return
         seconds = time.perf_counter() - begun
         for place in team.places:
@@ -248,7 +262,7 @@ class Shift:
         if team.cohort.any_finished:
             self._retire(team)
         elif time.monotonic() >= team.checkpoint_at:
-            self._checkpoint(team)
+            self._begin_checkpoint(team)
 
     def _take_apart(self, places: Sequence[Place], error: Exception) -> None:
         """An exception stopped a cohort: smaller ones from the checkpoints, so that only the guilty job fails.
@@ -277,8 +291,9 @@ class Shift:
 
     def _retire(self, team: Team) -> None:
         """Commit the finished members of a cohort; the others go on in a smaller one."""
-        trainees = team.trainees()
         self.teams.remove(team)
+        lost = self._settle()
+        trainees = [one for one in team.trainees() if one[0] not in lost]
         rest = [one for one in trainees if not _is_finished(one)]
         if rest:
             self._start(rest, alone=team.alone, due=team.checkpoint_at)
@@ -288,13 +303,24 @@ class Shift:
         if done:
             self._ledger.finish(done, threads_for(done[0][0].config, self._live_workers))
 
-    def _checkpoint(self, team: Team) -> int:
-        """Write and commit checkpoints; jobs that were taken over leave. Returns how many could not be written."""
-        lost, unwritten = self._ledger.checkpoint(team)
-        team.checkpoint_at = time.monotonic() + self._options.checkpoint_seconds
-        if lost:
-            self._keep(team, without=lost)
-        return unwritten
+    def _begin_checkpoint(self, team: Team) -> None:
+        """Have checkpoints of a team written while it trains on."""
+        self._settle()
+        if team in self.teams:  # else some of it are lost, and the others do this after their next block
+            team.checkpoint_at = time.monotonic() + self._options.checkpoint_seconds
+            self._checkpoints.begin(team.trainees())
+
+    def _checkpoint(self, team: Team) -> tuple[list[Place], int]:
+        """The same at once: which places are lost, and how many checkpoints could not be written."""
+        self._checkpoints.begin(team.trainees())
+        return self._checkpoints.wait()
+
+    def _settle(self) -> list[Place]:
+        """Wait for the checkpoints that are being written; jobs that were taken over leave, and are returned."""
+        lost, _ = self._checkpoints.wait()
+        for team in list(self.teams):
+            self._keep(team, without=[place for place in team.places if place in lost])
+        return lost
 
     def _keep(self, team: Team, *, without: Sequence[Place]) -> None:
         """Let some jobs leave a team; their neighbours go on."""
@@ -306,7 +332,12 @@ class Shift:
 
     def _hand_back(self) -> None:
         """Graceful end: checkpoint and release whatever is in training."""
-        unwritten = sum(self._checkpoint(team) for team in list(self.teams))
+        self._settle()
+        unwritten = 0
+        for team in list(self.teams):
+            lost, missing = self._checkpoint(team)
+            self._keep(team, without=lost)
+            unwritten += missing
         self._ledger.release([place for team in self.teams for place in team.places], unwritten)
 
 

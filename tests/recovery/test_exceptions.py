@@ -233,14 +233,14 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
 
         view.on_block = on_block
         worker.run()
-    assert view.text.count("left to its new owner") == 4  # the checkpoint of the second block was refused
+    assert view.text.count("left to its new owner") == 4  # a checkpoint was refused
     assert "carrying on with other work" in view.text
-    # Under another name, from the checkpoint of the first block.
+    # Under another name, from the first block's checkpoint, or the second's where the first was committed in time.
     assert {job.worker_id for job in site.jobs()}.isdisjoint(dead)
     assert [job.epoch for job in site.jobs()] == [2] * 4
     log = site.log(site.jobs()[0])
     assert f"claim 2 by worker {site.jobs()[0].worker_id} on cpu, " in log
-    assert f" kernels: step {2 * BLOCK_STEPS}" in log
+    assert any(f" kernels: step {blocks * BLOCK_STEPS}" in log for blocks in (1, 2))
     assert_done_once(site)
     assert_same_bits(site, short_reference)
 

@@ -1,6 +1,14 @@
 """Jobs of different progress share a cohort, leave it and join it; each gets the bits that it has alone."""
 
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from rnnlab.queue.job import Status
+from rnnlab.training import checkpoint
 
 from .harness import (
     BLOCK_STEPS,
@@ -57,6 +65,34 @@ def test_joining_does_not_put_off_the_next_checkpoint(site: Site) -> None:
     assert len(site.jobs(Status.DONE)) == 16
     assert len(view.blocks) > 2
     assert len(set(dues)) == 1
+
+
+def test_training_goes_on_while_checkpoints_are_written(
+    site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, write, third_block, blocks_before = View(), checkpoint.write, threading.Event(), list[int]()
+
+    def slow_write(*arguments: Any) -> Path:
+        assert third_block.wait(timeout=60)
+        blocks_before.append(len(view.blocks))
+        return write(*arguments)
+
+    monkeypatch.setattr(checkpoint, "write", slow_write)
+    with site.init(SHORT_PART).worker(view, checkpoint_seconds=0) as worker:
+
+        def on_block() -> None:
+            if len(view.blocks) == 2:  # the first block's checkpoints are in work, and there are no others
+                (team,) = worker.teams
+                team.checkpoint_at = math.inf
+            if len(view.blocks) == 3:
+                third_block.set()
+
+        view.on_block = on_block
+        worker.run()
+    assert blocks_before[0] >= 3
+    assert view.steps[:3] == [BLOCK_STEPS] * 3
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
 
 
 def _train_and_watch(site: Site, cohort_size: int = 16) -> list[list[int]]:
