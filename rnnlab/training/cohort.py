@@ -6,14 +6,12 @@ Shapes: K steps of a block, M models, B batch rows, V vocabulary, S state, L lay
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from rnnlab.kernels.library import NoKernelsError
 from rnnlab.models.gated import GatedCohort, arrangement
-from rnnlab.models.inputs import lay_ready
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.models.registry import CohortModel, make_cohort
 from rnnlab.spec.cells import GatedSettings
@@ -23,14 +21,13 @@ from rnnlab.training.bptt import BpttRegime
 from rnnlab.training.native import NativeSteps, native_steps
 from rnnlab.training.online import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
-from rnnlab.training.precision import products_in
 from rnnlab.training.regime import Regime
-from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import RunState
+from rnnlab.training.torch_steps import TorchSteps
 
-# Steps whose data are laid out at once, with no look at the clock between them.
+# Steps whose data are laid out at once, with no look at the clock between them. On a CPU the data stay in the cache.
 _SECONDS_AT_ONCE = 0.2
-_BYTES_AT_ONCE = 2**22
+_BYTES_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,9 @@ class Cohort:
         # The tensors of the members are in the stacks now; the caller's own would be a second set in memory.
         self._names = [list(state.parameters) for state in self._states]
         self._states = [_without_tensors(state) for state in self._states]
-        self._replay = Replay(device, can_capture=self._regime.on_fixed_buffers)
-        self._native = self._native_steps()
+        self._engine = self._native_steps() or TorchSteps(
+            self._regime, self._optimizer, self._configs[0].training.precision, len(self)
+        )
         self._at_once = 1
 
     def __len__(self) -> int:
@@ -100,7 +98,7 @@ class Cohort:
     @property
     def is_native(self) -> bool:
         """Whether the native kernels do the steps; else torch does them."""
-        return self._native is not None
+        return isinstance(self._engine, NativeSteps)
 
     @property
     def any_finished(self) -> bool:
@@ -117,7 +115,7 @@ class Cohort:
         n_steps = min(max_steps, left)
         limit_threads(self._model, max_threads)
         self._regime.lay_out(self.steps, n_steps)
-        (self._native or self._optimizer).plan(self.steps, n_steps)
+        self._engine.plan(self.steps, n_steps)
         losses_KM = torch.empty(n_steps, len(self), device=self._device)
         done = 0
         while done < n_steps and not (done and should_stop()):
@@ -177,22 +175,10 @@ class Cohort:
         n_steps = len(losses_KM)
         begun = time.perf_counter()
         data = self._regime.data(first, n_steps)
-        if self._native is not None:
-            self._native(first, data, losses_KM, max_threads)
-        else:
-            for k in range(n_steps):
-                lay_ready(self._regime.inputs, data, k)
-                self._replay(self._optimizer.kind_of(first + k), partial(self._compute, first + k))
-                losses_KM[k] = self._regime.losses
+        self._engine(first, data, losses_KM, max_threads)
         seconds = (time.perf_counter() - begun) / n_steps
         bytes_of_step = sum(values_K[0].numel() * values_K.element_size() for values_K in data)
-        self._at_once = max(1, min(int(_SECONDS_AT_ONCE / seconds), _BYTES_AT_ONCE // bytes_of_step))
-
-    def _compute(self, k: int) -> None:
-        """The part of a step that is captured on a GPU: the same operations on the same memory each time."""
-        with products_in(self._configs[0].training.precision, self._device):
-            self._regime.compute()
-        self._optimizer.update(k)
+        self._at_once = max(1, min(int(_SECONDS_AT_ONCE / seconds), _BYTES_AT_ONCE[self._device.type] // bytes_of_step))
 
     def _record(self, losses_KM: Tensor) -> None:
         per_model = losses_KM.double().cpu().T.tolist()

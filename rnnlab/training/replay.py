@@ -1,11 +1,11 @@
 """Steps that are captured once and replayed: on a GPU a step's many small kernels cost more to launch than to run."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 
-_FIRST_STEPS = 3  # done as they are: libraries make their workspaces, kernels are loaded
+_FIRST_CALLS = 3  # done as they are: libraries make their workspaces, kernels are loaded
 
 
 class Replay:
@@ -13,19 +13,19 @@ class Replay:
 
     On a GPU it is captured in a CUDA graph after its first calls, and replayed from then on; elsewhere it is called.
     What is captured must not change until the next capture: Python numbers in it (a learning rate) are part of it, so
-    each kind of step has a graph of its own.
+    each kind of call has a graph of its own.
     """
 
     def __init__(self, device: torch.device, *, can_capture: bool) -> None:
         self._device = device
         self._captures = can_capture and device.type == "cuda"
         self._calls = 0
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
 
-    def __call__(self, kind: int, function: Callable[[], None]) -> None:
+    def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         """Do what `function` does; `kind` is equal for calls that do the same."""
         self._calls += 1
-        if not self._captures or self._calls <= _FIRST_STEPS:
+        if not self._captures or self._calls <= _FIRST_CALLS:
             function()
             return
         if kind not in self._graphs and not self._capture(kind, function):
@@ -33,7 +33,7 @@ class Replay:
             return
         self._graphs[kind].replay()
 
-    def _capture(self, kind: int, function: Callable[[], None]) -> bool:
+    def _capture(self, kind: Hashable, function: Callable[[], None]) -> bool:
         """Record the operations, which does not do them. False where that cannot be done."""
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)

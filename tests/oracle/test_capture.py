@@ -4,8 +4,8 @@ What is captured must not wait for the device, must not bring numbers over from 
 depend on data. Everything that torch does in a step is watched for that, for every cell, regime and optimiser.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -16,12 +16,14 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import fresh_state
+from rnnlab.training.torch_steps import TorchSteps
 from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
 from tests.oracle.test_cells import settings_of
 
 _V = 97
 _TOKENS = random_tokens(2_000) % _V
 _CPU = torch.device("cpu")
+_Replay = TypeVar("_Replay", bound=Replay)
 
 # Each makes the host wait for the device, copies from the host, or has a result whose shape depends on data.
 _UNSAFE = (
@@ -59,7 +61,7 @@ class _WatchedReplay(Replay):
         super().__init__(_CPU, can_capture=False)
         self.watch = _Watch()
 
-    def __call__(self, kind: int, function: Callable[[], None]) -> None:
+    def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         with self.watch:
             function()
 
@@ -98,6 +100,13 @@ def _configs() -> dict[str, list[RunConfig]]:
 _CONFIGS = _configs()
 
 
+def _watched(cohort: Cohort, replay: _Replay) -> _Replay:
+    """The replay, in the place of the cohort's own."""
+    assert isinstance(cohort._engine, TorchSteps)
+    cohort._engine.replay = replay
+    return replay
+
+
 def _cohort(name: str) -> Cohort:
     return Cohort([Member(one, fresh_state(one, _V)) for one in _CONFIGS[name]], _TOKENS, _V, _CPU)
 
@@ -105,7 +114,7 @@ def _cohort(name: str) -> Cohort:
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_a_step_does_nothing_that_cannot_be_captured(name: str) -> None:
     cohort = _cohort(name)
-    cohort._replay = replay = _WatchedReplay()
+    replay = _watched(cohort, _WatchedReplay())
     cohort.run_block(4, 1)
     assert replay.watch.operations > 4 * 20
     assert replay.watch.unsafe == []
@@ -132,23 +141,38 @@ def test_a_planted_wait_is_found(planted: Callable[[torch.Tensor], object]) -> N
 def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None:
     """Everything that a step reads or writes and did not make itself lies where it lay in the steps before."""
     cohort = _cohort(name)
-    cohort._replay = replay = _AddressReplay()
+    replay = _watched(cohort, _AddressReplay())
     cohort.run_block(3, 1)
     cohort.run_block(2, 1)
-    assert len(replay.steps) == 5
-    assert replay.steps[0]
-    assert all(step == replay.steps[0] for step in replay.steps[1:])
+    (once,) = replay.calls.values()
+    assert len(once) == 5
+    assert once[0]
+    assert all(call == once[0] for call in once[1:])
+
+
+@pytest.mark.parametrize("name", ["gated", "lstm adamw", "lstm sgd"])
+def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnlab.training.torch_steps._AT_ONCE", 2)
+    cohort = _cohort(name)
+    replay = _watched(cohort, _AddressReplay())
+    for n_steps in (1, 2, 2, 3):
+        cohort._at_once = n_steps
+        cohort.run_block(n_steps, 1)
+    once, twice = replay.calls.values()
+    assert (len(once), len(twice)) == (2, 3)
+    assert all(call == once[0] for call in once)
+    assert all(call == twice[0] for call in twice)
 
 
 class _AddressReplay(Replay):
     def __init__(self) -> None:
         super().__init__(_CPU, can_capture=False)
-        self.steps: list[list[tuple[str, int]]] = []
+        self.calls: dict[Hashable, list[list[tuple[str, int]]]] = {}
 
-    def __call__(self, kind: int, function: Callable[[], None]) -> None:
+    def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         with _Addresses() as addresses:
             function()
-        self.steps.append(addresses.found)
+        self.calls.setdefault(kind, []).append(addresses.found)
 
 
 class _Addresses(TorchDispatchMode):  # type: ignore[no-untyped-call]
