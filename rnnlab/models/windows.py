@@ -23,7 +23,7 @@ class WindowStep:
     """Workspace and arithmetic of the steps of one cohort: lay a step's `data` into `inputs`, then `run` it.
 
     `gradients[name]` holds the gradients after a run, `loss_M` the losses (nats), `following` the state after the
-    window, [M, B, S] each; the next run overwrites them.
+    window, [M, B, S] each; the next run overwrites them. Where there is only `forward`, no gradients need be given.
     """
 
     def __init__(
@@ -102,6 +102,14 @@ class WindowStep:
     @torch.no_grad()
     def run(self) -> None:
         """The losses, and the gradients of each model's own loss."""
+        self.forward()
+        d_y = self._head_backward()
+        for layer in reversed(range(len(self._scans))):
+            d_y = self._layer_backward(layer, d_y)
+
+    @torch.no_grad()
+    def forward(self) -> None:
+        """The losses alone."""
         self._begin()
         self._first_input()
         for layer, scan in enumerate(self._scans):
@@ -110,9 +118,6 @@ class WindowStep:
             scan.forward()
             self._output(layer)
         self.loss_M.copy_(self._head())
-        d_y = self._head_backward()
-        for layer in reversed(range(len(self._scans))):
-            d_y = self._layer_backward(layer, d_y)
 
     def _skip(self, layer: int) -> str:
         """The connection around a layer; around the first there is none."""

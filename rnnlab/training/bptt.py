@@ -30,13 +30,7 @@ class BpttRegime:
     ) -> None:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self._training = training = trainings[0]
-        last_only, carries = training.loss_at == "last", training.carry_state
-        self._window: WindowStep | _AutogradWindow
-        if model.settings.cell in SCANS:
-            T, B = training.span - 1, training.batch_size
-            self._window = WindowStep(model, gradients, n_steps=T, batch_size=B, last_only=last_only, carries=carries)
-        else:
-            self._window = _AutogradWindow(model, gradients, training)
+        self._window = window_step(model, gradients, training, carries=training.carry_state)
         self.inputs = self._window.inputs
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
@@ -85,19 +79,43 @@ class BpttRegime:
         return isinstance(self._window, WindowStep)
 
 
-class _AutogradWindow:
+def window_step(
+    model: RecurrentCohort, gradients: Mapping[str, Tensor], training: BpttSettings, *, carries: bool
+) -> "WindowStep | AutogradWindow":
+    """Losses and gradients of the model's windows; carries: whether a window goes on from the state after the last."""
+    kind = WindowStep if model.settings.cell in SCANS else AutogradWindow
+    return kind(
+        model,
+        gradients,
+        n_steps=training.span - 1,
+        batch_size=training.batch_size,
+        last_only=training.loss_at == "last",
+        carries=carries,
+    )
+
+
+class AutogradWindow:
     """As WindowStep, of any cell, by autograd: for cells of users."""
 
-    def __init__(self, model: RecurrentCohort, gradients: Mapping[str, Tensor], training: BpttSettings) -> None:
-        self._model = model
-        self._gradients = [gradients[name] for name in model.parameters]
-        self._training = training
-        like, M, B = model.parameters["head.weight"].detach(), model.n_models, training.batch_size
-        self._symbols_MTB = like.new_zeros(M, training.span, B, dtype=torch.int64)
-        self._weights_MB, self._begins_M = like.new_zeros(M, B), like.new_zeros(M, dtype=torch.bool)
+    def __init__(
+        self,
+        model: RecurrentCohort,
+        gradients: Mapping[str, Tensor],
+        *,
+        n_steps: int,
+        batch_size: int,
+        last_only: bool,
+        carries: bool,
+    ) -> None:
+        """As of WindowStep."""
+        self._model, self._gradients = model, gradients
+        self._batch_size, self._last_only, self._carries = batch_size, last_only, carries
+        like, M = model.parameters["head.weight"].detach(), model.n_models
+        self._symbols_MTB = like.new_zeros(M, n_steps + 1, batch_size, dtype=torch.int64)
+        self._weights_MB, self._begins_M = like.new_zeros(M, batch_size), like.new_zeros(M, dtype=torch.bool)
         self.inputs = [self._symbols_MTB, self._weights_MB, self._begins_M]
-        self.loss_M = torch.empty(0)
-        self.following = [h_MBS.detach() for h_MBS in model.initial_state(B)]
+        self.loss_M = like.new_zeros(M)
+        self.following = [h_MBS.detach() for h_MBS in model.initial_state(batch_size)]
 
     def data(self, symbols_KMTB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
         """As of WindowStep."""
@@ -105,23 +123,32 @@ class _AutogradWindow:
 
     def run(self) -> None:
         """As of WindowStep."""
-        symbols_MTB, last_only = self._symbols_MTB, self._training.loss_at == "last"
-        state = self._model.initial_state(self._training.batch_size)
-        if self._training.carry_state:
+        loss_M = self._losses()
+        gradients = torch.autograd.grad(
+            loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
+        )
+        torch._foreach_copy_([self._gradients[name] for name in self._model.parameters], gradients)
+
+    @torch.no_grad()
+    def forward(self) -> None:
+        """As of WindowStep."""
+        self._losses()
+
+    def _losses(self) -> Tensor:
+        symbols_MTB, last_only = self._symbols_MTB, self._last_only
+        state = self._model.initial_state(self._batch_size)
+        if self._carries:
             begins_M11 = self._begins_M.view(-1, 1, 1)
             state = [torch.where(begins_M11, new, old) for new, old in zip(state, self.following, strict=True)]
         logits_MTBV, following = self._model.window(symbols_MTB[:, :-1], state, last_only=last_only)
         targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
-        loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
+        loss_MTB = _symbol_losses(logits_MTBV, targets_MTB)
         loss_M = (loss_MTB * self._weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
-        gradients = torch.autograd.grad(
-            loss_M.sum(), list(self._model.parameters.values()), allow_unused=True, materialize_grads=True
-        )
-        torch._foreach_copy_(self._gradients, gradients)
         self.loss_M, self.following = loss_M.detach(), [h_MBS.detach() for h_MBS in following]
+        return loss_M
 
 
-def symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:
+def _symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:
     """The cross-entropy of each prediction, [M, T, B], nats."""
     losses = torch.nn.functional.cross_entropy(logits_MTBV.flatten(0, 2), targets_MTB.flatten(), reduction="none")
     return losses.view(targets_MTB.shape)

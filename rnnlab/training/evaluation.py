@@ -1,6 +1,7 @@
 """Losses of finished runs, and the result that goes into the table.
 
-Shapes: M models, E evaluation rows (validation windows, then test windows), W window length (symbols).
+Shapes: M models, E evaluation rows (validation windows, then test windows), W window length (symbols), K symbols of
+each window.
 """
 
 import math
@@ -12,14 +13,19 @@ from torch import Tensor
 
 from rnnlab.data.batches import evaluation_positions, windows
 from rnnlab.data.splits import Splits
+from rnnlab.kernels.library import kernels_on
+from rnnlab.models.gated import GatedCohort
+from rnnlab.models.online import OnlineForward
 from rnnlab.models.recurrent import RecurrentCohort
-from rnnlab.models.registry import CohortModel, count_parameters, make_cohort
+from rnnlab.models.registry import count_parameters, make_cohort
 from rnnlab.spec.regimes import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
+from rnnlab.training.forward_pass import ForwardPass
 from rnnlab.training.run_state import RunState, debiased
-from rnnlab.training.stepwise import stepwise_losses
 from rnnlab.training.window_losses import split_losses
+
+_SYMBOLS_AT_ONCE = 64  # of each window that are laid out at once
 
 
 def held_out_windows(config: RunConfig, tokens: Tensor) -> Tensor:
@@ -50,13 +56,14 @@ def final_losses(
     if isinstance(model, RecurrentCohort):
         trainings = [config.training for config in configs if isinstance(config.training, BpttSettings)]
         windows_of_each = configs[0].evaluation.windows
-        return split_losses(model, trainings, [config.seed for config in configs], splits, windows_of_each)
-    return held_out_losses(model, configs, splits, device)
+        seeds = [config.seed for config in configs]
+        return split_losses(model, trainings, seeds, splits, windows_of_each, max_threads)
+    assert isinstance(model, GatedCohort)
+    return _online_losses(model, configs, splits, max_threads)
 
 
-@torch.no_grad()
-def held_out_losses(
-    model: CohortModel, configs: Sequence[RunConfig], splits: Splits[Tensor], device: torch.device
+def _online_losses(
+    model: GatedCohort, configs: Sequence[RunConfig], splits: Splits[Tensor], max_threads: int
 ) -> list[dict[str, float]]:
     """Validation and test loss of each run of the online regime, nats per symbol; state zero at a window's start.
 
@@ -64,14 +71,35 @@ def held_out_losses(
     """
     validation_EW = held_out_windows(configs[0], splits.validation)
     test_EW = held_out_windows(configs[0], splits.test)
-    windows_EW = torch.cat([validation_EW, test_EW]).to(device, torch.int64)
-    mean_ME = stepwise_losses(model, windows_EW)
+    mean_ME = _stepwise(model, torch.cat([validation_EW, test_EW]).to(model.device, torch.int64), max_threads)
     n_validation = len(validation_EW)
     validation = mean_ME[:, :n_validation].mean(dim=1).tolist()
     if not len(test_EW):
         return [{"validation": loss} for loss in validation]
     test = mean_ME[:, n_validation:].mean(dim=1).tolist()
     return [{"validation": v, "test": t} for v, t in zip(validation, test, strict=True)]
+
+
+def _stepwise(model: GatedCohort, windows_EW: Tensor, max_threads: int) -> Tensor:
+    """The mean loss over the predictions of each window, [M, E]; the windows are read side by side."""
+    (E, W), M = windows_EW.shape, model.n_models
+    step = OnlineForward(model, E)
+    forward_pass = ForwardPass(
+        step.run,
+        step.inputs,
+        lambda: step.loss_MB,
+        hidden=step.hidden,
+        native=kernels_on(model.device) == "native",
+        max_threads=max_threads,
+    )
+    total_ME = torch.zeros(M, E, dtype=torch.float64, device=model.device)
+    for first in range(0, W - 1, _SYMBOLS_AT_ONCE):
+        symbols_KME = windows_EW[:, first : first + _SYMBOLS_AT_ONCE + 1].T.unsqueeze(1).expand(-1, M, -1)
+        keep_KM = torch.ones(len(symbols_KME) - 1, M, device=model.device)
+        if first == 0:
+            keep_KM[0] = 0.0
+        total_ME += forward_pass(step.data(symbols_KME[:-1], symbols_KME[1:], keep_KM)).double().sum(dim=0)
+    return total_ME / (W - 1)
 
 
 def result_of(config: RunConfig, state: RunState, losses: Mapping[str, float], vocabulary_size: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Shapes: K steps of a block, M models, U users of a parameter (some of the M).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,23 +62,37 @@ def native_steps(regime: Regime, optimizer: CohortOptimizer, trainings: Sequence
     Raises NoKernelsError where there are no kernels, KernelsError where they lack something. It is not for this
     function to let torch do it then: that would be other bits for one cohort among others.
     """
+    kept = [regime.losses, *regime.hidden]
+    updates = _updates(optimizer, trainings)
+    return NativeSteps(native_program(regime.compute, regime.inputs, regime.losses, kept, updates), trainings)
+
+
+def native_program(
+    compute: Callable[[], None],
+    inputs: Sequence[Tensor],
+    losses_M: Tensor,
+    kept: Sequence[Tensor],
+    and_then: Iterable[Operation] = (),
+) -> NativeProgram:
+    """What `compute` does on fixed memory, from `inputs` to `losses_M`, and then the other operations.
+
+    `kept`: what else is read after a step, or written before one. Raises as `native_steps`.
+    """
     library = load()
     with in_one_piece():
-        calls = record(regime.compute)
+        calls = record(compute)
     try:
-        kept = [regime.losses, *regime.hidden]
-        operations = [*simplified(lowered(calls, len(trainings)), kept), *_updates(optimizer, trainings)]
-        program = NativeProgram(library, operations, len(trainings), inputs=regime.inputs, outputs=[regime.losses])
-        return NativeSteps(program, trainings)
+        operations = [*simplified(lowered(calls, len(losses_M)), kept), *and_then]
+        return NativeProgram(library, operations, len(losses_M), inputs=inputs, outputs=[losses_M])
     except NotNativeError as error:
         raise KernelsError(
-            f"the native kernels cannot do a training step with torch {torch.__version__} ({error}): "
+            f"the native kernels lack something that torch {torch.__version__} does in a step ({error}): "
             "please report it; RNNLAB_KERNELS=torch does without them"
         ) from error
 
 
 def arithmetic_of(model: GatedSettings | RecurrentSettings, device: torch.device) -> str:
-    """What does the training steps of this model on this device: `native` kernels or `torch`."""
+    """What does the arithmetic of this model on this device: `native` kernels or `torch`."""
     built_in = isinstance(model, GatedSettings) or model.cell in SCANS
     return kernels_on(device) if built_in else "torch"
 

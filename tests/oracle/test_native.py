@@ -5,12 +5,17 @@ from typing import Any
 import pytest
 import torch
 
+from rnnlab.data.batches import evaluation_positions, windows
+from rnnlab.data.splits import Splits
 from rnnlab.errors import KernelsError
 from rnnlab.kernels import lowering
+from rnnlab.models.registry import make_cohort
 from rnnlab.spec.cells import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.evaluation import final_losses
 from rnnlab.training.run_state import fresh_state
+from rnnlab.training.stepwise import stepwise_losses
 from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
 from tests.oracle.test_bitwise_bptt import CELLS
 from tests.oracle.test_cells import settings_of
@@ -104,6 +109,35 @@ def test_adam_equals_torch_where_no_gradient_is_close_to_zero(optimizer: str, mo
         assert mine.state.curve_ema_loss == pytest.approx(theirs.state.curve_ema_loss, rel=1e-5)
         for kind in ("first_moments", "second_moments"):
             torch.testing.assert_close(getattr(mine.state, kind), getattr(theirs.state, kind), rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["gated", "lstm", "gru-reset-before"])
+def test_evaluation_equals_torch_and_reading_symbol_by_symbol(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each window from the start state; with BPTT 12 windows in batches of 5."""
+    n_windows = 4 if cell == "gated" else 12
+    if cell == "gated":
+        configs = [run_config(one, batch_size=5) for one in all_gate_settings(2, 7)[::40]]
+    else:
+        model = settings_of(cell, state_size=7, start_state="learned")
+        training = {"sampling": "contiguous", "epoch_windows": 20, "carry_state": True, "epochs": 1}
+        configs = [
+            bptt_config(model, seed=seed, evaluation_windows=n_windows, learning_rate=0.1, **training)
+            for seed in range(3)
+        ]
+    states = [fresh_state(one, _V) for one in configs]
+    splits = Splits(_TOKENS[:2000], _TOKENS[2000:2500], _TOKENS[2500:])
+    native = final_losses(configs, states, splits, _V, torch.device("cpu"), 2)
+    cohort = make_cohort([one.model for one in configs], [one.parameters for one in states], _V, torch.device("cpu"))
+    span = configs[0].training.span
+    positions = evaluation_positions(len(splits.validation), span, n_windows)
+    held_out = windows(splits.validation, positions, span).to(torch.int64)
+    by_symbols = stepwise_losses(cohort, held_out).mean(dim=1).tolist()
+    assert [one["validation"] for one in native] == pytest.approx(by_symbols, rel=1e-6)
+    monkeypatch.setenv("RNNLAB_KERNELS", "torch")
+    plain = final_losses(configs, states, splits, _V, torch.device("cpu"), 1)
+    assert native != plain
+    for mine, theirs in zip(native, plain, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-6)
 
 
 def test_a_step_that_the_kernels_lack_something_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from rnnlab.models.inputs import lay_ready
 from rnnlab.models.recurrent import RecurrentCohort, parameter_shapes
 from rnnlab.models.scans import SCANS
 from rnnlab.models.windows import WindowStep
-from rnnlab.training.bptt import symbol_losses
 from tests.oracle.test_cells import settings_of
 
 _M, _T, _V = 3, 4, 11  # windows have 20 or 16 symbols: more than the vocabulary has
@@ -70,7 +69,8 @@ def test_losses_states_and_gradients_are_those_of_autograd(
 
     logits_MTBV, following = model.window(symbols_MTB[:, :-1], state, last_only=last_only)
     targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
-    loss_MTB = symbol_losses(logits_MTBV, targets_MTB)
+    losses = torch.nn.functional.cross_entropy(logits_MTBV.flatten(0, 2), targets_MTB.flatten(), reduction="none")
+    loss_MTB = losses.view(targets_MTB.shape)
     loss_M = (loss_MTB * weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
     expected = torch.autograd.grad(loss_M.sum(), list(model.parameters.values()))
 
