@@ -2,32 +2,20 @@
 
 import contextlib
 import threading
-import time
-import traceback
-from collections.abc import Sequence
 
-import torch
-
-from rnnlab.errors import CheckpointError, RnnlabError, TakenForDeadError
+from rnnlab.errors import RnnlabError, TakenForDeadError
 from rnnlab.files import Workspace
 from rnnlab.queue.heartbeat import Heartbeat
-from rnnlab.queue.job import Job
-from rnnlab.queue.liveness import WorkerLock, host_name, new_worker_id
+from rnnlab.queue.liveness import WorkerLock, new_worker_id
 from rnnlab.queue.store import Store
-from rnnlab.training.cohort import Member
-from rnnlab.training.native import arithmetic_of
-from rnnlab.training.sizing import is_out_of_memory, threads_for
 from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
-from rnnlab.worker.checkpoints import Checkpoints
 from rnnlab.worker.claims import Claims
-from rnnlab.worker.ledger import NOT_THE_JOBS_FAULT, Ledger, Tally
+from rnnlab.worker.ledger import Ledger, Tally
 from rnnlab.worker.options import WorkerOptions, WorkerView
 from rnnlab.worker.patience import Patience
-from rnnlab.worker.team import Place, Team, Trainee
+from rnnlab.worker.teams import Teams
 
-_BLOCK_SECONDS = 1.0  # a block ends after this time: how soon a stop, a rescue or a free place is noticed
-_BLOCK_STEPS = 100  # and after this many steps: how many symbols are laid out at once
 _IDLE_SECONDS = 0.5  # between two looks at a table with nothing to claim
 
 
@@ -45,23 +33,22 @@ class Shift:
         tally: Tally,
         stop_requested: threading.Event,
     ) -> None:
-        self.teams: list[Team] = []
         self._store = store
         self._workspace = workspace
         self._options = options
         self._view = view
-        self._bench = bench
         self._tally = tally
         self._stop_requested = stop_requested
         self._id = new_worker_id()
         self._heartbeat: Heartbeat | None = None
         self._patience = Patience(view, stop_requested, self._is_lost)
         self._ledger = Ledger(store, workspace, bench, view, tally, self._patience, allow_code=options.allow_code)
-        self._checkpoints = Checkpoints(self._ledger)
         self._claims = Claims(
             store, self._id, options, self._patience, sizes, lambda job: self._ledger.place(job).config
         )
-        self._live_workers = 1
+        self.teams = Teams(
+            store, self._id, options, view, bench, self._ledger, self._patience, stop_requested, self._claims.at_most
+        )
 
     def run(self) -> None:
         """Register, train until nothing is left or a stop is requested, release what is not finished.
@@ -87,9 +74,9 @@ class Shift:
             heartbeat.start()
             try:
                 self._loop()
-                self._hand_back()
+                self.teams.hand_back()
             finally:
-                self._checkpoints.close()
+                self.teams.close()
                 heartbeat.stop()
                 with contextlib.suppress(RnnlabError):
                     self._store.stop_worker(self._id)
@@ -108,19 +95,19 @@ class Shift:
             if self._is_lost():
                 raise TakenForDeadError(f"the lease of worker {self._id} could not be renewed in time")
             self._admit()
-            if not self.teams:
+            if not self.teams.in_training:
                 if self._nothing_left():
                     return
                 self._stop_requested.wait(_IDLE_SECONDS)
                 continue
-            for team in list(self.teams):
+            for team in list(self.teams.in_training):
                 if self._stop_requested.is_set():
                     return
-                if team in self.teams:  # else a smaller one has taken its place
-                    self._train_block(team)
+                if team in self.teams.in_training:  # else a smaller one has taken its place
+                    self.teams.train_block(team)
 
     def _nothing_left(self) -> bool:
-        if not self._claims.jobs_allowed(self.teams, self._tally.ended):
+        if not self._claims.jobs_allowed(self.teams.in_training, self._tally.ended):
             return True
         if self._options.watch:
             return False
@@ -129,218 +116,23 @@ class Shift:
 
     def _admit(self) -> None:
         """Do what operators wish, then claim what there is place for."""
-        if not self._checkpoints.in_work:
-            self._settle()
-        self._grant_wishes()
+        teams, claims = self.teams, self._claims
+        teams.look_at_checkpoints()
+        if teams.in_training:
+            teams.grant(self._patience(lambda: self._store.wishes(self._id)))
         self._return_unknown_claims()
-        self._live_workers = max(1, len(self._patience(lambda: self._store.workers(alive_only=True))))
-        ended = self._tally.ended
-        self._join(self._claims.begun_by_others(self.teams, ended, self._live_workers))
-        for team in list(self.teams):
+        teams.live_workers = live = max(1, len(self._patience(lambda: self._store.workers(alive_only=True))))
+        teams.join(claims.begun_by_others(teams.in_training, self._tally.ended, live))
+        for team in list(teams.in_training):
             if not team.alone:
-                self._join(self._claims.refill(team, self.teams, self._tally.ended, self._live_workers))
-        if not self.teams:
-            self._join(self._claims.next_cohort(self.teams, self._tally.ended, self._live_workers))
-
-    def _grant_wishes(self) -> None:
-        """Checkpoint the jobs that are to be paused or cancelled, and let them go."""
-        if not self.teams:
-            return
-        wishes = self._patience(lambda: self._store.wishes(self._id))
-        if not wishes:
-            return
-        self._settle()
-        for team in list(self.teams):
-            if any(place.job.id in wishes for place in team.places):
-                lost, _ = self._checkpoint(team)
-                wished = [place for place in team.places if place.job.id in wishes and place not in lost]
-                self._keep(team, without=[*lost, *(place for place in wished if self._ledger.grant(place))])
+                teams.join(claims.refill(team, teams.in_training, self._tally.ended, live))
+        if not teams.in_training:
+            teams.join(claims.next_cohort(teams.in_training, self._tally.ended, live))
 
     def _return_unknown_claims(self) -> None:
         """A claim whose answer was lost with the connection holds jobs that nobody trains."""
         if self._patience.was_needed:
             self._patience.was_needed = False
-            known = {place.job.claim for team in self.teams for place in team.places}
+            known = {place.job.claim for team in self.teams.in_training for place in team.places}
             held = self._patience(lambda: self._store.held_by(self._id))
             self._patience(lambda: self._store.release([claim for claim in held if claim not in known]))
-
-    def _join(self, jobs: Sequence[Job]) -> None:
-        """Let claimed jobs of one group join its cohort, from their newest checkpoints."""
-        if not jobs:
-            return
-        self._settle()
-        trainees = [one for job in jobs if (one := self._try_resume(self._ledger.place(job)))]
-        # A job may have been killed between its last checkpoint and the commit: nothing is left but to commit it.
-        self._finish([one for one in trainees if _is_finished(one)])
-        newcomers = [one for one in trainees if not _is_finished(one)]
-        if not newcomers:
-            return
-        group_key = newcomers[0][0].config.group_key
-        team = next((team for team in self.teams if team.group_key == group_key and not team.alone), None)
-        if team is None:
-            self._start(newcomers)
-            return
-        self.teams.remove(team)
-        # The checkpoint stays due when it was: joining again and again must not put it off for ever.
-        self._start([*team.trainees(), *newcomers], due=team.checkpoint_at)
-
-    def _start(self, trainees: Sequence[Trainee], *, alone: bool = False, due: float | None = None) -> None:
-        """Let these jobs train together, with their next checkpoint at `due`, or after the usual time."""
-        if due is None:
-            due = time.monotonic() + self._options.checkpoint_seconds
-        places = [place for place, _ in trainees]
-        try:
-            cohort = self._bench.cohort([member for _, member in trainees])
-        except NOT_THE_JOBS_FAULT:
-            raise
-        except Exception as error:
-            self._take_apart(places, error)
-            return
-        self.teams.append(Team(places, cohort, due, alone))
-
-    def _try_resume(self, place: Place) -> Trainee | None:
-        """The job from its newest checkpoint, or None where that raised an exception, which has failed the job."""
-        try:
-            return place, self._resume(place)
-        except NOT_THE_JOBS_FAULT:
-            raise
-        except Exception:
-            self._ledger.fail(place, traceback.format_exc())
-            return None
-
-    def _resume(self, place: Place) -> Member:
-        def complain(text: str) -> None:
-            self._view.message(text)
-            place.log(text)
-
-        state = self._bench.resume(place.config, place.run_dir, complain)
-        if state.step == 0 and place.job.step > 0:
-            self._refuse_unseen(place)
-            complain(
-                f"job {place.job.id} was at step {place.job.step} but has no whole checkpoint in {place.run_dir}: "
-                "it starts again"
-            )
-        device = self._options.device
-        where = f"worker {self._id} on {device}, {arithmetic_of(place.config.model, device)} kernels"
-        place.log(f"claim {place.job.epoch} by {where}: step {state.step}")
-        return Member(place.config, state)
-
-    def _refuse_unseen(self, place: Place) -> None:
-        """A checkpoint that another host wrote is not lost, only out of sight: training it again would waste it."""
-        history = self._patience(lambda: self._store.events(place.job.id, limit=None))
-        earlier = [event.worker_id for event in history if event.worker_id not in (None, self._id)]
-        hosts = {record.id: record.host for record in self._patience(self._store.workers)}
-        host = hosts.get(earlier[-1] or "") if earlier else None
-        if host is not None and host != host_name():
-            raise CheckpointError(
-                f"job {place.job.id} is at step {place.job.step} by a worker on host {host}, but its checkpoint cannot "
-                f"be seen on {host_name()}: there is nothing in {place.run_dir}; share the results folder between the "
-                "hosts, or name the shared one with --results"
-            )
-
-    def _train_block(self, team: Team) -> None:
-        deadline = time.monotonic() + _BLOCK_SECONDS
-        begun = time.perf_counter()
-        try:
-            steps = team.cohort.run_block(
-                _BLOCK_STEPS,
-                threads_for(team.places[0].config, self._live_workers),
-                lambda: self._stop_requested.is_set() or time.monotonic() > deadline,
-            )
-        except torch.AcceleratorError:
-            raise
-        except Exception as error:
-            self.teams.remove(team)
-            lost = self._settle()
-            if left := [place for place in team.places if place not in lost]:
-                self._take_apart(left, error)
-            return
-        seconds = time.perf_counter() - begun
-        for place in team.places:
-            place.seconds += seconds / len(team.places)
-        self._view.block_done(len(team.places), steps, seconds)
-        if team.cohort.any_finished:
-            self._retire(team)
-        elif time.monotonic() >= team.checkpoint_at:
-            self._begin_checkpoint(team)
-
-    def _take_apart(self, places: Sequence[Place], error: Exception) -> None:
-        """An exception stopped a cohort: smaller ones from the checkpoints, so that only the guilty job fails.
-
-        Out of memory, one half goes on, the other half goes back to the queue, and larger cohorts of the group are not
-        claimed any more. Otherwise each job goes on alone.
-        """
-        if len(places) == 1:
-            self._ledger.fail(places[0], "".join(traceback.format_exception(error)))
-        elif is_out_of_memory(error):
-            half = len(places) // 2
-            self._claims.at_most(places[0].config.group_key, half)
-            self._view.message(f"not enough memory for {len(places)} jobs at once: going on with {half}")
-            back = [place.job.claim for place in places[half:]]
-            self._patience(lambda: self._store.release(back))
-            self._restart(places[:half])
-        else:
-            self._view.message(f"a cohort of {len(places)} jobs raised an exception; each goes on alone")
-            for place in places:
-                self._restart([place], alone=True)
-
-    def _restart(self, places: Sequence[Place], *, alone: bool = False) -> None:
-        trainees = [one for place in places if (one := self._try_resume(place))]
-        if trainees:
-            self._start(trainees, alone=alone)
-
-    def _retire(self, team: Team) -> None:
-        """Commit the finished members of a cohort; the others go on in a smaller one."""
-        self.teams.remove(team)
-        lost = self._settle()
-        trainees = [one for one in team.trainees() if one[0] not in lost]
-        rest = [one for one in trainees if not _is_finished(one)]
-        if rest:
-            self._start(rest, alone=team.alone, due=team.checkpoint_at)
-        self._finish([one for one in trainees if _is_finished(one)])
-
-    def _finish(self, done: Sequence[Trainee]) -> None:
-        if done:
-            self._ledger.finish(done, threads_for(done[0][0].config, self._live_workers))
-
-    def _begin_checkpoint(self, team: Team) -> None:
-        """Have checkpoints of a team written while it trains on."""
-        self._settle()
-        if team in self.teams:  # else some of it are lost, and the others do this after their next block
-            team.checkpoint_at = time.monotonic() + self._options.checkpoint_seconds
-            self._checkpoints.begin(team.trainees())
-
-    def _checkpoint(self, team: Team) -> tuple[list[Place], int]:
-        """The same at once: which places are lost, and how many checkpoints could not be written."""
-        self._checkpoints.begin(team.trainees())
-        return self._checkpoints.wait()
-
-    def _settle(self) -> list[Place]:
-        """Wait for the checkpoints that are being written; jobs that were taken over leave, and are returned."""
-        lost, _ = self._checkpoints.wait()
-        for team in list(self.teams):
-            self._keep(team, without=[place for place in team.places if place in lost])
-        return lost
-
-    def _keep(self, team: Team, *, without: Sequence[Place]) -> None:
-        """Let some jobs leave a team; their neighbours go on."""
-        if without:
-            self.teams.remove(team)
-            kept = [one for one in team.trainees() if one[0] not in without]
-            if kept:
-                self._start(kept, alone=team.alone, due=team.checkpoint_at)
-
-    def _hand_back(self) -> None:
-        """Graceful end: checkpoint and release whatever is in training."""
-        self._settle()
-        unwritten = 0
-        for team in list(self.teams):
-            lost, missing = self._checkpoint(team)
-            self._keep(team, without=lost)
-            unwritten += missing
-        self._ledger.release([place for team in self.teams for place in team.places], unwritten)
-
-
-def _is_finished(one: Trainee) -> bool:
-    place, member = one
-    return member.state.is_finished(place.config)

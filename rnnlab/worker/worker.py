@@ -62,7 +62,7 @@ class Worker:
     @property
     def teams(self) -> list[Team]:
         """What is in training."""
-        return self._shift.teams
+        return self._shift.teams.in_training
 
     def run(self) -> None:
         """Train until nothing is left or a stop is requested; release what is not finished.

@@ -25,9 +25,9 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("RNNLAB_DB", "RNNLAB_RESULTS", "RNNLAB_PLOTS"):
             patch.delenv(name, raising=False)
         patch.setenv("OMP_THREAD_LIMIT", "1")  # for processes; this one has read it long ago
-        patch.setattr("rnnlab.worker.shift.threads_for", lambda config, live_workers: 1)
-        patch.setattr("rnnlab.worker.shift._BLOCK_STEPS", BLOCK_STEPS)
-        patch.setattr("rnnlab.worker.shift._BLOCK_SECONDS", 60.0)  # so that all blocks have these steps, however slow
+        patch.setattr("rnnlab.worker.teams.threads_for", lambda config, live_workers: 1)
+        patch.setattr("rnnlab.worker.teams._BLOCK_STEPS", BLOCK_STEPS)
+        patch.setattr("rnnlab.worker.teams._BLOCK_SECONDS", 60.0)  # so that all blocks have these steps, however slow
         yield
     torch.set_num_threads(threads)
 
