@@ -5,7 +5,7 @@
 One worker trains jobs of ordinary size on generated text, with the settings of workers by default. Its time counts from
 the first block; training is the time inside of blocks, evaluation that in which finished runs are measured on held-out
 text (a part of the experiment, not of the bookkeeping); the rest is overhead. Checkpoints are written beside training:
-the time that a core spends on them is taken from training's and counted as overhead too.
+the time that a core spends on them meanwhile is taken from training's and counted as overhead too.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
 from rnnlab.training.workbench import Workbench
-from rnnlab.worker.ledger import Ledger
+from rnnlab.worker.checkpoints import Checkpoints
+from rnnlab.worker.ledger import Ledger, Written
 from rnnlab.worker.options import WorkerOptions
-from rnnlab.worker.team import Place
 from rnnlab.worker.worker import Worker
 
 _GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
@@ -43,7 +43,7 @@ class _Clock:
     """A worker's view that adds up what it is told, and ends the worker after some time."""
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
-        self.training = self.evaluation = self.checkpoints = 0.0
+        self.training = self.evaluation = self.checkpoints = self.waiting = 0.0
         self.begun = self.ended = 0.0
         self.finished = self.steps = 0
         self._seconds = seconds
@@ -93,23 +93,30 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
         view.evaluation += time.perf_counter() - begun
         return results
 
-    write = Ledger.checkpoint
+    write, wait = Ledger.checkpoint, Checkpoints.wait
 
-    def timed_write(*arguments: Any) -> tuple[list[Place], int]:
+    def timed_write(*arguments: Any) -> Written:
         begun = time.thread_time()
         written = write(*arguments)
         view.checkpoints += time.thread_time() - begun
         return written
 
+    def timed_wait(checkpoints: Checkpoints) -> Written:
+        begun = time.perf_counter()
+        written = wait(checkpoints)
+        view.waiting += time.perf_counter() - begun
+        return written
+
     Workbench.results = timed  # type: ignore[method-assign, assignment]
+    Checkpoints.wait = timed_wait  # type: ignore[method-assign, assignment]
     Ledger.checkpoint = timed_write  # type: ignore[method-assign, assignment]
     try:
         worker.run()
     finally:
-        Workbench.results, Ledger.checkpoint = whole, write  # type: ignore[method-assign]
+        Workbench.results, Ledger.checkpoint, Checkpoints.wait = whole, write, wait  # type: ignore[method-assign]
         engine.dispose()
     wall = time.perf_counter() - view.begun
-    training = view.training - view.checkpoints
+    training = view.training - max(0.0, view.checkpoints - view.waiting)  # while it waits, it does not train anyway
     rest = wall - training - view.evaluation
     shares = "".join(f"{100 * part / wall:11.2f} %" for part in (training, view.evaluation, rest))
     print(f"{name:28}{wall:11.1f} s{view.steps:13,}{view.finished:13}{shares}", flush=True)

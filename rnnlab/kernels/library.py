@@ -51,7 +51,7 @@ def why_none() -> str | None:
 
 
 def kernels_on(device: torch.device) -> str:
-    """What does the training steps of built-in cells on this device: `native` kernels or `torch`."""
+    """What does the arithmetic of built-in cells on this device: `native` kernels or `torch`."""
     return "native" if device.type == "cpu" and why_none() is None else "torch"
 
 

@@ -32,7 +32,7 @@ def _softmax_with_maxima(last: Operation, operation: Operation) -> Operation | N
     codes = (last.code, operation.code)
     if codes == (Code.MAXIMUM, Code.SOFTMAX) and _same(operation.operands[1], last.operands[1]):
         return replace(operation, operands=(*operation.operands, last.out))
-    if codes == (Code.SOFTMAX, Code.MAXIMUM) and _same(operation.operands[1], last.out):
+    if codes == (Code.SOFTMAX, Code.MAXIMUM) and _same(operation.operands[1], last.out) and len(last.operands) < 4:
         highest = last.operands[2] if len(last.operands) > 2 else None
         return replace(last, operands=(*last.operands[:2], highest, operation.out))
     return None

@@ -1,4 +1,4 @@
-"""What is new in each training step: buffers that a step reads, and what is to lie in them.
+"""What is new in each step of training or evaluation: buffers that a step reads, and what is to lie in them.
 
 Shapes: K steps, M models.
 """

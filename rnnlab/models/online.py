@@ -1,4 +1,4 @@
-"""One training step of a gated cohort in the online regime: losses and gradients, without autograd.
+"""One step of a gated cohort in the online regime: losses and their gradients, without autograd.
 
 Shapes: M models, B batch rows, S state size, V vocabulary, L layers, K steps.
 

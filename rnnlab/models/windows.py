@@ -1,4 +1,4 @@
-"""One training step of a recurrent cohort under BPTT: losses and gradients of a window, without autograd.
+"""One step of a recurrent cohort under BPTT: losses of a window and their gradients, without autograd.
 
 Shapes: M models, T steps, B rows, N = T B symbols of a window, S state size, V vocabulary, P what a step needs of its
 input, K windows one after the other.
@@ -64,12 +64,14 @@ class WindowStep:
             else self._scans[layer - 1].h[:, 1:].flatten(1, 2)
             for layer, width in enumerate(widths)
         ]
-        self._d_inputs = [like.new_zeros(M, n_steps * batch_size, width) for width in widths]
-        self._d_predicted = like.new_zeros(M, n_predicted, widths[-1]) if last_only else self._d_inputs[-1]
-        self._d_h = like.new_zeros(M, n_steps * batch_size, settings.state_size)
         self._logits = like.new_zeros(M, n_predicted, self._V)
         P = self._scans[0].p.shape[-1]
-        self._table, self._d_table = like.new_zeros(M, self._V, P), like.new_zeros(M, self._V, P)
+        self._table = like.new_zeros(M, self._V, P)
+        if gradients:
+            self._d_inputs = [like.new_zeros(M, n_steps * batch_size, width) for width in widths]
+            self._d_predicted = like.new_zeros(M, n_predicted, widths[-1]) if last_only else self._d_inputs[-1]
+            self._d_h = like.new_zeros(M, n_steps * batch_size, settings.state_size)
+            self._d_table = torch.zeros_like(self._table)
         self._row_lookup = RowLookup(M, self._V, n_steps * batch_size, like.device)
         self._minus_one = like.new_full((), -1.0)
         self._targets_MN1 = torch.zeros(M, n_predicted, 1, dtype=torch.int64, device=like.device)

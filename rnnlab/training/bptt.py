@@ -30,7 +30,9 @@ class BpttRegime:
     ) -> None:
         """`train_tokens` is the training split, 1-D. Trainings differ in what is free in a cohort."""
         self._training = training = trainings[0]
-        self._window = window_step(model, gradients, training, carries=training.carry_state)
+        self._window = window_step(
+            model, gradients, training, batch_size=training.batch_size, carries=training.carry_state
+        )
         self.inputs = self._window.inputs
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
@@ -80,15 +82,15 @@ class BpttRegime:
 
 
 def window_step(
-    model: RecurrentCohort, gradients: Mapping[str, Tensor], training: BpttSettings, *, carries: bool
-) -> "WindowStep | AutogradWindow":
+    model: RecurrentCohort, gradients: Mapping[str, Tensor], training: BpttSettings, *, batch_size: int, carries: bool
+) -> "Step":
     """Losses and gradients of the model's windows; carries: whether a window goes on from the state after the last."""
     kind = WindowStep if model.settings.cell in SCANS else AutogradWindow
     return kind(
         model,
         gradients,
         n_steps=training.span - 1,
-        batch_size=training.batch_size,
+        batch_size=batch_size,
         last_only=training.loss_at == "last",
         carries=carries,
     )
@@ -115,7 +117,8 @@ class AutogradWindow:
         self._weights_MB, self._begins_M = like.new_zeros(M, batch_size), like.new_zeros(M, dtype=torch.bool)
         self.inputs = [self._symbols_MTB, self._weights_MB, self._begins_M]
         self.loss_M = like.new_zeros(M)
-        self.following = [h_MBS.detach() for h_MBS in model.initial_state(batch_size)]
+        # Not the learned start state itself, where its expansion to one row needed no copy.
+        self.following = [h_MBS.detach().clone() for h_MBS in model.initial_state(batch_size)]
 
     def data(self, symbols_KMTB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
         """As of WindowStep."""
@@ -146,6 +149,9 @@ class AutogradWindow:
         loss_M = (loss_MTB * self._weights_MB.unsqueeze(1)).flatten(1).sum(dim=1) / loss_MTB.shape[1]
         self.loss_M, self.following = loss_M.detach(), [h_MBS.detach() for h_MBS in following]
         return loss_M
+
+
+Step = WindowStep | AutogradWindow
 
 
 def _symbol_losses(logits_MTBV: Tensor, targets_MTB: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training steps of a cohort on a CPU as one native program: losses, gradients and updates, model by model.
+"""Steps of a cohort on a CPU as one native program, model by model: losses, and in training gradients and updates.
 
 Shapes: K steps of a block, M models, U users of a parameter (some of the M).
 """

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ class Replay:
         self._captures = can_capture and device.type == "cuda"
         self._calls = 0
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        self._pool: Any = None  # memory of what a call makes and lets go: the graphs share it
 
     def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         """Do what `function` does; `kind` is equal for calls that do the same."""
@@ -38,7 +40,8 @@ class Replay:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)
         try:
-            with torch.cuda.device(self._device), torch.cuda.graph(graph):
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=self._pool):
                 function()
         except torch.OutOfMemoryError:
             raise

@@ -10,8 +10,8 @@ from rnnlab.training.run_state import fresh_state
 from rnnlab.training.workbench import Workbench
 
 _BLOCK_STEPS = 50
-# The first step allocates; on a GPU steps are done as they are before they are captured, alone and several at once.
-_FIRST_STEPS = {"cpu": 1, "cuda": 24}
+# The first step allocates; on a GPU single steps and several at once are captured, after some that are done as such.
+_FIRST_STEPS = {"cpu": 1, "cuda": 60}
 
 
 def model_steps_per_second(

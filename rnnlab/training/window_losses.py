@@ -12,7 +12,7 @@ from rnnlab.data.batches import evaluation_positions, window_positions
 from rnnlab.data.splits import Splits
 from rnnlab.models.recurrent import RecurrentCohort
 from rnnlab.spec.regimes import BpttSettings
-from rnnlab.training.bptt import window_step
+from rnnlab.training.bptt import Step, window_step
 from rnnlab.training.forward_pass import ForwardPass
 from rnnlab.training.native import arithmetic_of
 from rnnlab.training.sampler import WindowSampler
@@ -59,14 +59,14 @@ def _starts(training: BpttSettings, seed: int, n_tokens: int, max_windows: int, 
 class _Reader:
     """Reads windows with the forward pass of the training steps.
 
-    A batch is as large as in training, whatever the cohort: another number of rows might change bits.
+    A batch is as large as in training where there are so many windows, whatever the cohort: another number of rows
+    might change bits.
     """
 
     def __init__(self, model: RecurrentCohort, training: BpttSettings, max_threads: int) -> None:
-        self._step = step = window_step(model, {}, training, carries=False)
-        native = arithmetic_of(model.settings, model.device) == "native"
-        self._pass = ForwardPass(step.forward, step.inputs, lambda: step.loss_M, native=native, max_threads=max_threads)
-        self._device, self._batch_size = model.device, training.batch_size
+        self._model, self._training, self._max_threads = model, training, max_threads
+        self._device = model.device
+        self._made: dict[int, tuple[Step, ForwardPass]] = {}  # by batch size
         self._offsets_T1 = torch.arange(training.span).view(1, 1, -1, 1)
 
     def means(self, tokens: Tensor, starts_ME: Tensor) -> list[float]:
@@ -75,14 +75,28 @@ class _Reader:
         What is missing of the last batch is filled up with windows that weigh nothing.
         """
         M, E = starts_ME.shape
-        places_KB = torch.arange(-(-E // self._batch_size) * self._batch_size).view(-1, self._batch_size)
+        B = min(E, self._training.batch_size)
+        step, forward_pass = self._for_batches_of(B)
+        places_KB = torch.arange(-(-E // B) * B).view(-1, B)
         starts_KMB = starts_ME[:, places_KB % E].transpose(0, 1)
         weights_KMB = ((places_KB < E).float() / E).unsqueeze(1).expand(starts_KMB.shape)
         total_M = torch.zeros(M, dtype=torch.float64, device=self._device)
         for starts, weights in zip(*(torch.split(x, _BATCHES_AT_ONCE) for x in (starts_KMB, weights_KMB)), strict=True):
             symbols_KMTB = tokens[starts.unsqueeze(2) + self._offsets_T1].to(self._device, torch.int64)
             begins_KM = torch.ones(len(starts), M, dtype=torch.bool, device=self._device)
-            losses_KM = self._pass(self._step.data(symbols_KMTB, weights.to(self._device), begins_KM))
+            losses_KM = forward_pass(step.data(symbols_KMTB, weights.to(self._device), begins_KM))
             total_M += losses_KM.double().sum(dim=0)
         means: list[float] = total_M.tolist()
         return means
+
+    def _for_batches_of(self, batch_size: int) -> tuple[Step, ForwardPass]:
+        if batch_size not in self._made:
+            step = window_step(self._model, {}, self._training, batch_size=batch_size, carries=False)
+            native = arithmetic_of(self._model.settings, self._device) == "native"
+            self._made[batch_size] = (
+                step,
+                ForwardPass(
+                    step.forward, step.inputs, lambda: step.loss_M, native=native, max_threads=self._max_threads
+                ),
+            )
+        return self._made[batch_size]

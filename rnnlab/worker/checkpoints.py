@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from rnnlab.worker.ledger import Ledger
-from rnnlab.worker.team import Place, Trainee
+from rnnlab.worker.ledger import Ledger, Written
+from rnnlab.worker.team import Trainee
 
 
 class Checkpoints:
@@ -16,7 +16,7 @@ class Checkpoints:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        self._round: Future[tuple[list[Place], int]] | None = None
+        self._round: Future[Written] | None = None
 
     def begin(self, trainees: Sequence[Trainee]) -> None:
         """Write a checkpoint of each and commit it; the round before was waited for."""
@@ -28,10 +28,10 @@ class Checkpoints:
         """Whether there is a round that has not ended yet."""
         return self._round is not None and not self._round.done()
 
-    def wait(self) -> tuple[list[Place], int]:
+    def wait(self) -> Written:
         """The end of a round, if one was begun: what `Ledger.checkpoint` returned or raised."""
         round_, self._round = self._round, None
-        return ([], 0) if round_ is None else round_.result()
+        return Written() if round_ is None else round_.result()
 
     def close(self) -> None:
         """Wait for the thread's end."""

@@ -43,6 +43,15 @@ class Tally:
         return self.finished + self.failed
 
 
+@dataclass(frozen=True)
+class Written:
+    """What came of a round of checkpoints."""
+
+    lost: Sequence[Place] = ()  # whose jobs were taken over by others
+    failed: Sequence[tuple[Place, str]] = ()  # whose checkpoint raised an exception, with its traceback
+    unwritten: int = 0  # for which there was no space
+
+
 class Ledger:
     """The writing half of one worker. A job that was taken over by somebody else is left to its new owner."""
 
@@ -110,20 +119,25 @@ class Ledger:
         seconds = (time.perf_counter() - begun) / len(done)
         self._commit(done, results, seconds)
 
-    def checkpoint(self, trainees: Sequence[Trainee], seconds: Sequence[float]) -> tuple[list[Place], int]:
+    def checkpoint(self, trainees: Sequence[Trainee], seconds: Sequence[float]) -> Written:
         """Write a checkpoint of each and commit it. A full disk costs the checkpoint, not the run.
 
-        `seconds`: how long each was in training until then. Returns the places whose jobs were taken over by others,
-        and how many checkpoints could not be written.
+        `seconds`: how long each was in training until then. A thread beside the worker's own may do this, while nobody
+        else writes about these jobs.
         """
         written: dict[Claim, Place] = {}
-        items = []
+        items, failed = [], []
         unwritten, reason = 0, ""
         for (place, member), trained in zip(trainees, seconds, strict=True):
             try:
                 self._write(place, member.state)
             except OSError as error:
                 unwritten, reason = unwritten + 1, error.strerror or str(error)
+                continue
+            except NOT_THE_JOBS_FAULT:
+                raise
+            except Exception:
+                failed.append((place, traceback.format_exc()))
                 continue
             written[place.job.claim] = place
             items.append((place.job.claim, member.state.step, trained, _curve_of(member.state)))
@@ -133,7 +147,7 @@ class Ledger:
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
-        return [written[claim] for claim in stale], unwritten
+        return Written([written[claim] for claim in stale], failed, unwritten)
 
     def grant(self, place: Place) -> bool:
         """Pause or cancel a job as an operator wishes, after its checkpoint. False: it goes on after all."""
@@ -159,7 +173,13 @@ class Ledger:
         for (place, member), found in zip(done, results, strict=True):
             path, state = None, member.state
             if state.diverged_at_step is None:  # the weights of a diverged run are of no use to anybody
-                path = self._final_checkpoint(place, state)
+                try:
+                    path = self._final_checkpoint(place, state)
+                except NOT_THE_JOBS_FAULT:
+                    raise
+                except Exception:
+                    self.fail(place, traceback.format_exc())
+                    continue
             result = _finite(found) | {
                 "checkpoint": str(path.relative_to(self._workspace.results_dir)) if path else None
             }

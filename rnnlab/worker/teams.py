@@ -42,7 +42,7 @@ class Teams:
     ) -> None:
         """`at_most`: told of a group key whose cohorts must not be larger, as the memory was not enough."""
         self.in_training: list[Team] = []
-        self.live_workers = 1  # of this host: they share its cores
+        self.live_workers = 1  # they share the cores
         self._store = store
         self._id = worker_id
         self._options = options
@@ -88,8 +88,8 @@ class Teams:
             raise
         except Exception as error:
             self.in_training.remove(team)
-            lost = self._settle()
-            if left := [place for place in team.places if place not in lost]:
+            gone = self._settle()
+            if left := [place for place in team.places if place not in gone]:
                 self._take_apart(left, error)
             return
         seconds = time.perf_counter() - begun
@@ -108,12 +108,12 @@ class Teams:
         self._settle()
         for team in list(self.in_training):
             if any(place.job.id in wishes for place in team.places):
-                lost, _ = self._checkpoint(team)
-                wished = [place for place in team.places if place.job.id in wishes and place not in lost]
-                self._keep(team, without=[*lost, *(place for place in wished if self._ledger.grant(place))])
+                gone, _ = self._checkpoint(team)
+                wished = [place for place in team.places if place.job.id in wishes and place not in gone]
+                self._keep(team, without=[*gone, *(place for place in wished if self._ledger.grant(place))])
 
     def look_at_checkpoints(self) -> None:
-        """Let jobs go that were taken over, as far as it is known by now."""
+        """Let jobs go that were taken over or failed, as far as it is known by now."""
         if not self._checkpoints.in_work:
             self._settle()
 
@@ -122,8 +122,8 @@ class Teams:
         self._settle()
         unwritten = 0
         for team in list(self.in_training):
-            lost, missing = self._checkpoint(team)
-            self._keep(team, without=lost)
+            gone, missing = self._checkpoint(team)
+            self._keep(team, without=gone)
             unwritten += missing
         self._ledger.release([place for team in self.in_training for place in team.places], unwritten)
 
@@ -213,8 +213,8 @@ class Teams:
     def _retire(self, team: Team) -> None:
         """Commit the finished members of a cohort; the others go on in a smaller one."""
         self.in_training.remove(team)
-        lost = self._settle()
-        trainees = [one for one in team.trainees() if one[0] not in lost]
+        gone = self._settle()
+        trainees = [one for one in team.trainees() if one[0] not in gone]
         rest = [one for one in trainees if not _is_finished(one)]
         if rest:
             self._start(rest, alone=team.alone, due=team.checkpoint_at)
@@ -227,21 +227,28 @@ class Teams:
     def _begin_checkpoint(self, team: Team) -> None:
         """Have checkpoints of a team written while it trains on."""
         self._settle()
-        if team in self.in_training:  # else some of it are lost, and the others do this after their next block
+        if team in self.in_training:  # else some of it are gone, and the others do this after their next block
             team.checkpoint_at = time.monotonic() + self._options.checkpoint_seconds
             self._checkpoints.begin(team.trainees())
 
     def _checkpoint(self, team: Team) -> tuple[list[Place], int]:
-        """The same at once: which places are lost, and how many checkpoints could not be written."""
+        """The same at once: which places are gone, and how many checkpoints could not be written."""
         self._checkpoints.begin(team.trainees())
-        return self._checkpoints.wait()
+        return self._wait()
 
     def _settle(self) -> list[Place]:
-        """Wait for the checkpoints that are being written; jobs that were taken over leave, and are returned."""
-        lost, _ = self._checkpoints.wait()
+        """Wait for the checkpoints that are being written; jobs that are gone leave, and are returned."""
+        gone, _ = self._wait()
         for team in list(self.in_training):
-            self._keep(team, without=[place for place in team.places if place in lost])
-        return lost
+            self._keep(team, without=[place for place in team.places if place in gone])
+        return gone
+
+    def _wait(self) -> tuple[list[Place], int]:
+        """Jobs that were taken over, or whose checkpoint raised an exception, which fails them; and the unwritten."""
+        written = self._checkpoints.wait()
+        for place, trace in written.failed:
+            self._ledger.fail(place, trace)
+        return [*written.lost, *(place for place, _ in written.failed)], written.unwritten
 
     def _keep(self, team: Team, *, without: Sequence[Place]) -> None:
         """Let some jobs leave a team; their neighbours go on."""

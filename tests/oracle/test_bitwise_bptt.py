@@ -134,6 +134,29 @@ def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
     assert ("held_out" in together[0]) == any(name.startswith("held_out") for name in training)
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_cell_without_a_scan_that_carries_a_learned_start_state_may_be_cut(
+    cell: str, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one row nothing need be copied to expand the start state: it must not become the carried one."""
+    monkeypatch.setattr("rnnlab.training.bptt.SCANS", {})
+    monkeypatch.setattr("rnnlab.training.native.SCANS", {})
+    training: dict[str, Any] = {"sampling": "contiguous", "carry_state": True, "epoch_windows": 12 * batch_size}
+    config = bptt_config(
+        settings_of(cell, state_size=6, start_state="learned"),
+        batch_size=batch_size,
+        learning_rate=0.1,
+        epochs=1,
+        **training,
+    )
+    cohort = Cohort([_fresh(config)], _TOKENS, _V, _CPU)
+    assert not cohort.is_native
+    cohort.run_block(5, 1)
+    (cut,) = cohort.members()
+    assert _train([cut], 1, 1000) == _train([_fresh(config)], 1, 1000)
+
+
 def test_a_longer_run_begins_with_the_bits_of_a_shorter_one() -> None:
     """What `extend` rests on, over the end of an epoch too."""
     for training in _TRAININGS[:2] + _TRAININGS[3:]:

@@ -4,6 +4,7 @@ What is captured must not wait for the device, must not bring numbers over from 
 depend on data. Everything that torch does in a step is watched for that, for every cell, regime and optimiser.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.models.cells import CELLS
 from rnnlab.spec.run_config import RunConfig
+from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.replay import Replay
 from rnnlab.training.run_state import fresh_state
@@ -162,6 +164,86 @@ def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: p
     assert (len(once), len(twice)) == (2, 3)
     assert all(call == once[0] for call in once)
     assert all(call == twice[0] for call in twice)
+
+
+@pytest.mark.parametrize("name", [*_CONFIGS, "stages"])
+def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tape does what a graph does: the same operations with the same numbers on the same memory, and nothing else."""
+    monkeypatch.setattr("rnnlab.training.torch_steps._AT_ONCE", 3)
+    lstm, sampled = settings_of("lstm", state_size=8), dict[str, Any](sampling="contiguous", epoch_windows=50)
+    configs = _CONFIGS.get(name) or [
+        bptt_config(lstm, seed=seed, schedule=schedule, **sampled)
+        for seed, schedule in enumerate(["2@0.2,1@0.1", "1@0.2,2@0.05"])
+    ]
+    lengths = {"iterations": 40, "epochs": 20, "windows": 2, "schedule": None}
+    configs = [
+        one
+        if (length := lengths[one.training.duration_name]) is None
+        else one.with_settings({one.training.duration_name: length})
+        for one in configs
+    ]
+    trained = []
+    for replay in (Replay(_CPU, can_capture=False), tapes := _TapeReplay()):
+        cohort = Cohort([Member(one, fresh_state(one, _V)) for one in configs], _TOKENS, _V, _CPU)
+        _watched(cohort, replay)
+        for n_steps in (1, 1, 1, 1, 8, 3, 7, 8):
+            if not cohort.any_finished:
+                cohort._at_once = n_steps
+                cohort.run_block(n_steps, 1)
+        trained.append([checkpoint.encode(one.config, one.state) for one in cohort.members()])
+    assert trained[0] == trained[1]
+    assert {n_steps for _, n_steps in tapes.replayed} == {1, 3}
+    assert tapes.replayed.total() > len(tapes.replayed) + 2
+
+
+class _TapeReplay(Replay):
+    """Captures on a CPU, onto tapes."""
+
+    def __init__(self) -> None:
+        super().__init__(_CPU, can_capture=False)
+        self._captures = True
+        self.replayed: Counter[Any] = Counter()
+
+    def _capture(self, kind: Hashable, function: Callable[[], None]) -> bool:
+        graph: Any = _Tape(lambda: self.replayed.update([kind]))
+        with graph:
+            function()
+        self._graphs[kind] = graph
+        return True
+
+
+class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down operations while they are done, and does them again."""
+
+    def __init__(self, on_replay: Callable[[], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._calls: list[tuple[Any, Any, Any, Any]] = []
+        self._on_replay = on_replay
+        self._done = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self._calls.append((func, args, kwargs or {}, result))
+        return result
+
+    def replay(self) -> None:
+        """Do them again, but for the first time, right after they were written down."""
+        self._on_replay()
+        if self._done:
+            for func, args, kwargs, result in self._calls:
+                self._put(func(*args, **kwargs), result)
+        self._done = True
+
+    def _put(self, new: Any, place: Any) -> None:
+        """What was made anew goes where it was made before."""
+        if isinstance(new, torch.Tensor):
+            if new.data_ptr() != place.data_ptr():
+                place.copy_(new)
+        elif isinstance(new, list | tuple):
+            for one, other in zip(new, place, strict=True):
+                self._put(one, other)
 
 
 class _AddressReplay(Replay):

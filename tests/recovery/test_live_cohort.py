@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,50 @@ def test_training_goes_on_while_checkpoints_are_written(
         worker.run()
     assert blocks_before[0] >= 3
     assert view.steps[:3] == [BLOCK_STEPS] * 3
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+def test_a_stop_while_checkpoints_are_written_releases_all_jobs_as_they_stand(
+    site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = checkpoint.write
+
+    def slow_write(*arguments: Any) -> Path:
+        time.sleep(0.2)
+        return write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", slow_write)
+        view = site.init(SHORT_PART).train(blocks=2, checkpoint_seconds=0)
+    assert "4 jobs are released" in view.messages[-1]
+    assert [(job.status, job.step) for job in site.jobs()] == [(Status.PENDING, 2 * BLOCK_STEPS)] * 4
+    site.train()
+    assert {job.epoch for job in site.jobs()} == {2}
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1000.0], ids=["in training", "the last one"])
+def test_a_checkpoint_that_raises_an_exception_fails_its_job_alone(
+    checkpoint_seconds: float, site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, guilty = checkpoint.write, site.init(SHORT_PART).jobs()[1]
+
+    def bad_write(run_dir: Path, *arguments: Any) -> Path:
+        if guilty.config_hash.startswith(run_dir.name):
+            raise RuntimeError("boom")
+        return write(run_dir, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write", bad_write)
+        view = site.train(checkpoint_seconds=checkpoint_seconds)
+    assert [job.id for job in site.jobs(Status.FAILED)] == [guilty.id]
+    assert f"job {guilty.id} failed: RuntimeError: boom" in view.text
+    assert_same_bits(site, short_reference, site.jobs(Status.DONE))
+    assert len(site.jobs(Status.DONE)) == 3
+    assert site.store().retry_failed() == 1
+    site.train()
     assert_done_once(site)
     assert_same_bits(site, short_reference)
 

@@ -138,6 +138,17 @@ def test_the_maxima_around_a_softmax_are_found_once() -> None:
     assert torch.equal(x, x_again)
 
 
+def test_each_of_several_maxima_is_left() -> None:
+    x, y, once, twice = torch.randn(_M, 5, 33), *(torch.empty(_M, 5, n) for n in (33, 1, 1))
+
+    def function() -> None:
+        torch.softmax(x, dim=2, out=y)
+        torch.amax(y, dim=2, keepdim=True, out=once)
+        torch.amax(y, dim=2, keepdim=True, out=twice)
+
+    assert _codes(function, [y, once, twice]) == [Code.SOFTMAX, Code.MAXIMUM]
+
+
 def test_maxima_of_what_has_changed_since_are_found_anew() -> None:
     x, start, highest = torch.empty(_M, 5, 33), torch.randn(_M, 5, 33), torch.empty(_M, 5, 1)
     y = torch.empty_like(x)
