@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rnnlab.models.cells import CELLS
 from rnnlab.spec.run_config import RunConfig
@@ -164,6 +165,42 @@ def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: p
     assert (len(once), len(twice)) == (2, 3)
     assert all(call == once[0] for call in once)
     assert all(call == twice[0] for call in twice)
+
+
+class _Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Names of the operations whose operands lie on several devices."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.mixed: list[str] = []
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
+        self.operations += 1
+        if len({one.device for one in tensors}) > 1:
+            self.mixed.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", _CONFIGS)
+def test_a_step_on_another_device_has_all_its_operands_there(name: str) -> None:
+    """On torch's device without memory, which is not the CPU either."""
+    device = torch.device("meta")
+    members = [Member(one, fresh_state(one, _V)) for one in _CONFIGS[name]]
+    with _Devices() as devices:
+        cohort = Cohort(members, _TOKENS, _V, device)
+        cohort._regime.lay_out(cohort.steps, 4)
+        cohort._engine.plan(cohort.steps, 4)
+        cohort._engine(0, cohort._regime.data(0, 4), torch.empty(4, len(cohort), device=device), 1)
+    assert devices.operations > 4 * 20
+    assert set(devices.mixed) <= {"aten::copy_"}  # of the members' states
+
+
+def test_operands_on_two_devices_are_found() -> None:
+    with _Devices() as devices:
+        torch.ones(3, device="meta")[torch.tensor([0, 1])]
+    assert devices.mixed == ["aten::index"]
 
 
 @pytest.mark.parametrize("name", [*_CONFIGS, "stages"])
