@@ -33,7 +33,7 @@ class BpttRegime:
         self._window = window_step(
             model, gradients, training, batch_size=training.batch_size, carries=training.carry_state
         )
-        self.inputs = self._window.inputs
+        self.inputs, self.n_symbols = self._window.inputs, training.span - 1
         for mine, given in zip(self.hidden, hidden, strict=True):
             mine.copy_(given)
         self._dtype = model.parameters["head.weight"].dtype

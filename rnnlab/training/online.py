@@ -18,6 +18,7 @@ class OnlineRegime:
     """What a cohort is trained on, step by step. `hidden` is the state of each layer, [M, B, S]."""
 
     on_fixed_buffers = True
+    n_symbols = 1
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ class Regime(Protocol):
     """How a cohort is trained: what each step sees, and what the gradients are."""
 
     inputs: list[Tensor]  # what a step reads that is new in each, [M, ...] each
+    n_symbols: int  # that a step reads one after the other
 
     @property
     def hidden(self) -> list[Tensor]:

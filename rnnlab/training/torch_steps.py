@@ -16,7 +16,10 @@ from rnnlab.training.precision import products_in
 from rnnlab.training.regime import Regime
 from rnnlab.training.replay import Replay
 
-_AT_ONCE = 8  # steps of a graph: enough for the host to have little to do, few enough for what is left over of a block
+# Steps of a graph: enough for the host to have little to do, few enough for what is left over of a block; and fewer
+# where each reads many symbols, which are many kernels.
+_STEPS_AT_ONCE = 8
+_SYMBOLS_AT_ONCE = 64
 
 
 class TorchSteps:
@@ -28,8 +31,9 @@ class TorchSteps:
         self._precision = precision
         self._device = regime.inputs[0].device
         self.replay = Replay(self._device, can_capture=regime.on_fixed_buffers)
-        self._data = [buffer.new_zeros(_AT_ONCE, *buffer.shape) for buffer in regime.inputs]
-        self._losses_KM = torch.zeros(_AT_ONCE, n_models, device=self._device)
+        self._at_once = max(1, min(_STEPS_AT_ONCE, _SYMBOLS_AT_ONCE // regime.n_symbols))
+        self._data = [buffer.new_zeros(self._at_once, *buffer.shape) for buffer in regime.inputs]
+        self._losses_KM = torch.zeros(self._at_once, n_models, device=self._device)
 
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
@@ -51,9 +55,9 @@ class TorchSteps:
             left = left[n_steps:]
 
     def _alike(self, left: range) -> int:
-        """How many of these steps to do at once: `_AT_ONCE` whose updates do the same, or one."""
-        kinds = {self._optimizer.kind_of(k) for k in left[:_AT_ONCE]}
-        return _AT_ONCE if len(left) >= _AT_ONCE and len(kinds) == 1 else 1
+        """How many of these steps to do at once: a whole graph of those whose updates do the same, or one."""
+        kinds = {self._optimizer.kind_of(k) for k in left[: self._at_once]}
+        return self._at_once if len(left) >= self._at_once and len(kinds) == 1 else 1
 
     def _compute(self, first: int, n_steps: int) -> None:
         """What is captured on a GPU: the same operations on the same memory each time."""

@@ -155,7 +155,7 @@ def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None
 
 @pytest.mark.parametrize("name", ["gated", "lstm adamw", "lstm sgd"])
 def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.training.torch_steps._AT_ONCE", 2)
+    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 2)
     cohort = _cohort(name)
     replay = _watched(cohort, _AddressReplay())
     for n_steps in (1, 2, 2, 3):
@@ -208,7 +208,7 @@ def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tape does what a graph does: the same operations with the same numbers on the same memory, and nothing else."""
-    monkeypatch.setattr("rnnlab.training.torch_steps._AT_ONCE", 3)
+    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 3)
     lstm, sampled = settings_of("lstm", state_size=8), dict[str, Any](sampling="contiguous", epoch_windows=50)
     configs = _CONFIGS.get(name) or [
         bptt_config(lstm, seed=seed, schedule=schedule, **sampled)
