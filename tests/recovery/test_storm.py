@@ -103,18 +103,22 @@ def test_long_storm(tmp_path: Path, kind: str, request: pytest.FixtureRequest, q
 
 
 def test_a_stopped_worker_goes_on_where_it_was(site: Site, quiet: Evidence) -> None:
-    """On its own host it holds its lock, so nobody takes its jobs, however old its lease is."""
+    """On its own host it holds its lock, so nobody takes its jobs, however old its lease is.
+
+    The other one's lease is long: the stop may come while the database is locked, and then nobody can renew one.
+    """
     site.init(STORMY)
-    flags = ("--checkpoint-seconds", "0.2", "--lease-seconds", "1", "--heartbeat-seconds", "0.2")
-    stopped, other = site.start(*flags), site.start(*flags)
+    often = ("--checkpoint-seconds", "0.2")
+    stopped = site.start(*often, "--lease-seconds", "3", "--heartbeat-seconds", "0.5")
+    other = site.start(*often, "--lease-seconds", "60")
     wait_for("two workers in mid-run", lambda: site.midway(2))
     stopped.send(signal.SIGSTOP)
-    time.sleep(3.0)
+    time.sleep(5.0)
     assert other.runs
     stopped.send(signal.SIGCONT)
     assert (stopped.wait(), other.wait()) == (0, 0), stopped.messages + other.messages
     assert site.events("rescued") == []
-    assert {job.epoch for job in site.jobs()} == {1}
+    assert {job.epoch for job in site.jobs()} == {1}, stopped.messages + other.messages
     assert faults(_evidence(site), quiet) == []
 
 
