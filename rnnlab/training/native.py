@@ -74,7 +74,7 @@ def native_program(
     kept: Sequence[Tensor],
     and_then: Iterable[Operation] = (),
 ) -> NativeProgram:
-    """What `compute` does on fixed memory, from `inputs` to `losses_M`, and then the other operations.
+    """What `compute` does on fixed memory, from `inputs` to `losses_M`, [M, ...], and then the other operations.
 
     `kept`: what else is read after a step, or written before one. Raises as `native_steps`.
     """
