@@ -168,12 +168,12 @@ def test_find_makes_an_offline_corpus() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no text"),
-        (gzip.compress(b""), "holds no text"),
-        (gzip.compress(TEXT)[:-5], "damaged gzip file"),
-        (gzip.compress(TEXT)[:12] + b"!!!!!!!!!!!!!", "damaged gzip file"),
-        (b"\x1f\x8b", "damaged gzip file"),
-        (b"PK\x03\x04 and more", "is a zip archive: unpack it"),
+        pytest.param(b"", "holds no text", id="empty"),
+        pytest.param(gzip.compress(b""), "holds no text", id="gzip-empty"),
+        pytest.param(gzip.compress(TEXT)[:-5], "damaged gzip file", id="gzip-without-end"),
+        pytest.param(gzip.compress(TEXT)[:12] + b"!!!!!!!!!!!!!", "damaged gzip file", id="gzip-overwritten"),
+        pytest.param(b"\x1f\x8b", "damaged gzip file", id="gzip-magic-alone"),
+        pytest.param(b"PK\x03\x04 and more", "is a zip archive: unpack it", id="zip"),
     ],
 )
 def test_files_that_hold_no_text(notes: Path, content: bytes, message: str) -> None:
