@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TypeVar
 
 import torch
@@ -19,6 +20,8 @@ from rnnlab.training.workbench import Workbench
 
 _BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group
+# Two of the dynamics grid are up to 17 % off the mean cost of their group, four 1 % (counted by benchmarks.gate_work).
+_LEAST_SAMPLE = 4
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -97,7 +100,8 @@ def group_rates(
     Raises CorpusError if the text is not here or too short.
     """
     until = time.monotonic() + seconds
-    step = {key: step_flops(group[0], bench.text(group[0])[1].vocabulary_size) for key, group in groups.items()}
+    flops = {key: _step_flops(bench, group) for key, group in groups.items()}
+    step = {key: fmean(flops[key]) for key in groups}
     waiting = sorted(groups, key=lambda key: -step[key] * sum(config.target_steps for config in groups[key]))
     # How far the measured group is that is most alike, and which it is; before there is one, any.
     nearest = dict.fromkeys(groups, (math.inf, waiting[0]))
@@ -105,7 +109,12 @@ def group_rates(
     while waiting and (not rates or time.monotonic() < until):
         key = max(waiting, key=lambda key: nearest[key][0])
         waiting.remove(key)
-        rates[key] = _measured_rate(bench, groups[key], size_for(groups[key][0]))
+        models = min(len(groups[key]), size_for(groups[key][0]))
+        sample = _sample(groups[key], flops[key], max(models, _LEAST_SAMPLE))
+        # One thread: where other programs keep a core busy, a second thread waits for it and makes the work many times
+        # slower, and the estimate useless.
+        rate = model_steps_per_second(bench, sample, seconds=_MEASURED_SECONDS, max_threads=1)
+        rates[key] = GroupRate(models, rate, measured=True)
         for other in waiting:
             apart = _distance(groups[key][0], groups[other][0]) + abs(math.log(step[key] / step[other]))
             if apart < nearest[other][0]:
@@ -133,11 +142,14 @@ def _sizes(config: RunConfig) -> tuple[int, int, int]:
     return config.model.state_size, config.training.batch_size, symbols_per_step(config)
 
 
-def _measured_rate(bench: Workbench, group: list[RunConfig], size: int) -> GroupRate:
-    models = min(len(group), size)
-    # Members from all over the group, so that gates are as mixed as they will be.
-    chosen = [group[i * len(group) // models] for i in range(models)]
-    # One thread: where other programs keep a core busy, a second thread waits for it and makes the work many times
-    # slower, and the estimate useless.
-    rate = model_steps_per_second(bench, chosen, seconds=_MEASURED_SECONDS, max_threads=1)
-    return GroupRate(models, rate, measured=True)
+def _step_flops(bench: Workbench, group: Sequence[RunConfig]) -> list[float]:
+    """Floating-point operations of an optimiser step of each."""
+    vocabulary_size = bench.text(group[0])[1].vocabulary_size
+    return [step_flops(config, vocabulary_size) for config in group]
+
+
+def _sample(group: Sequence[RunConfig], flops: Sequence[float], size: int) -> list[RunConfig]:
+    """`size` members, or all, whose steps cost on average what those of the group do: evenly from cheap to costly."""
+    by_cost = [config for _, config in sorted(zip(flops, group, strict=True), key=lambda pair: pair[0])]
+    size = min(size, len(by_cost))
+    return [by_cost[(2 * i + 1) * len(by_cost) // (2 * size)] for i in range(size)]

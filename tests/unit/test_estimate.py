@@ -2,15 +2,19 @@
 
 import tomllib
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
 
+from benchmarks.gate_work import needed_flops
 from rnnlab import estimate as module
-from rnnlab.estimate import by_group, estimate, group_rates
+from rnnlab.estimate import by_group, estimate, group_rates, seconds_of
 from rnnlab.models.registry import count_parameters
 from rnnlab.planning import make_plan
+from rnnlab.spec.cells import GatedSettings
 from rnnlab.spec.experiment import parse_experiment
+from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.remembered import RememberedSizes, default_path
 from rnnlab.training.sizing import step_flops
@@ -51,10 +55,30 @@ def test_a_remembered_cohort_size_is_used(data_folder: Path, small_toml: str, mo
         return 1.0
 
     monkeypatch.setattr(module, "model_steps_per_second", measure)
-    configs = _configs(small_toml.replace("use_forget_gate = [false, true]", "seed = [0, 1, 2, 3, 4]"))
-    RememberedSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 3)
+    configs = _configs(small_toml.replace("use_forget_gate = [false, true]", "seed = [0, 1, 2, 3, 4, 5, 6]"))
+    RememberedSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 5)
     estimate(configs, torch.device("cpu"))
-    assert sorted(sizes) == [3, 5]  # the other group has no more jobs than these
+    assert sorted(sizes) == [5, 7]  # the other group has no more jobs than these
+
+
+def test_what_is_measured_stands_for_its_group(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dynamics grid, whose groups have models of very different cost: their products, counted one by one."""
+
+    def measure(bench: Workbench, configs: list[RunConfig], **_: object) -> float:
+        return 1e12 / fmean(_products(config) for config in configs)
+
+    monkeypatch.setattr(module, "model_steps_per_second", measure)
+    groups = by_group(make_plan(find_experiment("dynamics"), "stdlib").first_round)
+    rates = group_rates(Workbench(torch.device("cpu")), groups, lambda config: 2)
+    for key, group in groups.items():
+        assert rates[key].models == 2
+        expected = sum(config.target_steps * _products(config) for config in group) / 1e12
+        assert seconds_of(group, rates[key]) == pytest.approx(expected, rel=0.1)
+
+
+def _products(config: RunConfig) -> int:
+    assert isinstance(config.model, GatedSettings)
+    return needed_flops(config.model, config.training.batch_size, vocabulary_size=256)
 
 
 def test_what_is_not_measured_is_derived_from_the_nearest(
@@ -65,7 +89,7 @@ def test_what_is_not_measured_is_derived_from_the_nearest(
 
     def measure(bench: Workbench, configs: list[RunConfig], **_: object) -> float:
         now[0] += 1.0
-        return 1e12 / step_flops(configs[0], 256) * configs[0].model.state_size
+        return 1e12 / fmean(step_flops(config, 256) for config in configs) * configs[0].model.state_size
 
     monkeypatch.setattr(module, "model_steps_per_second", measure)
     monkeypatch.setattr("rnnlab.estimate.time.monotonic", lambda: now[0])
@@ -77,6 +101,6 @@ def test_what_is_not_measured_is_derived_from_the_nearest(
     measured = [groups[key][0].model.state_size for key, rate in rates.items() if rate.measured]
     assert sorted(measured) == [4, 64]
     for key, rate in rates.items():
-        config = groups[key][0]
-        expected = 1e12 / step_flops(config, 256) * config.model.state_size
+        flops = fmean(step_flops(config, 256) for config in groups[key])
+        expected = 1e12 / flops * groups[key][0].model.state_size
         assert rate.model_steps_per_second == pytest.approx(expected)
