@@ -50,6 +50,10 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pandas", "scipy", "matplotlib", "seaborn", "PIL", "jinja2", "markdown_it"},
     ),
     "analyzing": ({"errors", "files", "spec", "queue", "planning", "sampled", "analysis"}, set()),
+    "comparing": (
+        {"errors", "files", "spec", "queue", "planning", "analysis"},
+        {"pandas", "matplotlib"},
+    ),
     "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
     "exporting": ({"errors", "files", "queue", "planning", "analysis"}, {"pandas", "optuna", "tensorboard"}),
     "opening": ({"errors", "files", "queue"}, set()),
@@ -81,6 +85,7 @@ LIGHT_COMMANDS: dict[str, tuple[str, str, set[str]]] = {
     "retry": ("rnnlab.cli.jobs", "retry", HEAVY),
     "data list": ("rnnlab.cli.data", "list_command", HEAVY),
     "analyze": ("rnnlab.cli.analysing", "analyze", {"torch"}),
+    "compare": ("rnnlab.cli.comparing", "compare", {"torch"}),
     "export": ("rnnlab.cli.exporting", "export", {"torch", "seaborn", "matplotlib"}),
 }
 

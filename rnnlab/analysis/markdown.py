@@ -47,11 +47,12 @@ def _effect_row(row: dict[Any, Any]) -> list[str]:
     names = [title(row["factor"]), level_label(row["reference"]), level_label(row["level"])]
     if not row["pairs"]:
         return [*names, "0", "–", "–", "–", "–", "–"]
-    spans = [_span(row["low"], row["high"]), _span(row["q25"], row["q75"])]
+    spans = [span(row["low"], row["high"]), span(row["q25"], row["q75"])]
     return [*names, str(row["pairs"]), str(row["better"]), f"{row['median']:+.3f}", *spans, _yes(is_clear(row))]
 
 
-def _span(low: float, high: float) -> str:
+def span(low: float, high: float) -> str:
+    """An interval of differences, with signs; a dash where there is none."""
     return "–" if pd.isna(low) else f"{low:+.3f} to {high:+.3f}"
 
 

@@ -115,13 +115,10 @@ def _effects_block(effects: pd.DataFrame, focused: pd.DataFrame, question: Quest
         return ""
     if not effects["pairs"].any():
         return f"### What one setting does\n\n{sentences.no_pairs()}."
-    rule = (
-        f"A pair is two configurations that differ in one setting only; the difference of {question.metric} is that at "
-        "the second level minus that at the first, so below zero is better; runs that differ only in their seed are "
-        "averaged first. The interval holds the median over configurations like these in 95 of 100 cases, whatever "
-        "their distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
-    )
-    blocks = [f"### What one setting does\n\n{rule}", effects_table(effects[effects["pairs"] > 0])]
+    blocks = [
+        f"### What one setting does\n\n{sentences.rule_of_pairs(question.metric)}",
+        effects_table(effects[effects["pairs"] > 0]),
+    ]
     if (effects["pairs"] == 0).any():
         blocks.append(f"Without a pair: {sentences.without_pairs(effects)}.")
     if question.focus:

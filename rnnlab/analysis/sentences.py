@@ -92,6 +92,16 @@ def is_clear(effect: Mapping[Any, Any]) -> bool:
     return bool(decided > 0 and abs(effect["better"] - decided / 2) >= sqrt(decided))
 
 
+def rule_of_pairs(by: str) -> str:
+    """What the tables of paired effects mean; whole sentences."""
+    return (
+        f"A pair is two configurations that differ in one setting only; the difference of {by} is that at the second "
+        "level minus that at the first, so below zero is better; runs that differ only in their seed are averaged "
+        "first. The interval holds the median over configurations like these in 95 of 100 cases, whatever their "
+        "distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
+    )
+
+
 def effect(row: Mapping[Any, Any], by: str) -> str:
     """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
     subject = _subject(row)

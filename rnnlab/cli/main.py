@@ -9,6 +9,7 @@ import typer
 from rnnlab.cli.analysing import analyze, best, import_results
 from rnnlab.cli.benching import bench_command
 from rnnlab.cli.cells import check_cell
+from rnnlab.cli.comparing import compare
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("init")(init)
 app.command("worker")(worker)
 app.command("analyze")(analyze)
+app.command("compare")(compare)
 app.command("run")(run)
 app.command("demo")(demo)
 app.command("reproduce")(reproduce)

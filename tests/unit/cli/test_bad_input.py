@@ -241,6 +241,7 @@ def test_unknown_experiment(with_jobs: Cli) -> None:
         ["analyze"],
         ["best"],
         retry,
+        ["compare", "small"],
         ["sample", "--experiment"],
         ["eval", "--experiment"],
     ):
