@@ -37,14 +37,18 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
     first = next(iter(groups.values()))
     wanted = [row for row in first.to_dict("records") if row["pairs"] and np.isfinite(row["median"])]
     shown = sorted(wanted, key=lambda row: -abs(row["median"]))[:_MOST_ROWS]
+    rows = {}
+    for name, effects in groups.items():
+        found = {_key(row): row for row in effects.to_dict("records")}
+        rows[name] = [found.get(_key(row)) for row in shown]
     with style.context():
-        figure = style.new_figure(style.WIDTH, 1.0, headline, _note(len(wanted), len(shown)))
+        note = _note(len(wanted), len(shown), any(_any_beyond(panel) for panel in rows.values()))
+        figure = style.new_figure(style.WIDTH, 1.0, headline, note)
         lines = figure.get_suptitle().count("\n") + figure.get_supxlabel().count("\n") + 2 * len(groups)
         figure.set_figheight(_FRAME_INCHES + style.LINE_INCHES * lines + _ROW_INCHES * len(shown))
         axes = legend_row(figure, _handles(), len(groups))
-        for ax, (name, effects) in zip(axes, groups.items(), strict=True):
-            found = {_key(row): row for row in effects.to_dict("records")}
-            _draw(ax, [found.get(_key(row)) for row in shown])
+        for ax, (name, panel) in zip(axes, rows.items(), strict=True):
+            _draw(ax, panel)
             if len(groups) > 1:
                 title_text = style.shortened(name, _LONGEST_TITLE)
                 ax.set_title(title_text, weight="bold", fontsize=style.LABEL_POINTS, loc="left")
@@ -67,8 +71,8 @@ def _label(row: Row) -> str:
 
 
 def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
-    places = [place for place, row in enumerate(rows) if row is not None and np.isfinite(row["median"])]
-    here = pd.DataFrame([rows[place] for place in places])
+    here = _drawn(rows)
+    places = here.index.tolist()
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -82,7 +86,12 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
         bars = [[(a, y), (b, y)] for a, b, y in zip(here[low], here[high], places, strict=True)]
         ax.add_collection(LineCollection(bars, colors=colours, linewidths=width, alpha=alpha, zorder=2, gid=name))
     inside = here["median"].clip(left, right)
-    ax.scatter(inside, places, s=26, color=colours, edgecolor="white", linewidth=0.6, zorder=4, gid="median")
+    marks = {"median": ("o", here["median"] == inside), "left": ("<", inside == left), "right": (">", inside == right)}
+    for name, (marker, these) in marks.items():
+        spots = inside[these], inside.index[these]
+        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        drawn = ax.scatter(*spots, s=26, marker=marker, color=shades, edgecolor="white", linewidth=0.6, zorder=4)
+        drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
     for place, row in zip(places, here.to_dict("records"), strict=True):
         text = f"{row['median']:+.3f}   {row['better']} of {row['pairs']}"
@@ -93,6 +102,18 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
             fontsize=style.TICK_POINTS,
             color=_dark(row),
         )
+
+
+def _drawn(rows: Sequence[Row | None]) -> pd.DataFrame:
+    """The rows that have a median, by their places."""
+    found = {place: row for place, row in enumerate(rows) if row is not None and np.isfinite(row["median"])}
+    return pd.DataFrame(list(found.values()), index=list(found))
+
+
+def _any_beyond(rows: Sequence[Row | None]) -> bool:
+    """Whether a median lies beyond the ends of the axis."""
+    here = _drawn(rows)
+    return len(here) > 0 and not here["median"].between(*_span(here)).all()
 
 
 def _span(rows: pd.DataFrame) -> tuple[float, float]:
@@ -131,12 +152,14 @@ def _handles() -> list[Artist]:
     ]
 
 
-def _note(effects: int, shown: int) -> str:
+def _note(effects: int, shown: int, any_beyond: bool) -> str:
     parts = [
         "A pair is two configurations that differ in this setting only. Dot: the median difference; line: its 95 % "
         "interval (order statistics; none under six pairs); band: the middle half of the pairs. Right: the median, and "
         "in how many pairs the loss is lower."
     ]
+    if any_beyond:
+        parts.append("An arrow: the median lies beyond the edge.")
     if shown < effects:
         parts.append(f"The {effects - shown} smallest of {effects} effects are left out.")
     return " ".join(parts)

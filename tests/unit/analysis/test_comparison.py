@@ -122,7 +122,9 @@ def test_a_seed_that_diverged_takes_its_configuration_out() -> None:
 def test_too_few_in_common(n: int) -> None:
     here = frame_of(made_up(9, mine))
     there = frame_of([((layers, 64 if place >= n else 8, True), 2.0) for place, layers in enumerate([1, 2, 3])])
-    with pytest.raises(UsageError, match=rf"too few configurations can be compared \({n}, and it takes 3\): {n} have finished"):
+    with pytest.raises(
+        UsageError, match=rf"too few configurations can be compared \({n}, and it takes 3\): {n} have finished"
+    ):
         compare(here, there, "min_loss")
 
 

@@ -36,6 +36,7 @@ def test_rows_are_the_effects_largest_first(explore: pd.DataFrame) -> None:
     assert np.array(bars(ax, "interval")) == pytest.approx(ordered[["low", "high"]].to_numpy())
     assert np.array(bars(ax, "quartiles")) == pytest.approx(ordered[["q25", "q75"]].to_numpy())
     assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["S = 256 against 32", "new state"]
+    assert "An arrow" not in plain(figure.get_supxlabel())
     written = [text.get_text().split("   ") for text in ax.texts]
     assert [float(median) for median, _ in written] == pytest.approx(ordered["median"].tolist(), abs=5e-4)
     counts = [f"{row.better} of {row.pairs}" for row in ordered.itertuples()]
@@ -76,6 +77,10 @@ def test_one_wild_effect_does_not_squeeze_the_others(explore: pd.DataFrame) -> N
     (ax,) = [ax for ax in figure.axes if ax.get_xlabel()]
     assert ax.get_xlim()[1] < 1
     assert "+500.000" in ax.texts[0].get_text()
+    (arrow,) = [child for child in ax.collections if child.get_gid() == "right"]
+    assert np.asarray(arrow.get_offsets()) == pytest.approx(np.array([[ax.get_xlim()[1], 0]]))
+    assert medians(ax) == pytest.approx(effects["median"].drop(0).sort_values(key=abs, ascending=False).tolist())
+    assert "An arrow: the median lies beyond the edge." in plain(figure.get_supxlabel())
     check_texts(figure)
 
 

@@ -72,6 +72,8 @@ def test_rounds_and_experiments_that_cannot_be_compared(two: Cli) -> None:
     two.file("one.csv", "n_layers,use_forget_gate,min_loss\n1,0,1.3\n")
     assert two("import", "one.csv", "--experiment", "longer.toml", "--as", "one").code == 0
     outcome = two("compare", "small", "one")
-    assert outcome.code == 2 and outcome.err.startswith("rnnlab: too few configurations can be compared (1, and it takes 3)")
+    assert outcome.code == 2 and outcome.err.startswith(
+        "rnnlab: too few configurations can be compared (1, and it takes 3)"
+    )
     assert not files(two.folder)
     assert not (two.folder / "plots").exists()
