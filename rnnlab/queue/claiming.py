@@ -1,6 +1,7 @@
 """The statements by which a worker claims jobs: their rows and their events."""
 
 import json
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     select,
     update,
 )
@@ -27,7 +29,7 @@ from rnnlab.queue.dialects import takes_changes_in_queries
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.rows import job_from_row
 from rnnlab.queue.sqlite import execute_directly
-from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, STARTED_ORDER, WAS_STARTED, events, jobs, workers
+from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, IS_SUSPECTED, STARTED_ORDER, WAS_STARTED, events, jobs, workers
 
 # The worker, unless it was stopped or found dead. Locked where the database locks rows, so that it cannot be found dead
 # in the midst of its claim.
@@ -38,13 +40,21 @@ IS_ALIVE = (
 )
 
 
-def claim(connection: Connection, values: dict[str, Any], *, started_only: bool) -> list[Job]:
+class Among(Enum):
+    """Which pending jobs a claim chooses from."""
+
+    UNSUSPECTED = "all but those under suspicion"
+    STARTED = "those begun by somebody before, and not under suspicion"
+    SUSPECTED = "those whose workers died so often that the next one has to hold them alone"
+
+
+def claim(connection: Connection, values: dict[str, Any], among: Among) -> list[Job]:
     """pending -> running, of up to `the_limit` jobs of one group, with their events; in any order.
 
     values: the_worker, the_limit, now; the_group, the_experiment where only such jobs are wanted. No jobs are claimed
     when there are none, or when the worker was stopped.
     """
-    kind = ("the_group" in values, "the_experiment" in values, started_only)
+    kind = ("the_group" in values, "the_experiment" in values, among)
     if takes_changes_in_queries(connection.dialect.name):
         return [job_from_row(row) for row in connection.execute(_all_at_once(*kind), values).mappings()]
     rows = execute_directly(connection, _claim_statement(*kind), values).fetchall()
@@ -73,23 +83,23 @@ _EVENTS_OF_IDS = _events_of(select(jobs).where(jobs.c.id.in_(_IDS)).subquery())
 
 
 @cache
-def _all_at_once(one_group: bool, one_experiment: bool, started_only: bool) -> Select[Any]:
+def _all_at_once(one_group: bool, one_experiment: bool, among: Among) -> Select[Any]:
     """One statement, for a database at the other end of a connection: each further one costs more than its work."""
-    claimed = _claim_statement(one_group, one_experiment, started_only).cte("claimed")
+    claimed = _claim_statement(one_group, one_experiment, among).cte("claimed")
     return select(claimed).add_cte(_events_of(claimed).cte("told"))
 
 
 @cache
-def _claim_statement(one_group: bool, one_experiment: bool, started_only: bool) -> ReturningUpdate[Any]:
+def _claim_statement(one_group: bool, one_experiment: bool, among: Among) -> ReturningUpdate[Any]:
     # The rows are picked, and locked where the database locks rows, in CTEs of their own: without this fence a planner
     # may update more rows than the limit allows. A first job that somebody else is just claiming does not decide the
     # group, or nothing would be left to claim in it.
-    eligible = [IS_PENDING]
+    eligible = [IS_PENDING, IS_SUSPECTED if among is Among.SUSPECTED else not_(IS_SUSPECTED)]
     if one_experiment:
         eligible.append(jobs.c.experiment == bindparam("the_experiment"))
-    if started_only:
+    if among is not Among.UNSUSPECTED:
         eligible.append(WAS_STARTED)
-    order = STARTED_ORDER if started_only else CLAIM_ORDER
+    order = CLAIM_ORDER if among is Among.UNSUSPECTED else STARTED_ORDER
     first = select(jobs.c.group_key).where(*eligible).order_by(*order).limit(1).with_for_update(skip_locked=True)
     first_group = select(first.cte("first_job").c.group_key).scalar_subquery()
     of_group = jobs.c.group_key == (bindparam("the_group") if one_group else first_group)

@@ -140,4 +140,4 @@ class WorkerRecord:
     heartbeat_at: float
     lease_until: float  # heartbeat_at and the lease; another host that sees no renewal for so long rescues its jobs
     stopped_at: float | None  # set on an orderly end, or by whoever found it dead
-    lock_folder: str = ""  # device and inode of the folder of the lock file, as on this boot; empty: unknown
+    lock_folder: str = ""  # not used; what has to be given keeps out workers of an older schema

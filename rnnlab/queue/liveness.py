@@ -65,7 +65,8 @@ def this_host() -> Host:
 class WorkerLock:
     """The lock file of one worker, taken before the worker registers and held until it is gone.
 
-    At an orderly end: stop the worker in the store first, then `close()`.
+    At an orderly end: stop the worker in the store first, then `remove()`, then `close()`. A worker that could not be
+    stopped in the store leaves its file, which whoever finds it free knows it dead by.
     """
 
     def __init__(self, workers_dir: Path, worker_id: str) -> None:
@@ -101,15 +102,16 @@ class WorkerLock:
             heartbeat_at=now,
             lease_until=now + lease_seconds,
             stopped_at=None,
-            lock_folder=_folder_of(self.path),
         )
 
+    def remove(self) -> None:
+        """Remove the file while its lock is held: nobody ever finds it free."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Remove the file and free the lock, in this order: nobody ever finds the file unlocked."""
-        if self._lock.is_locked:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-            self._lock.release()
+        """Free the lock."""
+        self._lock.release()
 
     def __enter__(self) -> "WorkerLock":
         self.acquire()
@@ -158,21 +160,12 @@ def is_dead(record: WorkerRecord, here: Host, silence_seconds: float) -> str | N
     Changes nothing. `silence_seconds`: for how long the worker has not renewed its lease.
     """
     if record.host == here.name and record.boot_id and record.boot_id == here.boot_id:
-        is_free = _is_free(Path(record.lock_path), record.lock_folder)
+        is_free = _is_free(Path(record.lock_path))
         if is_free is not None:
             return f"process {record.pid} on {record.host} is gone" if is_free else None
     if silence_seconds > record.lease_until - record.heartbeat_at:
         return f"no sign of life from {record.host} for {silence_seconds:.0f} s"
     return None
-
-
-def _folder_of(path: Path) -> str:
-    """What tells the folder of a file from every other folder, as long as the host is not restarted; empty: unknown."""
-    try:
-        status = path.parent.stat()
-    except OSError:
-        return ""
-    return f"{status.st_dev}:{status.st_ino}"
 
 
 def remove_lock(record: WorkerRecord) -> None:
@@ -183,16 +176,16 @@ def remove_lock(record: WorkerRecord) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_free(path: Path, folder: str) -> bool | None:
+def _is_free(path: Path) -> bool | None:
     """Whether nobody holds the lock; None when that cannot be found out from here.
 
-    A path may mean another folder here than for the worker: containers share boot id and perhaps name with their host,
-    but not its files. A file that is there is the worker's, its name is random; one that is missing tells something
-    only in the very folder in which the worker made it.
+    A missing file tells nothing: somebody may have tidied up under a live worker, and a path may mean another folder
+    here than for the worker (containers share boot id and perhaps name with their host, but not its files). A file that
+    is there is the worker's, its name is random.
     """
     try:
         if not path.exists():
-            return True if folder and folder == _folder_of(path) else None  # whoever removed it held it
+            return None
         with FileLock(path, timeout=0):
             return True
     except Timeout:

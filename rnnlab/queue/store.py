@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Double, Insert, Integer, bindparam, case, select, update
+from sqlalchemy import Connection, Double, Insert, Integer, bindparam, case, exists, select, update
 
 from rnnlab.errors import StaleClaimError
 from rnnlab.queue import claiming, finishing
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.rows import add_events, curve_to_json, event_row, result_to_json, storable
-from rnnlab.queue.tables import IS_CLAIMED, curves, jobs
+from rnnlab.queue.tables import IS_CLAIMED, IS_LAST_CLAIM, curves, events, jobs
 from rnnlab.queue.transactions import write
 from rnnlab.queue.verbs import Verbs
 from rnnlab.queue.workers import stopped_error
@@ -49,11 +50,25 @@ _FAIL = (
     .returning(*RETURNED)
 )
 
+# The same, carried out although its answer was lost.
+_HAS_FAILED = select(jobs.c.status).where(
+    IS_LAST_CLAIM,
+    exists().where(
+        events.c.job_id == jobs.c.id,
+        events.c.epoch == jobs.c.epoch,
+        events.c.kind.in_(("excepted", "failed")),
+        events.c.detail == bindparam("the_error"),
+    ),
+)
+
 # running -> pending, or what is wished
 _RELEASE = update(jobs).where(IS_CLAIMED).values(preemptions=jobs.c.preemptions + 1, **departing()).returning(*RETURNED)
 
 # running -> paused, cancelled
 _GRANT = update(jobs).where(IS_CLAIMED, jobs.c.wish.is_not(None)).values(**departing()).returning(jobs.c.status)
+_WAS_GRANTED = select(jobs.c.status).where(
+    IS_LAST_CLAIM, jobs.c.status.in_((Status.PAUSED.value, Status.CANCELLED.value))
+)
 
 
 @cache
@@ -78,13 +93,14 @@ class Store(Verbs):
         limit: int,
         *,
         group_key: str | None = None,
-        started_only: bool = False,
+        among: Among = Among.UNSUSPECTED,
         experiment: str | None = None,
     ) -> list[Job]:
         """Take up to `limit` pending jobs of one group: the group of the job that is first in the order of claims.
 
         The order is: higher priority, then jobs begun by somebody before, then older ones; the result is in this order.
-        group_key, experiment: only such jobs. started_only: only jobs begun by somebody before.
+        group_key, experiment: only such jobs. among: those under suspicion are to be claimed one at a time, by a worker
+        that holds nothing else.
 
         Returns no jobs when none is to be had. Raises WorkerStoppedError when the worker was stopped or found dead.
         """
@@ -93,7 +109,7 @@ class Store(Verbs):
         values |= {} if experiment is None else {"the_experiment": experiment}
 
         def body(connection: Connection) -> list[Job]:
-            claimed = claiming.claim(connection, values, started_only=started_only)
+            claimed = claiming.claim(connection, values, among)
             if not claimed and connection.scalar(claiming.IS_ALIVE, {"the_worker": worker_id}) is None:
                 raise stopped_error(worker_id)
             return sorted(claimed, key=lambda job: (-job.priority, job.epoch == 1, job.id))
@@ -166,7 +182,8 @@ class Store(Verbs):
     def fail(self, claim: Claim, error: str) -> Status:
         """Record an exception, with its reason and traceback: the job is pending again, or failed at MAX_FAILURES.
 
-        Returns where the job stands now; PAUSED or CANCELLED when an operator wished so.
+        Returns where the job stands now; PAUSED or CANCELLED when an operator wished so. Failing twice by the same
+        claim is failing once: the answer to the first call may have been lost.
 
         Raises StaleClaimError, with nothing changed, when the job was taken over by somebody else.
         """
@@ -176,7 +193,10 @@ class Store(Verbs):
         def body(connection: Connection) -> Status:
             left = connection.execute(_FAIL, values).all()
             if not left:
-                raise _stale(claim)
+                status = connection.scalar(_HAS_FAILED, values)
+                if status is None:
+                    raise _stale(claim)
+                return Status(status)
             add_events(connection, departure_events(left, "excepted", at=now, detail=error, failed=error))
             return Status(left[0].status)
 
@@ -213,6 +233,9 @@ class Store(Verbs):
             status = connection.scalar(_GRANT, _token(claim) | {"now": now})
             if status is not None:
                 add_events(connection, [_event(claim, status, now, AS_WISHED)])
+                return Status(status)
+            status = connection.scalar(_WAS_GRANTED, _token(claim))  # by a call whose answer was lost
+            if status is not None:
                 return Status(status)
             if connection.scalar(select(jobs.c.id).where(IS_CLAIMED), _token(claim)) is None:
                 raise _stale(claim)

@@ -79,7 +79,7 @@ workers = Table(
     Column("heartbeat_at", Double, nullable=False, comment="last renewal of the lease"),
     Column("lease_until", Double, nullable=False, comment="a lease after heartbeat_at; unrenewed for so long: rescued"),
     Column("stopped_at", Double, comment="orderly end, or found dead; such a worker can claim nothing any more"),
-    Column("lock_folder", Text, nullable=False, comment="device and inode of the folder of lock_path; empty: unknown"),
+    Column("lock_folder", Text, nullable=False, comment="empty: workers of schema 1 lack it, and are kept out"),
 )
 
 # Columns stand in the order of the fields of `Job`; a test compares the two.
@@ -137,6 +137,8 @@ events = Table(
 IS_PENDING = jobs.c.status == literal_column("'pending'")
 IS_RUNNING = jobs.c.status == literal_column("'running'")
 WAS_STARTED = jobs.c.epoch > literal_column("0")
+# Two workers died with it since its last progress, and other jobs (workers.py).
+IS_SUSPECTED = jobs.c.deaths >= literal_column("2")
 
 # The fencing token, as parameters: the last claim of a job, and whether it is still valid.
 IS_LAST_CLAIM = and_(

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Engine, and_, bindparam, case, insert, select, update
+from sqlalchemy import Connection, Engine, Integer, and_, bindparam, case, func, select, update
 
 from rnnlab.errors import WorkerStoppedError
 from rnnlab.queue.departure import RETURNED, departing, departure_events
+from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.enqueue import Enqueuer
 from rnnlab.queue.job import WorkerRecord
 from rnnlab.queue.rows import add_events, storable
@@ -15,7 +16,9 @@ from rnnlab.queue.tables import IS_RUNNING, jobs, workers
 from rnnlab.queue.transactions import write
 
 LEASE_SECONDS = 60.0
-MAX_DEATHS = 2  # so many deaths of its worker without progress make a job failed
+# So many deaths of its worker without progress make a job failed, if the last one hit it alone. In company it may be
+# innocent: it is then under suspicion, is claimed alone, and fails if that worker dies too.
+MAX_DEATHS = 2
 
 _IS_ALIVE = workers.c.stopped_at.is_(None)
 
@@ -35,8 +38,10 @@ _RELEASE_ALL = (
     .returning(*RETURNED)
 )
 
+_HELD = select(func.count()).select_from(jobs).where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
+
 # running -> pending, or failed when there was no progress since the last deaths, or what is wished
-_IS_POISON = jobs.c.deaths + 1 >= MAX_DEATHS
+_IS_POISON = jobs.c.deaths + 1 >= bindparam("budget", type_=Integer)
 _RESCUE = (
     update(jobs)
     .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
@@ -59,8 +64,12 @@ class WorkerTable(Enqueuer):
         self.lease_seconds = lease_seconds
 
     def register_worker(self, record: WorkerRecord) -> None:
-        """Enter a new worker, which holds its lock file already; from now on it may claim and can be found dead."""
-        write(self.engine, lambda connection: connection.execute(insert(workers), asdict(record)))
+        """Enter a new worker, which holds its lock file already; from now on it may claim and can be found dead.
+
+        Doing it again changes nothing: the answer to the first call may have been lost.
+        """
+        statement = conflict_insert(self.engine.dialect.name, workers).on_conflict_do_nothing()
+        write(self.engine, lambda connection: connection.execute(statement, asdict(record)))
 
     def heartbeat(self, worker_id: str) -> bool:
         """Renew the worker's lease. False: it was found dead, or stopped, and its jobs are not its own any more."""
@@ -83,14 +92,14 @@ class WorkerTable(Enqueuer):
         """Take all running jobs from a dead worker, and mark it stopped. Returns the ids of these jobs.
 
         They become pending again with one more death on their account, or failed when that makes MAX_DEATHS without
-        progress, or what an operator wished. Of several rescuers one gets the jobs, the others get nothing; a death
-        counts once.
+        progress (one more where the worker held several jobs, of which one at most is to blame), or what an operator
+        wished. Of several rescuers one gets the jobs, the others get nothing; a death counts once.
 
         if_lease_until: do nothing when the lease is another one by now, because the worker lives after all.
         """
         now = self.clock()
         poison = storable(
-            f"quarantined: its worker died {MAX_DEATHS} times without progress, the last time because {reason}; "
+            f"quarantined: its worker died again and again without progress, the last time because {reason}; "
             "see the log in its run folder, then `rnnlab retry --failed`"
         )
 
@@ -99,7 +108,9 @@ class WorkerTable(Enqueuer):
             if if_lease_until is not None and lease != if_lease_until:
                 return []
             connection.execute(_STOP, {"the_worker": worker_id, "now": now})
-            left = connection.execute(_RESCUE, {"the_worker": worker_id, "now": now, "poison": poison}).all()
+            held = connection.scalar(_HELD, {"the_worker": worker_id})
+            values = {"the_worker": worker_id, "now": now, "poison": poison, "budget": MAX_DEATHS + (held != 1)}
+            left = connection.execute(_RESCUE, values).all()
             add_events(connection, departure_events(left, "rescued", at=now, detail=reason, failed=poison))
             return sorted(row.id for row in left)
 

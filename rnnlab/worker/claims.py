@@ -1,9 +1,12 @@
 """Which jobs a worker claims, and how many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rnnlab.errors import TakenForDeadError, WorkerStoppedError
-from rnnlab.queue.job import Job
+from rnnlab.queue.claiming import Among
+from rnnlab.queue.job import Job, WorkerRecord
+from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.sizing import threads_for
@@ -11,6 +14,20 @@ from rnnlab.training.tuning import CohortSizes
 from rnnlab.worker.options import WorkerOptions
 from rnnlab.worker.patience import Patience
 from rnnlab.worker.team import Team
+
+
+@dataclass(frozen=True)
+class Live:
+    """Live workers, this one included; each at least 1."""
+
+    everywhere: int  # they share the jobs
+    here: int  # those on this host: they share its cores
+
+    @classmethod
+    def of(cls, records: Sequence[WorkerRecord]) -> "Live":
+        """Count them."""
+        here = sum(record.host == host_name() for record in records)
+        return cls(max(1, len(records)), max(1, here))
 
 
 class Claims:
@@ -34,20 +51,24 @@ class Claims:
         self._options = options
         self._largest: dict[str, int] = {}  # by group key, where the memory was not enough for more
 
-    def begun_by_others(self, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+    def begun_by_others(self, teams: list[Team], ended: int, live: Live) -> list[Job]:
         """Jobs that were released, or whose worker died: they have the right of way, above the cohort's size."""
         if teams and self._largest:
             return []  # memory is short here: one cohort at a time
-        return self._cohort(teams, ended, live_workers, started_only=True)
+        return self._cohort(teams, ended, live, Among.STARTED)
 
-    def next_cohort(self, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+    def next_cohort(self, teams: list[Team], ended: int, live: Live) -> list[Job]:
         """The first job there is, and others of its group up to a cohort."""
-        return self._cohort(teams, ended, live_workers, started_only=False)
+        return self._cohort(teams, ended, live, Among.UNSUSPECTED)
 
-    def refill(self, team: Team, teams: list[Team], ended: int, live_workers: int) -> list[Job]:
+    def suspect(self, ended: int) -> list[Job]:
+        """A job whose workers died so often that it may be what kills them: for a worker that holds nothing else."""
+        return self._claim(self._allowed(1, [], ended), None, Among.SUSPECTED)
+
+    def refill(self, team: Team, teams: list[Team], ended: int, live: Live) -> list[Job]:
         """Jobs for the free places of a team."""
-        room = self._size_for(team.places[0].config, teams, live_workers) - len(team.places)
-        return self._claim(self._allowed(room, teams, ended), team.group_key, started_only=False)
+        room = self._size_for(team.places[0].config, teams, live) - len(team.places)
+        return self._claim(self._allowed(room, teams, ended), team.group_key, Among.UNSUSPECTED)
 
     def jobs_allowed(self, teams: list[Team], ended: int) -> bool:
         """Whether --max-jobs lets this worker claim another job. `ended`: jobs that it has ended."""
@@ -57,20 +78,20 @@ class Claims:
         """From now on claim no larger cohorts of this group: the memory was not enough."""
         self._largest[group_key] = max(1, size)
 
-    def _cohort(self, teams: list[Team], ended: int, live_workers: int, *, started_only: bool) -> list[Job]:
-        first = self._claim(self._allowed(1, teams, ended), None, started_only=started_only)
+    def _cohort(self, teams: list[Team], ended: int, live: Live, among: Among) -> list[Job]:
+        first = self._claim(self._allowed(1, teams, ended), None, among)
         if not first:
             return []
         config = self._config_of(first[0])
-        more = min(self._size_for(config, teams, live_workers), self._allowed(1_000_000, teams, ended)) - 1
-        return first + self._claim(more, config.group_key, started_only=started_only)
+        more = min(self._size_for(config, teams, live), self._allowed(1_000_000, teams, ended)) - 1
+        return first + self._claim(more, config.group_key, among)
 
     def _allowed(self, limit: int, teams: list[Team], ended: int) -> int:
         if self._options.max_jobs is None:
             return limit
         return min(limit, self._options.max_jobs - ended - sum(len(team.places) for team in teams))
 
-    def _claim(self, limit: int, group_key: str | None, *, started_only: bool) -> list[Job]:
+    def _claim(self, limit: int, group_key: str | None, among: Among) -> list[Job]:
         if limit < 1:
             return []
         try:
@@ -79,20 +100,20 @@ class Claims:
                     self.worker_id,
                     limit,
                     group_key=group_key,
-                    started_only=started_only,
+                    among=among,
                     experiment=self._options.experiment,
                 )
             )
         except WorkerStoppedError as error:
             raise TakenForDeadError(str(error)) from error
 
-    def _size_for(self, config: RunConfig, teams: list[Team], live_workers: int) -> int:
+    def _size_for(self, config: RunConfig, teams: list[Team], live: Live) -> int:
         """What suits the device and its memory, but not more than this worker's share of what is left."""
         resident = sum(len(team.places) for team in teams)
         pending = self._patience(lambda: self._store.pending_count(self._options.experiment))
-        share = -(-(pending + resident + 1) // live_workers)
+        share = -(-(pending + resident + 1) // live.everywhere)
         limit = min(share, self._largest.get(config.group_key, share))
         if limit <= 1:
             return 1
-        wanted = self._options.cohort_size or self._sizes.size_for(config, threads_for(config, live_workers))
+        wanted = self._options.cohort_size or self._sizes.size_for(config, threads_for(config, live.here))
         return min(wanted, limit)

@@ -50,6 +50,7 @@ class Written:
     lost: Sequence[Place] = ()  # whose jobs were taken over by others
     failed: Sequence[tuple[Place, str]] = ()  # whose checkpoint raised an exception, with its traceback
     unwritten: int = 0  # for which there was no space
+    committed: int = 0
 
 
 class Ledger:
@@ -147,7 +148,7 @@ class Ledger:
         if unwritten:
             results = self._workspace.results_dir
             self._view.message(f"no checkpoint of {unwritten} jobs in {results} ({reason}): they have the one before")
-        return Written([written[claim] for claim in stale], failed, unwritten)
+        return Written([written[claim] for claim in stale], failed, unwritten, len(items) - len(stale))
 
     def grant(self, place: Place) -> bool:
         """Pause or cancel a job as an operator wishes, after its checkpoint. False: it goes on after all."""
@@ -161,10 +162,10 @@ class Ledger:
 
     def release(self, places: Sequence[Place], unwritten: int) -> None:
         """Give jobs back. `unwritten`: how many of them have only an older checkpoint."""
-        self._patience(lambda: self._store.release([place.job.claim for place in places]))
-        if places:
+        released = self._patience(lambda: self._store.release([place.job.claim for place in places]))
+        if released:
             unless = f", but for {unwritten} that have only the one before" if unwritten else ""
-            self._view.message(f"{len(places)} jobs are released, with a checkpoint of where they stand{unless}")
+            self._view.message(f"{len(released)} jobs are released, with a checkpoint of where they stand{unless}")
 
     def _commit(self, done: Sequence[Trainee], results: Sequence[dict[str, Any]], seconds: float) -> None:
         """Final checkpoints first, then all the ends in one transaction. `seconds`: of the evaluation, for each."""

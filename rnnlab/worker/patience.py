@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rnnlab.errors import DatabaseAwayError
+from rnnlab.errors import DatabaseAwayError, TakenForDeadError
 from rnnlab.worker.options import WorkerView
 
 _RETRY_SECONDS = 0.5
@@ -31,8 +31,9 @@ class Patience:
     def __call__(self, call: Callable[[], _Result]) -> _Result:
         """What `call` returns.
 
-        Raises DatabaseAwayError when the wait is in vain, or a stop was requested and the database does not come back
-        in time for the jobs to be given back: others then take the worker for dead, which costs its jobs one death.
+        Raises TakenForDeadError when the wait is in vain, and DatabaseAwayError when a stop was requested and the
+        database does not come back in time for the jobs to be given back: others then take the worker for dead, which
+        costs its jobs one death.
         """
         told = False
         while True:
@@ -40,8 +41,10 @@ class Patience:
                 return call()
             except DatabaseAwayError as error:
                 self.was_needed = True
-                if self._in_vain() or self._leaves_without():
+                if self._leaves_without():
                     raise
+                if self._in_vain():
+                    raise TakenForDeadError(f"{error}, for longer than the lease of this worker") from error
                 if not told:
                     self._view.message(f"{error}; waiting for it")
                     told = True

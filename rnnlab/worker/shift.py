@@ -3,14 +3,14 @@
 import contextlib
 import threading
 
-from rnnlab.errors import RnnlabError, TakenForDeadError
+from rnnlab.errors import DatabaseAwayError, RnnlabError, TakenForDeadError
 from rnnlab.files import Workspace
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.liveness import WorkerLock, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.training.tuning import CohortSizes
 from rnnlab.training.workbench import Workbench
-from rnnlab.worker.claims import Claims
+from rnnlab.worker.claims import Claims, Live
 from rnnlab.worker.ledger import Ledger, Tally
 from rnnlab.worker.options import WorkerOptions, WorkerView
 from rnnlab.worker.patience import Patience
@@ -72,14 +72,20 @@ class Shift:
             )
             self._heartbeat = heartbeat
             heartbeat.start()
+            reachable = True
             try:
                 self._loop()
                 self.teams.hand_back()
+            except DatabaseAwayError:
+                reachable = False  # to wait for it once more would take too long
+                raise
             finally:
                 self.teams.close()
                 heartbeat.stop()
-                with contextlib.suppress(RnnlabError):
-                    self._store.stop_worker(self._id)
+                if reachable:
+                    with contextlib.suppress(RnnlabError):
+                        self._store.stop_worker(self._id)
+                        lock.remove()
 
     def _is_lost(self) -> bool:
         return self._heartbeat is not None and self._heartbeat.lost.is_set()
@@ -121,11 +127,16 @@ class Shift:
         if teams.in_training:
             teams.grant(self._patience(lambda: self._store.wishes(self._id)))
         self._return_unknown_claims()
-        teams.live_workers = live = max(1, len(self._patience(lambda: self._store.workers(alive_only=True))))
+        live = Live.of(self._patience(lambda: self._store.workers(alive_only=True)))
+        teams.live_here = live.here
+        if any(team.on_trial for team in teams.in_training):
+            return
         teams.join(claims.begun_by_others(teams.in_training, self._tally.ended, live))
         for team in list(teams.in_training):
             if not team.alone:
                 teams.join(claims.refill(team, teams.in_training, self._tally.ended, live))
+        if not teams.in_training:
+            teams.join(claims.suspect(self._tally.ended), on_trial=True)
         if not teams.in_training:
             teams.join(claims.next_cohort(teams.in_training, self._tally.ended, live))
 

@@ -39,6 +39,7 @@ class Team:
     cohort: Cohort
     checkpoint_at: float  # time.monotonic() of the next checkpoint
     alone: bool = False  # retraining after an exception of its cohort: nobody joins
+    on_trial: bool = False  # its workers died and died: until it has made progress, this one trains nothing else
 
     @property
     def group_key(self) -> str:

@@ -42,7 +42,7 @@ class Teams:
     ) -> None:
         """`at_most`: told of a group key whose cohorts must not be larger, as the memory was not enough."""
         self.in_training: list[Team] = []
-        self.live_workers = 1  # they share the cores
+        self.live_here = 1  # workers on this host: they share its cores
         self._store = store
         self._id = worker_id
         self._options = options
@@ -54,8 +54,11 @@ class Teams:
         self._at_most = at_most
         self._checkpoints = Checkpoints(ledger)
 
-    def join(self, jobs: Sequence[Job]) -> None:
-        """Let claimed jobs of one group join its cohort, from their newest checkpoints."""
+    def join(self, jobs: Sequence[Job], *, on_trial: bool = False) -> None:
+        """Let claimed jobs of one group join its cohort, from their newest checkpoints.
+
+        on_trial: it is one that may have killed its workers; it goes alone, and has a checkpoint after its first block.
+        """
         if not jobs:
             return
         self._settle()
@@ -64,6 +67,9 @@ class Teams:
         self._finish([one for one in trainees if _is_finished(one)])
         newcomers = [one for one in trainees if not _is_finished(one)]
         if not newcomers:
+            return
+        if on_trial:
+            self._start(newcomers, alone=True, due=time.monotonic(), on_trial=True)
             return
         group_key = newcomers[0][0].config.group_key
         team = next((team for team in self.in_training if team.group_key == group_key and not team.alone), None)
@@ -81,7 +87,7 @@ class Teams:
         try:
             steps = team.cohort.run_block(
                 _BLOCK_STEPS,
-                threads_for(team.places[0].config, self.live_workers),
+                threads_for(team.places[0].config, self.live_here),
                 lambda: self._stop_requested.is_set() or time.monotonic() > deadline,
             )
         except torch.AcceleratorError:
@@ -131,7 +137,9 @@ class Teams:
         """Wait for checkpoints that are being written."""
         self._checkpoints.close()
 
-    def _start(self, trainees: Sequence[Trainee], *, alone: bool = False, due: float | None = None) -> None:
+    def _start(
+        self, trainees: Sequence[Trainee], *, alone: bool = False, due: float | None = None, on_trial: bool = False
+    ) -> None:
         """Let these jobs train together, with their next checkpoint at `due`, or after the usual time."""
         if due is None:
             due = time.monotonic() + self._options.checkpoint_seconds
@@ -143,7 +151,7 @@ class Teams:
         except Exception as error:
             self._take_apart(places, error)
             return
-        self.in_training.append(Team(places, cohort, due, alone))
+        self.in_training.append(Team(places, cohort, due, alone, on_trial))
 
     def _try_resume(self, place: Place) -> Trainee | None:
         """The job from its newest checkpoint, or None where that raised an exception, which has failed the job."""
@@ -175,9 +183,10 @@ class Teams:
     def _refuse_unseen(self, place: Place) -> None:
         """A checkpoint that another host wrote is not lost, only out of sight: training it again would waste it."""
         history = self._patience(lambda: self._store.events(place.job.id, limit=None))
-        earlier = [event.worker_id for event in history if event.worker_id not in (None, self._id)]
+        # Whoever claimed it at this step after that has made none; before the first of these claims somebody has.
+        first = next(n for n, event in enumerate(history) if event.detail == f"step {place.job.step}")
         hosts = {record.id: record.host for record in self._patience(self._store.workers)}
-        host = hosts.get(earlier[-1] or "") if earlier else None
+        host = next((hosts.get(event.worker_id) for event in reversed(history[:first]) if event.worker_id), None)
         if host is not None and host != host_name():
             raise CheckpointError(
                 f"job {place.job.id} is at step {place.job.step} by a worker on host {host}, but its checkpoint cannot "
@@ -207,8 +216,9 @@ class Teams:
 
     def _restart(self, places: Sequence[Place], *, alone: bool = False) -> None:
         trainees = [one for place in places if (one := self._try_resume(place))]
-        if trainees:
-            self._start(trainees, alone=alone)
+        self._finish([one for one in trainees if _is_finished(one)])
+        if rest := [one for one in trainees if not _is_finished(one)]:
+            self._start(rest, alone=alone)
 
     def _retire(self, team: Team) -> None:
         """Commit the finished members of a cohort; the others go on in a smaller one."""
@@ -222,7 +232,7 @@ class Teams:
 
     def _finish(self, done: Sequence[Trainee]) -> None:
         if done:
-            self._ledger.finish(done, threads_for(done[0][0].config, self.live_workers))
+            self._ledger.finish(done, threads_for(done[0][0].config, self.live_here))
 
     def _begin_checkpoint(self, team: Team) -> None:
         """Have checkpoints of a team written while it trains on."""
@@ -246,6 +256,9 @@ class Teams:
     def _wait(self) -> tuple[list[Place], int]:
         """Jobs that were taken over, or whose checkpoint raised an exception, which fails them; and the unwritten."""
         written = self._checkpoints.wait()
+        if written.committed:
+            for team in self.in_training:
+                team.on_trial = False
         for place, trace in written.failed:
             self._ledger.fail(place, trace)
         return [*written.lost, *(place for place, _ in written.failed)], written.unwritten

@@ -4,9 +4,10 @@ import threading
 
 import torch
 
-from rnnlab.errors import TakenForDeadError, WorkerStoppedError
+from rnnlab.errors import DatabaseAwayError, TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
 from rnnlab.kernels.library import NOT_WANTED, why_none
+from rnnlab.queue.database import sibling_engine
 from rnnlab.queue.store import Store
 from rnnlab.training.remembered import default_path
 from rnnlab.training.tuning import CohortSizes
@@ -15,6 +16,9 @@ from rnnlab.worker.ledger import Tally
 from rnnlab.worker.options import WorkerOptions, WorkerView
 from rnnlab.worker.shift import Shift
 from rnnlab.worker.team import Team
+
+# A transaction waits so long for a locked database; then the worker looks whether it has to stop, and waits on.
+_TURN_SECONDS = 5.0
 
 
 class Worker:
@@ -26,7 +30,8 @@ class Worker:
 
     def __init__(self, store: Store, workspace: Workspace, options: WorkerOptions, view: WorkerView) -> None:
         self.stop_requested = threading.Event()
-        self._store = store
+        engine = sibling_engine(store.engine, busy_seconds=_TURN_SECONDS)
+        self._store = Store(engine, lease_seconds=store.lease_seconds, clock=store.clock)
         self._workspace = workspace
         self._options = options
         self._view = view
@@ -73,6 +78,12 @@ class Worker:
         reason = why_none() if self._options.device.type == "cpu" else None
         if reason not in (None, NOT_WANTED):
             self._view.message(f"training steps are done by torch, which is several times slower: {reason}")
+        try:
+            self._shifts()
+        finally:
+            self._store.engine.dispose()
+
+    def _shifts(self) -> None:
         while True:
             try:
                 self._shift.run()
@@ -82,6 +93,11 @@ class Worker:
                     return
                 self._view.message(f"{error}: its jobs go on elsewhere; carrying on with other work")
                 self._shift = self._next_shift()
+            except DatabaseAwayError as error:
+                if not self.stop_requested.is_set():
+                    raise
+                self._view.message(f"{error}; its jobs go on from their checkpoints when others take them")
+                return
             except torch.AcceleratorError as error:
                 raise WorkerStoppedError(
                     f"device {self._options.device} failed ({str(error).splitlines()[0]}) and is of no use to this "

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from rnnlab.errors import WorkerStoppedError
-from rnnlab.files import sha256_hex
+from rnnlab.files import checkpoint_name, sha256_hex
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
@@ -245,6 +246,32 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
     assert_same_bits(site, short_reference)
 
 
+def test_a_member_that_turns_out_to_be_done_when_its_cohort_breaks_is_committed(
+    site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its former owner, who was taken for dead, had written the final checkpoint after all."""
+    late = site.init(SHORT_PART).jobs()[0]
+    real = Cohort.run_block
+    steps_made: list[int] = []
+
+    def run_block(self: Cohort, *arguments: Any) -> int:
+        if len(steps_made) == 1:
+            steps_made.append(0)
+            path = site.run_dir(late) / checkpoint_name(late.epoch, late.target_steps)
+            path.write_bytes(short_reference.checkpoints[late.config_hash])
+            raise RuntimeError("boom")
+        steps_made.append(real(self, *arguments))
+        return steps_made[-1]
+
+    monkeypatch.setattr(Cohort, "run_block", run_block)
+    view = site.train()
+    assert "a cohort of 4 jobs raised an exception; each goes on alone" in view.text
+    assert view.done[0] == late.id
+    assert {job.failures for job in site.jobs()} == {0}
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)
+
+
 def test_max_jobs(site: Site, short_reference: Outcome) -> None:
     view = site.init(SHORT).train(max_jobs=5, cohort_size=3)
     assert len(view.done) == 5
@@ -323,6 +350,6 @@ def _take_over(store: Store, job_id: int) -> Claim:
     before = store.job(job_id)
     assert before is not None
     assert store.release([before.claim]) == [before.claim]
-    (job,) = store.claim("other", 1, started_only=True)
+    (job,) = store.claim("other", 1, among=Among.STARTED)
     assert job.id == job_id
     return job.claim

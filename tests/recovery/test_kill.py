@@ -4,8 +4,9 @@ import signal
 import time
 
 from rnnlab.queue.job import Event, Status
+from tests.store.helpers import register
 
-from .harness import LONG, Outcome, Site, assert_done_once, assert_same_bits, resume_command, wait_for
+from .harness import LONG, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits, resume_command, wait_for
 
 RESCUE_SECONDS = 5.0  # the promise: from a worker's death until others train its jobs
 
@@ -47,3 +48,23 @@ def _resumptions(site: Site, victim: str | None) -> list[Event] | None:
     ]
     left = [job for job in site.jobs(Status.RUNNING) if job.worker_id == victim]
     return resumed if rescued and not left and len(resumed) == len(rescued) else None
+
+
+def test_of_a_cohort_that_kills_its_workers_each_job_is_tried_alone(site: Site, short_reference: Outcome) -> None:
+    store = site.init(SHORT_PART).store()
+    for worker_id in ("first", "second"):
+        register(store, worker_id)
+        assert len(store.claim(worker_id, 4)) == 4
+        assert len(store.rescue(worker_id, "of a test")) == 4
+    alone: list[tuple[int, int]] = []
+
+    def on_block() -> None:
+        running = site.jobs(Status.RUNNING)
+        alone.append((len(running), sum(job.deaths for job in running)))
+
+    view = site.train(on_block=on_block)
+    assert set(view.blocks) == {1}
+    assert alone[0] == (1, 2)
+    assert (1, 0) in alone  # has made progress
+    assert_done_once(site)
+    assert_same_bits(site, short_reference)

@@ -120,3 +120,39 @@ def test_a_stop_while_the_database_is_away_costs_nothing(
     assert {(job.status, job.preemptions) for job in site.jobs() if job.epoch} == {(Status.PENDING, 1)}
     site.finish()
     assert_same_bits(site, long_reference)
+
+
+def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_under_a_new_name(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+) -> None:
+    site = new_site(database=server.url(server.create_database())).init(LONG_PART)
+    flags = ("--lease-seconds", "2", "--heartbeat-seconds", "0.5", "--checkpoint-seconds", "0.2")
+    worker = site.start(*flags)
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    server.stop()
+    wait_for("the worker to give its jobs up", lambda: "carrying on with other work" in worker.messages)
+    server.start()
+    assert worker.wait() == 0, worker.messages
+    assert "for longer than the lease of this worker" in worker.messages
+    # It had to take the jobs from the worker that it had been.
+    assert {job.epoch for job in site.jobs()} >= {2}
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+
+
+def test_a_stop_while_the_database_stays_away_ends_with_the_command_to_go_on(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+) -> None:
+    site = new_site(database=server.url(server.create_database())).init(LONG_PART)
+    worker = site.start("--checkpoint-seconds", "0.2")
+    wait_for("a worker in mid-run", lambda: site.midway(1))
+    server.stop()
+    try:
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 130, worker.messages
+    finally:
+        server.start()
+    assert "its jobs go on from their checkpoints when others take them" in worker.messages
+    assert resume_command(worker)[0] == "worker"
+    site.finish()
+    assert_same_bits(site, long_reference)

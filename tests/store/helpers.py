@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Claim, Curve, NewJob, Status, WorkerRecord
 from rnnlab.queue.store import Store
@@ -63,7 +64,7 @@ def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: 
 def fail_for_good(store: Store, claim: Claim, error: str = "Traceback") -> None:
     """Let a job raise exceptions until its budget is used up; whoever has it claims it again meanwhile."""
     while store.fail(claim, error) is Status.PENDING:
-        for job in store.claim(claim.worker_id, 10_000, started_only=True):
+        for job in store.claim(claim.worker_id, 10_000, among=Among.STARTED):
             if job.id == claim.job_id:
                 claim = job.claim
             else:

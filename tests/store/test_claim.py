@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rnnlab.errors import WorkerStoppedError
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 
@@ -82,11 +83,11 @@ def test_claims_can_be_restricted_to_an_experiment(store: Store) -> None:
 def test_claims_can_be_restricted_to_jobs_begun_before(store: Store) -> None:
     ids = add(store, [new_job(n, group_key="ab"[n % 2]) for n in range(6)])
     register(store, "w")
-    assert store.claim("w", 9, started_only=True) == []
+    assert store.claim("w", 9, among=Among.STARTED) == []
     claimed = store.claim("w", 2)
     store.release([job.claim for job in claimed])
-    assert store.claim("w", 9, started_only=True, group_key="b") == []
-    assert [job.id for job in store.claim("w", 9, started_only=True)] == [ids[0], ids[2]]
+    assert store.claim("w", 9, among=Among.STARTED, group_key="b") == []
+    assert [job.id for job in store.claim("w", 9, among=Among.STARTED)] == [ids[0], ids[2]]
 
 
 def test_only_a_registered_worker_that_was_not_stopped_may_claim(store: Store) -> None:

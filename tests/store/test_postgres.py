@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
-from rnnlab.queue.claiming import claim
+from rnnlab.queue.claiming import Among, claim
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -242,7 +242,7 @@ def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) 
     thread = threading.Thread(target=lambda: rescued.extend(store.rescue("w", "gone")))
     with write_transaction(engine) as connection:
         values = {"the_worker": "w", "the_limit": 1, "now": 1.0}
-        assert len(claim(connection, values, started_only=False)) == 1
+        assert len(claim(connection, values, Among.UNSUSPECTED)) == 1
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()

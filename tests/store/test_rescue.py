@@ -1,7 +1,10 @@
 """Leases, rescue, and the budget of deaths (promises 4 and 6)."""
 
+from dataclasses import replace
+
 import pytest
 
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.liveness import Host, LeaseWatch
@@ -78,6 +81,37 @@ def test_the_second_death_without_progress_fails_the_job(store: Store) -> None:
     assert kinds(store, job_id) == ["added", "claimed", "rescued", "resumed", "failed"]
     assert store.retry_failed() == 1
     assert get(store, job_id).deaths == 0
+
+
+def test_in_company_the_second_death_is_no_proof(store: Store) -> None:
+    """Two jobs whose workers died twice: each is tried alone, and the one that makes progress is innocent."""
+    ids = add(store, [new_job(n) for n in range(3)])
+    for number in (1, 2):
+        assert [job.id for job in store.claim(register(store, f"w{number}"), 2)] == ids[:2]
+        store.rescue(f"w{number}", "gone")
+    assert [(job.status, job.deaths) for job in store.jobs()] == [*[(Status.PENDING, 2)] * 2, (Status.PENDING, 0)]
+    register(store, "w3")
+    assert [job.id for job in store.claim("w3", 3)] == ids[2:]
+    assert store.claim("w3", 3, among=Among.STARTED) == []
+    [guilty] = store.claim("w3", 1, among=Among.SUSPECTED)
+    store.rescue("w3", "gone too")  # it held another one, which is not under suspicion
+    assert [get(store, job_id).status for job_id in ids] == ["failed", "pending", "pending"]
+    assert guilty.id == ids[0]
+
+    register(store, "w4")
+    [innocent] = store.claim("w4", 1, among=Among.SUSPECTED)
+    store.commit_progress(innocent.claim, 1, 1.0, CURVE)
+    store.rescue("w4", "gone")
+    assert (get(store, ids[1]).status, get(store, ids[1]).deaths) == (Status.PENDING, 1)
+    register(store, "w5")
+    assert [job.id for job in store.claim("w5", 3)] == ids[1:]
+
+
+def test_a_worker_is_entered_once(store: Store) -> None:
+    register(store, "w")
+    [before] = store.workers()
+    store.register_worker(replace(before, pid=7))  # the answer to the first call was lost
+    assert store.workers() == [before]
 
 
 @pytest.mark.parametrize(("step", "status"), [(100, Status.FAILED), (101, Status.PENDING)])

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from rnnlab.errors import StaleClaimError, WorkerStoppedError
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.database import open_database
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Claim, Job, Status, Wish
@@ -99,6 +100,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = Store(engine, lease_seconds=LEASE_SECONDS, clock=self.clock)
         self.model: dict[int, Model] = {}
         self.claims: list[Claim] = []  # all that there ever were
+        self.failed: list[Claim] = []  # those that ended with an exception
         self.leases: dict[str, float] = {}  # of the workers that live
         self.workers: list[str] = []  # the dead ones too
 
@@ -120,15 +122,21 @@ class StoreMachine(RuleBasedStateMachine):
         self.leases[worker_id] = self.clock.now + LEASE_SECONDS
 
     @precondition(lambda self: self.workers)
-    @rule(pick=PICK, limit=st.integers(1, 4), started_only=st.booleans(), group=st.sampled_from([None, "a", "b"]))
-    def claim(self, pick: int, limit: int, started_only: bool, group: str | None) -> None:
+    @rule(pick=PICK, limit=st.integers(1, 4), among=st.sampled_from(Among), group=st.sampled_from([None, "a", "b"]))
+    def claim(self, pick: int, limit: int, among: Among, group: str | None) -> None:
         worker_id = self.workers[pick % len(self.workers)]
-        options: dict[str, Any] = {"started_only": started_only, "group_key": group}
+        options: dict[str, Any] = {"among": among, "group_key": group}
         if worker_id not in self.leases:
             with pytest.raises(WorkerStoppedError):
                 self.store.claim(worker_id, limit, **options)
             return
-        eligible = [i for i, m in self.model.items() if m.status is Status.PENDING and (m.epoch or not started_only)]
+        eligible = [
+            job_id
+            for job_id, model in self.model.items()
+            if model.status is Status.PENDING
+            and (model.epoch or among is Among.UNSUSPECTED)
+            and (model.deaths >= 2) == (among is Among.SUSPECTED)
+        ]
         eligible = [job_id for job_id in eligible if group in (None, self.group(job_id))]
         order = sorted(eligible, key=lambda i: (-self.model[i].priority, self.model[i].epoch == 0, i))
         expected = [job_id for job_id in order if self.group(job_id) == self.group(order[0])][:limit]
@@ -147,9 +155,9 @@ class StoreMachine(RuleBasedStateMachine):
         model = self.model[claim.job_id]
         return model.status is Status.RUNNING and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
 
-    def has_finished(self, claim: Claim) -> bool:
+    def was_last(self, claim: Claim) -> bool:
         model = self.model[claim.job_id]
-        return model.status is Status.DONE and (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
+        return (model.worker_id, model.epoch) == (claim.worker_id, claim.epoch)
 
     def held(self, worker_id: str) -> list[int]:
         return [i for i, m in self.model.items() if m.status is Status.RUNNING and m.worker_id == worker_id]
@@ -173,8 +181,12 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.is_valid(claim):
             if end == "release":
                 assert self.store.release([claim]) == []
-            elif end == "finish" and self.has_finished(claim):
+            elif end == "finish" and self.was_last(claim) and model.status is Status.DONE:
                 self.store.finish(claim, {"another": "result"}, 9.0, CURVE)  # changes nothing
+            elif end == "fail" and self.was_last(claim) and claim in self.failed:
+                assert self.store.fail(claim, "exception: here") is model.status  # counts once
+            elif end == "grant" and self.was_last(claim) and model.status in GRANTED.values():
+                assert self.store.grant(claim) is model.status
             else:
                 with pytest.raises(StaleClaimError):
                     self.end_with(claim, end)
@@ -190,6 +202,7 @@ class StoreMachine(RuleBasedStateMachine):
         elif end == "fail":
             model.failures, model.error = model.failures + 1, "exception"
             model.leave("excepted", now, budget_used=model.failures >= 2)
+            self.failed.append(claim)
             assert told is model.status
         elif model.wish is None:
             assert told is None
@@ -229,9 +242,10 @@ class StoreMachine(RuleBasedStateMachine):
         for job_id in held:
             model = self.model[job_id]
             model.deaths += 1
-            if model.wish is None and model.deaths >= 2:
+            too_many = model.deaths >= (2 if len(held) == 1 else 3)
+            if model.wish is None and too_many:
                 model.error = "quarantined"
-            model.leave("rescued", self.clock.now, budget_used=model.deaths >= 2)
+            model.leave("rescued", self.clock.now, budget_used=too_many)
         self.leases.pop(worker_id, None)
         return held
 

@@ -3,6 +3,7 @@
 import pytest
 
 from rnnlab.errors import StaleClaimError
+from rnnlab.queue.claiming import Among
 from rnnlab.queue.job import Job, Status, Wish
 from rnnlab.queue.store import Store
 from rnnlab.queue.verbs import Outcome
@@ -28,7 +29,7 @@ def in_every_status(store: Store) -> list[int]:
     store.fail(failed.claim, "first")
     store.pause([others[0].id])
     store.cancel([others[1].id])
-    [again] = store.claim("w", 1, started_only=True)
+    [again] = store.claim("w", 1, among=Among.STARTED)
     assert again.id == failed.id
     store.fail(again.claim, "second")
     order = [others[2].id, running.id, others[0].id, done.id, failed.id, others[1].id]

@@ -32,6 +32,7 @@ lock = WorkerLock(pathlib.Path(sys.argv[1]), "child")
 lock.acquire()
 print(json.dumps(dataclasses.asdict(lock.record("cpu", now=0.0, lease_seconds=60.0))), flush=True)
 sys.stdin.readline()
+lock.remove()
 lock.close()
 """
 
@@ -67,7 +68,6 @@ def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subproc
     assert Path(record.lock_path).exists()  # looking changes nothing
     remove_lock(record)
     assert not Path(record.lock_path).exists()
-    assert is_dead(record, this_host(), 0.0) is not None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
@@ -83,7 +83,6 @@ def test_an_orderly_end_leaves_no_file(child: "subprocess.Popen[str]") -> None:
     child.communicate("end\n")
     assert child.returncode == 0
     assert list(Path(record.lock_path).parent.iterdir()) == []
-    assert is_dead(record, this_host(), 0.0) is not None
 
 
 def test_within_one_process_a_held_lock_counts_too(tmp_path: Path) -> None:
@@ -131,18 +130,14 @@ def test_where_no_lock_can_be_seen_the_lease_decides(
     assert is_dead(record, here, silence_seconds) == reason
 
 
-def test_a_missing_file_means_dead_only_in_the_folder_where_it_was(tmp_path: Path) -> None:
-    mine, other = tmp_path / "mine", tmp_path / "other"
-    with WorkerLock(mine, "w") as lock:
+def test_a_missing_file_tells_nothing(tmp_path: Path) -> None:
+    """Whoever tidied up under a live worker, or looks from a container with files of its own, leaves it alive."""
+    with WorkerLock(tmp_path, "w") as lock:
         record = lock.record("cpu", now=100.0, lease_seconds=60.0)
-    assert is_dead(record, this_host(), 0.0) == f"process {record.pid} on {record.host} is gone"
-    # A folder of the same name in another container, or one that was made anew under a live worker.
-    mine.rename(other)
-    mine.mkdir()
-    for elsewhere in (record, replace(record, lock_folder="")):
-        assert is_dead(elsewhere, this_host(), 60.0) is None
-        assert is_dead(elsewhere, this_host(), 61.0) is not None
-    assert list(mine.iterdir()) == list(other.iterdir()) == []
+        lock.path.unlink()
+        assert is_dead(record, this_host(), 60.0) is None
+        assert is_dead(record, this_host(), 61.0) == f"no sign of life from {record.host} for 61 s"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_machines_of_one_name_do_not_rob_each_other(tmp_path: Path) -> None:
