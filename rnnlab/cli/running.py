@@ -25,14 +25,14 @@ from rnnlab.cli.options import (
     workspace_of,
     writable,
 )
-from rnnlab.cli.pool import WorkerPool, two_stage_stop
+from rnnlab.cli.pool import WorkerPool
+from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
 
 if TYPE_CHECKING:
     from rnnlab.files import Workspace
     from rnnlab.queue.store import Store
 
-_INTERRUPTED = 130
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0
 
@@ -88,7 +88,7 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                 if stopped.is_set():
                     pool.wait()
                     _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
-                    return _INTERRUPTED
+                    return INTERRUPTED
                 if pool.all_ended:
                     _say("all workers have ended before their work was done: see the lines above")
                     return 1
