@@ -19,7 +19,7 @@ from rnnlab.cli.options import (
     workspace_of,
 )
 from rnnlab.cli.pool import WorkerPool
-from rnnlab.cli.running import wait_for_jobs
+from rnnlab.cli.running import patiently, wait_for_jobs
 from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
 
@@ -66,7 +66,7 @@ def reproduce(
                         code = 1
             finally:
                 pool.stop()
-        print(write_reproduction(store, workspace, name))
+        print(patiently(lambda: write_reproduction(store, workspace, name)))
     raise typer.Exit(code)
 
 

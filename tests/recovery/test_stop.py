@@ -1,6 +1,7 @@
 """Stopping: by one signal, by two, of a pool. Nothing is lost, and the last line says how to go on."""
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -120,3 +121,20 @@ def test_a_stop_while_the_database_is_away_costs_nothing(
     assert {(job.status, job.preemptions) for job in site.jobs() if job.epoch} == {(Status.PENDING, 1)}
     site.finish()
     assert_same_bits(site, long_reference)
+
+
+def test_run_waits_for_a_database_that_is_away(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+) -> None:
+    site = new_site(database=server.url(server.create_database())).init(LONG_PART)
+    command = site.start_command("run", "experiment.toml", "--device", "cpu", *site.place)
+    wait_for("a worker with jobs", lambda: site.jobs(Status.RUNNING))
+    server.stop()
+    wait_for("it says so", lambda: re.search("^job database .*; waiting for it$", command.messages, re.MULTILINE))
+    time.sleep(2.0)
+    assert command.runs, command.messages
+    server.start()
+    assert command.wait() == 0, command.messages
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+    assert (site.folder / "plots" / "recovery").is_dir()
