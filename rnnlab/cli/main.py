@@ -22,7 +22,7 @@ from rnnlab.cli.reproducing import reproduce
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
-from rnnlab.cli.stopping import INTERRUPTED
+from rnnlab.cli.stopping import INTERRUPTED, is_heeded
 from rnnlab.cli.working import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
@@ -90,7 +90,8 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGINT, _interrupt)
+    if is_heeded(signal.SIGINT):
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         sys.exit(_code_of_command())
     except _Interrupted:
