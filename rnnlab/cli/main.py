@@ -22,11 +22,11 @@ from rnnlab.cli.reproducing import reproduce
 from rnnlab.cli.running import demo, run
 from rnnlab.cli.sampling import sample
 from rnnlab.cli.status import status
+from rnnlab.cli.stopping import INTERRUPTED, is_heeded
 from rnnlab.cli.working import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
 
-_INTERRUPTED = 130
 # Unknown options and the like; typer gives their class no public name.
 _CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
@@ -90,12 +90,13 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGINT, _interrupt)
+    if is_heeded(signal.SIGINT):
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         sys.exit(_code_of_command())
     except _Interrupted:
         print("rnnlab: interrupted", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: that is no failure, but Python would complain at its end.
         sys.stderr.close()

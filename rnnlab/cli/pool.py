@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 _MOST_RESTARTS = 3  # of each place: a worker that dies again and again is not going to succeed
@@ -114,40 +114,3 @@ def _signal_name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:  # a real-time signal
         return f"signal {signum}"
-
-
-@contextlib.contextmanager
-def two_stage_stop(graceful: Callable[[int], None], at_once: Callable[[int], None]) -> Iterator[threading.Event]:
-    """SIGINT, SIGTERM and SIGHUP: the first calls `graceful`, each later one `at_once`. Yields an event that is set.
-
-    Both are called in a thread of their own. Python runs signal handlers between two of its own instructions only,
-    which can be long in coming while a database is locked or a large product is computed.
-    """
-    stop_signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    asked = threading.Event()
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-
-    def listen() -> None:
-        while received := os.read(reader, 1):
-            if received[0] not in stop_signals:
-                continue
-            if asked.is_set():
-                at_once(received[0])
-            else:
-                asked.set()
-                graceful(received[0])
-
-    listener = threading.Thread(target=listen, name="stop-signals", daemon=True)
-    listener.start()
-    former_writer = signal.set_wakeup_fd(writer)
-    former = {signum: signal.signal(signum, lambda *_: None) for signum in stop_signals}
-    try:
-        yield asked
-    finally:
-        for signum, handler in former.items():
-            signal.signal(signum, handler)
-        signal.set_wakeup_fd(former_writer)
-        os.close(writer)
-        listener.join()
-        os.close(reader)

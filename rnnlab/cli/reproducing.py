@@ -18,11 +18,10 @@ from rnnlab.cli.options import (
     repeat_flags,
     workspace_of,
 )
-from rnnlab.cli.pool import WorkerPool, two_stage_stop
-from rnnlab.cli.running import wait_for_jobs
+from rnnlab.cli.pool import WorkerPool
+from rnnlab.cli.running import patiently, wait_for_jobs
+from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
-
-_INTERRUPTED = 130
 
 
 def reproduce(
@@ -61,13 +60,13 @@ def reproduce(
                     if stopped.is_set():
                         pool.wait()
                         _say(f"to go on: the same command again, or rnnlab worker {name}{repeat_flags(db, results)}")
-                        raise typer.Exit(_INTERRUPTED)
+                        raise typer.Exit(INTERRUPTED)
                     if pool.all_ended:
                         _say("all workers have ended before their work was done: see the lines above")
                         code = 1
             finally:
                 pool.stop()
-        print(write_reproduction(store, workspace, name))
+        print(patiently(lambda: write_reproduction(store, workspace, name)))
     raise typer.Exit(code)
 
 

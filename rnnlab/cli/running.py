@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -25,16 +26,19 @@ from rnnlab.cli.options import (
     workspace_of,
     writable,
 )
-from rnnlab.cli.pool import WorkerPool, two_stage_stop
+from rnnlab.cli.pool import WorkerPool
+from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
+from rnnlab.errors import DatabaseAwayError
 
 if TYPE_CHECKING:
     from rnnlab.files import Workspace
+    from rnnlab.planning import Progression
     from rnnlab.queue.store import Store
 
-_INTERRUPTED = 130
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0
+_Result = TypeVar("_Result")
 
 
 def run(
@@ -77,8 +81,6 @@ def demo(
 
 
 def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
-    from rnnlab.planning import advance
-
     flags = repeat_flags(choices.db, choices.results) + (" --allow-code" if choices.allow_code else "")
     pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
     try:
@@ -88,20 +90,31 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                 if stopped.is_set():
                     pool.wait()
                     _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
-                    return _INTERRUPTED
+                    return INTERRUPTED
                 if pool.all_ended:
                     _say("all workers have ended before their work was done: see the lines above")
                     return 1
-                progression = advance(store, name, enqueue=False)
-                if progression.added is not None:
-                    _say(next_round(store, name, progression))
-                    progression = advance(store, name, enqueue=True)
-                _say(next_step(progression, flags, working=True))
-                if not progression.n_added:
-                    break
+                with suppress(DatabaseAwayError):  # the workers were stopped or have ended meanwhile: see above
+                    progression = _advance(store, name, flags, lambda: stopped.is_set() or pool.all_ended)
+                    if progression is not None:
+                        break
     finally:
         pool.stop()
     return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
+
+
+def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool]) -> "Progression | None":
+    """Add the jobs that come next. None if there are any to wait for, otherwise how far the rounds are."""
+    from rnnlab.planning import advance
+
+    progression = patiently(lambda: advance(store, name, enqueue=False), in_vain)
+    if progression.added is not None:
+        _say(patiently(lambda: next_round(store, name, progression), in_vain))
+        progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
+    _say(next_step(progression, flags, working=True))
+    # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
+    more = progression.n_added or patiently(lambda: store.open_count(name), in_vain)
+    return None if more else progression
 
 
 def wait_for_jobs(
@@ -110,12 +123,34 @@ def wait_for_jobs(
     """Until there are no open jobs any more, a stop is asked for or all workers have ended; a line now and then."""
     from rnnlab.status import experiment_status, summary_line
 
+    def over() -> bool:
+        return stopped() or pool.all_ended
+
     spoken_at = time.monotonic()
-    while not stopped() and not pool.all_ended and open_jobs():
-        time.sleep(_POLL_SECONDS)
-        if time.monotonic() - spoken_at > _LINE_SECONDS:
-            spoken_at = time.monotonic()
-            _say(summary_line(experiment_status(store, name)))
+    with suppress(DatabaseAwayError):  # it is over
+        while not over() and patiently(open_jobs, over):
+            time.sleep(_POLL_SECONDS)
+            if time.monotonic() - spoken_at > _LINE_SECONDS:
+                spoken_at = time.monotonic()
+                _say(summary_line(patiently(lambda: experiment_status(store, name), over)))
+
+
+def patiently(call: Callable[[], _Result], in_vain: Callable[[], bool] = lambda: False) -> _Result:
+    """What `call` returns, however long the database is away: the workers wait for it too.
+
+    Raises DatabaseAwayError when it does not answer and `in_vain` says that there is nothing to wait for any more.
+    """
+    told = False
+    while True:
+        try:
+            return call()
+        except DatabaseAwayError as error:
+            if in_vain():
+                raise
+            if not told:
+                _say(f"{error}; waiting for it")
+                told = True
+            time.sleep(_POLL_SECONDS)
 
 
 def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:
@@ -123,7 +158,7 @@ def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> i
     from rnnlab.analyzing import write_reports
 
     _say("drawing the pictures")
-    reports = write_reports(store, workspace, name)
+    reports = patiently(lambda: write_reports(store, workspace, name))
     for report in reports.values():
         for path in report.pictures:
             print(shown(path))

@@ -22,9 +22,9 @@ from rnnlab.cli.options import (
     shown_database,
     workspace_of,
 )
-from rnnlab.cli.pool import WorkerPool, two_stage_stop
+from rnnlab.cli.pool import WorkerPool
+from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 
-_INTERRUPTED = 130
 _CHECKPOINT_SECONDS = 60.0
 _LEASE_SECONDS = 60.0
 _HEARTBEAT_SECONDS = 10.0
@@ -71,7 +71,7 @@ def worker(
         allow_code,
     )
     code = _run_worker(choices, stop_with_stdin=pooled) if processes == 1 else _run_pool(processes, choices)
-    if code == _INTERRUPTED and not pooled:  # of a pool the parent says it
+    if code == INTERRUPTED and not pooled:  # of a pool the parent says it
         print(f"to go on: {choices.command(processes)}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
 
@@ -157,12 +157,12 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
         if stop_with_stdin:
             threading.Thread(target=_wait_for_end_of_stdin, args=(one.stop_requested.set,), daemon=True).start()
         # Aborting must not run any cleanup: the kernel frees the worker's lock, and the others take its jobs.
-        with two_stage_stop(stop, lambda signum: os._exit(_INTERRUPTED)) as stopped:
+        with two_stage_stop(stop, lambda signum: os._exit(INTERRUPTED)) as stopped:
             try:
                 one.run()
             finally:
                 view.close()
-    return _INTERRUPTED if stopped.is_set() else 1 if one.failed else 0
+    return INTERRUPTED if stopped.is_set() else 1 if one.failed else 0
 
 
 def _wait_for_end_of_stdin(then: Callable[[], None]) -> None:
@@ -182,4 +182,4 @@ def _run_pool(processes: int, choices: WorkerChoices) -> int:
                 time.sleep(0.1)
     finally:
         pool.stop()
-    return _INTERRUPTED if stopped.is_set() else max(1 if code < 0 else code for code in pool.poll())
+    return INTERRUPTED if stopped.is_set() else max(1 if code < 0 else code for code in pool.poll())

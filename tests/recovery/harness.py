@@ -158,6 +158,17 @@ class Process:
         self._popen.wait()
 
 
+@contextmanager
+def ignoring(*signums: signal.Signals) -> Iterator[None]:
+    """Processes that are started meanwhile ignore these signals, as under nohup or after `trap ''` in a shell."""
+    former = {signum: signal.signal(signum, signal.SIG_IGN) for signum in signums}
+    try:
+        yield
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler)
+
+
 @dataclass
 class View:
     """Collects what a worker in this process says; `on_block` is called after each block of training."""

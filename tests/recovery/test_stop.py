@@ -1,6 +1,7 @@
 """Stopping: by one signal, by two, of a pool. Nothing is lost, and the last line says how to go on."""
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -12,12 +13,22 @@ import pytest
 from rnnlab.queue.job import Status
 from tests.store.postgres_server import PostgresServer
 
-from .harness import LONG_PART, Outcome, Process, Site, assert_done_once, assert_same_bits, resume_command, wait_for
+from .harness import (
+    LONG_PART,
+    Outcome,
+    Process,
+    Site,
+    assert_done_once,
+    assert_same_bits,
+    ignoring,
+    resume_command,
+    wait_for,
+)
 
 FLAGS = ("--cohort", "4", "--checkpoint-seconds", "0.2")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_signal_checkpoints_and_releases(site: Site, long_reference: Outcome, signum: signal.Signals) -> None:
     worker = site.init(LONG_PART).start(*FLAGS)
     wait_for("a worker in mid-run", lambda: site.midway(1))
@@ -103,6 +114,31 @@ def _start_pool(site: Site) -> Process:
     return pool
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_signals_that_were_ignored_from_the_start_stop_nobody(site: Site, processes: int) -> None:
+    """As of `nohup rnnlab worker &` when its terminal is closed."""
+    site.init(LONG_PART)
+    with ignoring(signal.SIGHUP, signal.SIGINT):
+        command = site.start("--processes", str(processes), "--cohort", "2", "--checkpoint-seconds", "0.2")
+    wait_for("workers in mid-run", lambda: site.midway(processes))
+    for pid in {command.pid, *(record.pid for record in site.reader.workers(alive_only=True))}:
+        os.kill(pid, signal.SIGHUP)
+        os.kill(pid, signal.SIGINT)
+    assert command.wait() == 0, command.messages
+    assert site.events("released") == site.events("rescued") == []
+    assert_done_once(site)
+
+
+def test_a_pool_that_ignores_its_terminal_is_stopped_by_sigterm(site: Site) -> None:
+    with ignoring(signal.SIGHUP, signal.SIGINT):
+        pool = _start_pool(site)
+    pool.send(signal.SIGTERM)
+    assert pool.wait() == 130
+    assert not site.jobs(Status.RUNNING)
+    assert site.events("released")
+    assert not site.events("rescued")
+
+
 def test_a_stop_while_the_database_is_away_costs_nothing(
     new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
 ) -> None:
@@ -156,3 +192,20 @@ def test_a_stop_while_the_database_stays_away_ends_with_the_command_to_go_on(
     assert resume_command(worker)[0] == "worker"
     site.finish()
     assert_same_bits(site, long_reference)
+
+
+def test_run_waits_for_a_database_that_is_away(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+) -> None:
+    site = new_site(database=server.url(server.create_database())).init(LONG_PART)
+    command = site.start_command("run", "experiment.toml", "--device", "cpu", *site.place)
+    wait_for("a worker with jobs", lambda: site.jobs(Status.RUNNING))
+    server.stop()
+    wait_for("it says so", lambda: re.search("^job database .*; waiting for it$", command.messages, re.MULTILINE))
+    time.sleep(2.0)
+    assert command.runs, command.messages
+    server.start()
+    assert command.wait() == 0, command.messages
+    assert_done_once(site)
+    assert_same_bits(site, long_reference)
+    assert (site.folder / "plots" / "recovery").is_dir()

@@ -358,6 +358,25 @@ def test_watching_off_a_terminal(with_results: Cli) -> None:
     assert "\x1b" not in out
 
 
+def test_ctrl_c_that_was_ignored_from_the_start_stays_so(with_results: Cli) -> None:
+    """As of `rnnlab status --watch &` in a script: the Ctrl-C is meant for others."""
+    child = subprocess.Popen(
+        ["sh", "-c", """trap '' INT; exec "$0" -m rnnlab status --watch""", sys.executable],
+        cwd=with_results.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    first = [child.stdout.readline() for _ in range(4)]
+    child.send_signal(signal.SIGINT)
+    later = [child.stdout.readline() for _ in range(12)]
+    child.terminate()
+    _, errors = child.communicate(timeout=60)
+    assert later.count(first[0]) > 1
+    assert (child.returncode, errors) == (-signal.SIGTERM, "")
+
+
 def _on_a_terminal(arguments: list[str], folder: Path, **settings: str) -> str:
     """What the command writes where stdout and stderr are a terminal."""
     controller, terminal = pty.openpty()
