@@ -1,7 +1,7 @@
 """Opening the job database, wherever it lies.
 
-What SQLite and PostgreSQL do differently is in `sqlite.py` and `postgres.py`: how a database is opened and checked, how
-its transactions begin, what its errors mean. Nobody else knows which of the two it is.
+What SQLite and PostgreSQL do differently is in `sqlite.py`, `sqlite_file.py` and `postgres.py`: how a database is
+opened and checked, how its transactions begin, what its errors mean. Nobody else knows which of the two it is.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, exc, make_url
 
 from rnnlab.errors import DatabaseError
-from rnnlab.queue import postgres, sqlite
+from rnnlab.queue import postgres, sqlite_file
 
 BUSY_SECONDS = 30.0  # how long a transaction waits for another one before it gives up
 _ADDRESSES = "give a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
@@ -34,14 +34,14 @@ def open_database(
     assert not (create and read_only), "looking does not create"
     address = _address(url_or_path)
     if isinstance(address, Path):
-        return sqlite.open_engine(address, create=create, read_only=read_only, busy_seconds=busy_seconds)
+        return sqlite_file.open_engine(address, create=create, read_only=read_only, busy_seconds=busy_seconds)
     return postgres.open_engine(address, create=create, read_only=read_only, busy_seconds=busy_seconds)
 
 
 def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
     """A second engine for writing to the same, already checked database, with connections and patience of its own."""
     if engine.dialect.name == "sqlite":
-        return sqlite.engine_again(Path(str(engine.url.database)), busy_seconds=busy_seconds)
+        return sqlite_file.engine_again(Path(str(engine.url.database)), busy_seconds=busy_seconds)
     return postgres.engine_again(engine.url, busy_seconds=busy_seconds)
 
 
