@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, exc, make_url
 
 from rnnlab.errors import DatabaseError
-from rnnlab.queue import postgres, sqlite_file
+from rnnlab.queue import postgres, sqlite, sqlite_file
 
 BUSY_SECONDS = 30.0  # how long a transaction waits for another one before it gives up
 _ADDRESSES = "give a path, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
@@ -41,8 +41,8 @@ def open_database(
 def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
     """A second engine for writing to the same, already checked database, with connections and patience of its own."""
     if engine.dialect.name == "sqlite":
-        return sqlite_file.engine_again(Path(str(engine.url.database)), busy_seconds=busy_seconds)
-    return postgres.engine_again(engine.url, busy_seconds=busy_seconds)
+        return sqlite.sibling_engine(engine, busy_seconds=busy_seconds)
+    return postgres.sibling_engine(engine, busy_seconds=busy_seconds)
 
 
 def _address(url_or_path: str | Path) -> Path | URL:

@@ -45,9 +45,9 @@ def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float)
     return engine
 
 
-def engine_again(url: URL, *, busy_seconds: float) -> Engine:
-    """An engine for writing to a database that `open_engine` has checked already."""
-    return _engine(url, read_only=False, busy_seconds=busy_seconds)
+def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
+    """A second engine for writing to the same, already checked database."""
+    return _engine(engine.url, read_only=False, busy_seconds=busy_seconds)
 
 
 def shown(url: URL) -> str:

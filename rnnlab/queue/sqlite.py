@@ -16,17 +16,29 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, UpdateBase, create_engine, event
 from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.transactions import WRITES
 
+FileId = tuple[int, int]  # device and inode: of all files that are open or named somewhere, one has them
+
+_FILE = "rnnlab_file"  # execution option of an engine that writes: the file that it was made for
 _TRY_SECONDS = 0.004  # between two tries for the write lock, which a transaction holds for about 0.5 ms
 
 
 def may(path: Path, mode: int) -> bool:
     """os.access for the user whose rights count."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def file_id(path: Path) -> FileId | None:
+    """Which file is at the path; None where that cannot be told."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 # Connections
@@ -49,7 +61,7 @@ def connect(path: Path, flags: str, *, read_only: bool, busy_seconds: float, key
     return connection
 
 
-def read_only_flags(path: Path) -> str:
+def _read_only_flags(path: Path) -> str:
     """How to open the file for looking so that neither the look nor the closing changes it or leaves files beside it.
 
     The last connection to close moves a log left over by a killed writer into the file; one opened with mode=ro does
@@ -64,19 +76,59 @@ def read_only_flags(path: Path) -> str:
     return "mode=ro&immutable=1"
 
 
-def engine_on(path: Path, flags: str, *, read_only: bool, busy_seconds: float, keys: bool = True) -> Engine:
-    """An engine on the file, whatever it holds; `open_engine` checks it first. `keys`: as for `connect`."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        creator=lambda: connect(path, flags, read_only=read_only, busy_seconds=busy_seconds, keys=keys),
-        poolclass=QueuePool,  # each thread checks out a connection of its own
-        pool_size=2,
+def writing_engine(
+    path: Path, *, busy_seconds: float, file: FileId | None = None, flags: str = "mode=rw", keys: bool = True
+) -> Engine:
+    """An engine for writing to the file, whatever it holds; `open_engine` checks it first. `keys`: as for `connect`.
+
+    file: the file that is meant. What is written to one that nobody finds at the path any more would be lost: every
+    transaction looks whether it is there. None: whichever is there.
+    """
+
+    def checked_connection() -> sqlite3.Connection:
+        _check_file(path, file)
+        return connect(path, flags, read_only=False, busy_seconds=busy_seconds, keys=keys)
+
+    return _with_events(
+        create_engine(
+            URL.create("sqlite", database=str(path)),
+            creator=checked_connection,
+            poolclass=QueuePool,  # each thread checks out a connection of its own
+            pool_size=2,
+            execution_options={_FILE: file},
+        ),
+        path,
+        busy_seconds,
     )
 
+
+def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
+    """A second engine for writing to the same, already checked file."""
+    file: FileId | None = engine.get_execution_options()[_FILE]
+    return writing_engine(_path_of(engine), busy_seconds=busy_seconds, file=file)
+
+
+def reading_engine(path: Path, *, busy_seconds: float) -> Engine:
+    """An engine for looking at the file, whatever it holds."""
+    return _with_events(
+        create_engine(
+            URL.create("sqlite", database=str(path)),
+            # Who writes, and whether there is a log, is another matter at each look: no connection is kept.
+            creator=lambda: connect(path, _read_only_flags(path), read_only=True, busy_seconds=busy_seconds),
+            poolclass=NullPool,
+        ),
+        path,
+        busy_seconds,
+    )
+
+
+def _with_events(engine: Engine, path: Path, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(WRITES, False):
+        options = connection.get_execution_options()
+        if options.get(WRITES, False):
             _begin_writing(connection, busy_seconds)
+            _check_file(path, options.get(_FILE))
         else:
             connection.exec_driver_sql("BEGIN")
 
@@ -85,6 +137,20 @@ def engine_on(path: Path, flags: str, *, read_only: bool, busy_seconds: float, k
         return _explain(context.original_exception, path)
 
     return engine
+
+
+def _path_of(engine: Engine) -> Path:
+    assert engine.url.database is not None
+    return Path(engine.url.database)
+
+
+def _check_file(path: Path, file: FileId | None) -> None:
+    """Raises DatabaseError when another file than `file`, or none, is at the path."""
+    if file is not None and file_id(path) != file:
+        raise DatabaseError(
+            f"job database {path} was deleted, moved or replaced while it was in use: put it back, or go on with what "
+            "is there now, and run the same command again"
+        )
 
 
 def _begin_writing(connection: Connection, busy_seconds: float) -> None:
@@ -126,8 +192,7 @@ def execute_directly(connection: Connection, statement: UpdateBase, values: dict
     try:
         return _driver(connection).execute(text, [values[name] for name in names])
     except sqlite3.Error as error:
-        assert connection.engine.url.database is not None
-        explained = _explain(error, Path(connection.engine.url.database))
+        explained = _explain(error, _path_of(connection.engine))
         if explained is None:
             raise
         raise explained from error

@@ -8,17 +8,17 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from rnnlab.errors import DatabaseError
 from rnnlab.queue import schema
-from rnnlab.queue.sqlite import code, connect, engine_on, may, read_only_flags, told
+from rnnlab.queue.sqlite import code, connect, file_id, may, reading_engine, told, writing_engine
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
 _LOOK_SECONDS = 1.0  # patience of one look at a file; looks are repeated
@@ -33,15 +33,10 @@ def open_engine(path: Path, *, create: bool, read_only: bool, busy_seconds: floa
         raise schema.missing(str(path))
     if read_only:
         schema.refuse_older(found, str(path))
-        return engine_on(path, read_only_flags(path), read_only=True, busy_seconds=busy_seconds)
+        return reading_engine(path, busy_seconds=busy_seconds)
     is_current = schema.is_current(found)
     _patiently(lambda: _prepare(path, is_current=is_current, busy_seconds=busy_seconds), busy_seconds)
-    return engine_again(path, busy_seconds=busy_seconds)
-
-
-def engine_again(path: Path, *, busy_seconds: float) -> Engine:
-    """An engine for writing to a file that `open_engine` has checked already."""
-    return engine_on(path, "mode=rw", read_only=False, busy_seconds=busy_seconds)
+    return writing_engine(path, busy_seconds=busy_seconds, file=file_id(path))
 
 
 def _check_access(path: Path, *, create: bool, read_only: bool) -> None:
@@ -68,33 +63,27 @@ def _check_access(path: Path, *, create: bool, read_only: bool) -> None:
 # The schema
 
 
-@contextmanager
-def _transaction(path: Path, flags: str, *, read_only: bool, busy_seconds: float) -> Iterator[Connection]:
-    """One transaction on an engine of its own. Foreign keys are not watched: a migration replaces whole tables."""
-    engine = engine_on(path, flags, read_only=read_only, busy_seconds=busy_seconds, keys=False)
-    try:
-        with read_transaction(engine) if read_only else write_transaction(engine) as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
 def _look(path: Path, *, must_exist: bool) -> int | None:
     """The schema version of the database, None without tables. Raises DatabaseError for a foreign file."""
     if not path.exists() and not must_exist:
         return None
-    with _transaction(path, read_only_flags(path), read_only=True, busy_seconds=_LOOK_SECONDS) as connection:
+    with read_transaction(reading_engine(path, busy_seconds=_LOOK_SECONDS)) as connection:
         return schema.version_of(connection, str(path))
 
 
 def _prepare(path: Path, *, is_current: bool, busy_seconds: float) -> None:
     """Make the schema where it is missing or older; then turn the write-ahead log on, once and for all."""
     if not is_current:
-        with _transaction(path, "mode=rwc", read_only=False, busy_seconds=busy_seconds) as connection:
-            # Nobody else can write now, but a copy can be read: it is of the state before.
-            schema.bring_up_to_date(connection, str(path), lambda version: _back_up(path, version))
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-            assert broken is None, f"row without its parent: {broken}"
+        # Foreign keys are not watched: a migration replaces whole tables.
+        engine = writing_engine(path, busy_seconds=busy_seconds, flags="mode=rwc", keys=False)
+        try:
+            with write_transaction(engine) as connection:
+                # Nobody else can write now, but a copy can be read: it is of the state before.
+                schema.bring_up_to_date(connection, str(path), lambda version: _back_up(path, version))
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                assert broken is None, f"row without its parent: {broken}"
+        finally:
+            engine.dispose()
     try:
         with closing(connect(path, "mode=rw", read_only=False, busy_seconds=busy_seconds)) as raw:
             if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):

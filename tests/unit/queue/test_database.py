@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
+from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
@@ -276,4 +277,66 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_nothing(tmp_path: Path) 
     engine.dispose()
     engine = open_database(tmp_path / "rnnlab.db", create=False)
     assert Store(engine).experiment_names() == []
+    engine.dispose()
+
+
+# Files that change while they are in use
+
+
+def moved_away(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def deleted(path: Path) -> None:
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+
+
+def made_anew(path: Path) -> None:
+    deleted(path)
+    make(path)
+
+
+def replaced_by_a_copy(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    copy.replace(path)
+
+
+@pytest.mark.parametrize("change", [moved_away, deleted, made_anew, replaced_by_a_copy])
+def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path = tmp_path / "rnnlab.db"
+    engine = open_database(path, create=True)
+    sibling = sibling_engine(engine, busy_seconds=1.0)
+    unused = sibling_engine(engine, busy_seconds=1.0)  # has no connection before the file is gone
+    stores = [Store(engine), Store(sibling)]
+    for number, store in enumerate(stores):
+        store.add_jobs(f"before {number}", "{}", "first", [])
+    change(path)
+    before = contents(tmp_path)
+    for store in [*stores, Store(unused)]:
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match="was deleted, moved or replaced while it was in use") as caught:
+                store.add_jobs("after", "{}", "first", [])
+            assert not isinstance(caught.value, DatabaseAwayError)
+            assert "\n" not in str(caught.value)
+    assert contents(tmp_path).get(path.name) == before.get(path.name)
+    if path.exists():
+        assert "after" not in Reader(open_database(path, create=False, read_only=True)).experiment_names()
+    for one in (engine, sibling, unused):
+        one.dispose()
+
+
+def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "rnnlab.db"
+    engine = open_database(path, create=True)
+    store = Store(engine)
+    store.add_jobs("before", "{}", "first", [])
+    moved_away(path)
+    with pytest.raises(DatabaseError, match="put it back"):
+        store.add_jobs("meanwhile", "{}", "first", [])
+    (tmp_path / "elsewhere.db").rename(path)
+    store.add_jobs("after", "{}", "first", [])
+    assert store.experiment_names() == ["after", "before"]
     engine.dispose()
