@@ -9,6 +9,7 @@ import os
 import random
 import sqlite3
 import time
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from rnnlab.queue.transactions import WRITES
 FileId = tuple[int, int]  # device and inode: of all files that are open or named somewhere, one has them
 
 _FILE = "rnnlab_file"  # execution option of an engine that writes: the file that it was made for
+_LOOK_AGAIN_SECONDS = 1.0  # patience of a second look at a file that seems to be damaged
 _TRY_SECONDS = 0.004  # between two tries for the write lock, which a transaction holds for about 0.5 ms
 
 
@@ -59,6 +61,10 @@ def connect(path: Path, flags: str, *, read_only: bool, busy_seconds: float, key
         connection.close()
         raise
     return connection
+
+
+def _connect_to_look(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    return connect(path, _read_only_flags(path), read_only=True, busy_seconds=busy_seconds)
 
 
 def _read_only_flags(path: Path) -> str:
@@ -113,8 +119,8 @@ def reading_engine(path: Path, *, busy_seconds: float) -> Engine:
     return _with_events(
         create_engine(
             URL.create("sqlite", database=str(path)),
-            # Who writes, and whether there is a log, is another matter at each look: no connection is kept.
-            creator=lambda: connect(path, _read_only_flags(path), read_only=True, busy_seconds=busy_seconds),
+            # Whether somebody writes, and there is a log, is another matter at each look: no connection is kept.
+            creator=lambda: _connect_to_look(path, busy_seconds),
             poolclass=NullPool,
         ),
         path,
@@ -224,7 +230,19 @@ def _explain(error: BaseException, path: Path) -> DatabaseError | None:
     mistakes = sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, mistakes):
         return None
+    if code(error) == sqlite3.SQLITE_CORRUPT and _is_whole(path):
+        # A look with immutable=1 sees no locks: somebody has begun to write meanwhile.
+        return DatabaseAwayError(f"job database {path} was changed while it was read: run the same command again")
     return told(error, path)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether another look finds nothing wrong."""
+    try:
+        with closing(_connect_to_look(path, _LOOK_AGAIN_SECONDS)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
 
 
 def told(error: BaseException | None, path: Path) -> DatabaseError:

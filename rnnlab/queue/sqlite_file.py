@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from rnnlab.errors import DatabaseError
+from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue import schema
-from rnnlab.queue.sqlite import code, connect, file_id, may, reading_engine, told, writing_engine
+from rnnlab.queue.sqlite import connect, file_id, may, reading_engine, told, writing_engine
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
 _LOOK_SECONDS = 1.0  # patience of one look at a file; looks are repeated
@@ -122,7 +122,7 @@ def _patiently(attempt: Callable[[], _Result], busy_seconds: float) -> _Result:
     while True:
         try:
             return attempt()
-        except DatabaseError as error:
-            if code(error.__cause__) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+        except DatabaseAwayError:
+            if time.monotonic() > deadline:
                 raise
         time.sleep(0.02)

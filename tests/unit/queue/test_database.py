@@ -17,8 +17,10 @@ from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
+from tests.store.helpers import new_job
 
 NOBODY = 65534
+needs_two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 
 
 def make(path: Path) -> Path:
@@ -340,3 +342,36 @@ def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path
     store.add_jobs("after", "{}", "first", [])
     assert store.experiment_names() == ["after", "before"]
     engine.dispose()
+
+
+@needs_two_users
+def test_a_reader_without_rights_keeps_up_with_writers(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    with as_ordinary_user():
+        looking = open_database(path, create=False, read_only=True)
+        assert Reader(looking).jobs() == []  # nobody writes: there is no log
+    engine = open_database(path, create=False)
+    for number in (1, 2, 3):
+        Store(engine).add_jobs(f"demo {number}", "{}", "first", [new_job(n) for n in range(1000)])
+        with as_ordinary_user():
+            assert len(Reader(looking).jobs()) == 1000 * number
+    engine.dispose()  # the log goes into the file, and away
+    with as_ordinary_user():
+        assert len(Reader(looking).jobs()) == 3000
+    looking.dispose()
+
+
+@needs_two_users
+def test_a_file_that_changes_under_the_eyes_of_a_reader_is_not_called_damaged(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    with as_ordinary_user():
+        looking = open_database(path, create=False, read_only=True)
+        with pytest.raises(DatabaseAwayError, match="was changed while it was read"), read_transaction(looking) as look:
+            look.execute(text("SELECT count(*) FROM meta"))
+            os.seteuid(0)
+            engine = open_database(path, create=False)
+            Store(engine).add_jobs("demo", "{}", "first", [new_job(n) for n in range(3000)])
+            engine.dispose()
+            look.execute(text("SELECT * FROM jobs")).all()
+    assert len(Reader(looking).jobs()) == 3000
+    looking.dispose()
