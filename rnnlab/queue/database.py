@@ -49,7 +49,7 @@ def _address(url_or_path: str | Path) -> Path | URL:
     """The path of a SQLite file, or the URL of a PostgreSQL database. The errors show no password."""
     text = str(url_or_path)
     if isinstance(url_or_path, Path) or "://" not in text:
-        return Path(text).expanduser().absolute()
+        return _file(text)
     scheme = text.split("://")[0]
     try:
         url = make_url(text)
@@ -58,9 +58,17 @@ def _address(url_or_path: str | Path) -> Path | URL:
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
         if url.database in (None, "", ":memory:") or url.query or url.host:
             raise DatabaseError(f"{scheme}://...: a job database is a file of its own: give a path or sqlite:///PATH")
-        return Path(str(url.database)).expanduser().absolute()
+        return _file(str(url.database))
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise DatabaseError(f"{scheme}://...: only SQLite and PostgreSQL (with psycopg) are supported: {_ADDRESSES}")
     if not url.database:
         raise DatabaseError(f"{postgres.shown(url)}: names no database: give postgresql://USER@HOST/DATABASE")
     return url.set(drivername="postgresql+psycopg")
+
+
+def _file(given: str) -> Path:
+    """The file that a path leads to: SQLite keeps its log beside that one, not beside a link to it."""
+    try:
+        return Path(given).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a home that nobody has, links that lead to themselves
+        raise DatabaseError(f"job database {given!r} cannot be reached ({error}): name another with --db") from error

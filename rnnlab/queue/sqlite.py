@@ -173,7 +173,7 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
             try:
                 driver.execute("BEGIN IMMEDIATE")
                 return
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 if code(error) != sqlite3.SQLITE_BUSY:
                     break
             time.sleep(_TRY_SECONDS * random.uniform(0.5, 1.5))

@@ -70,7 +70,7 @@ def short_text(path: Path) -> None:
 
 
 def torn(path: Path) -> None:
-    whole = make(path).read_bytes()
+    whole = (path if path.exists() else make(path)).read_bytes()
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
 
 
@@ -174,6 +174,36 @@ def test_other_addresses_are_refused(url: str, message: str) -> None:
         open_database(url, create=True)
     assert "sec" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["~nosuch/x.db", "sqlite:///~nosuch/x.db", "zero\0.db"])
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_path_that_leads_nowhere_is_refused(url: str, mode: dict[str, bool]) -> None:
+    with pytest.raises(DatabaseError, match=r"^job database '.*\.db' cannot be reached") as caught:
+        open_database(url, **mode)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rnnlab.db").symlink_to(tmp_path / "rnnlab.db")
+    with pytest.raises(DatabaseError, match=r"cannot be reached"):
+        open_database(tmp_path / "rnnlab.db", create=True)
+
+
+def test_a_table_behind_a_link_is_looked_at_with_its_log(open_folder: Path) -> None:
+    for name in ("links", "target"):
+        (open_folder / name).mkdir()
+    link = open_folder / "links" / "rnnlab.db"
+    link.symlink_to(make(open_folder / "target" / "rnnlab.db"))
+    (open_folder / "links").chmod(0o555)  # where the link is says nothing about the file
+    engine = open_database(link, create=False)
+    Store(engine).add_jobs("demo", "{}", "first", [])
+    assert (open_folder / "target" / "rnnlab.db-wal").stat().st_size > 0
+    with as_ordinary_user():
+        looking = open_database(f"sqlite:///{link}", create=False, read_only=True)
+        assert Reader(looking).experiment_names() == ["demo"]
+    looking.dispose()
+    engine.dispose()
 
 
 def test_an_unwritable_folder_is_refused(open_folder: Path) -> None:
@@ -328,6 +358,21 @@ def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, change: Calla
         assert "after" not in Reader(open_database(path, create=False, read_only=True)).experiment_names()
     for one in (engine, sibling, unused):
         one.dispose()
+
+
+@pytest.mark.parametrize("write", [garbage, torn])
+def test_a_file_that_is_overwritten_is_told_in_one_line(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    store = Store(engine)
+    store.add_jobs("demo", "{}", "first", [])
+    with closing(sqlite3.connect(tmp_path / "rnnlab.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    write(tmp_path / "rnnlab.db")
+    for call in (lambda: store.add_jobs("demo", "{}", "first", []), store.jobs):
+        with pytest.raises(DatabaseError, match=r"is damaged|is not a SQLite database") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    engine.dispose()
 
 
 def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path) -> None:
