@@ -16,6 +16,7 @@ from rnnlab.spec.experiment import NextRound
 from rnnlab.spec.grid import adjustments
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
+from rnnlab.spec.spelling import shown
 
 _SECONDS = "seconds"
 _SWITCHES = {"0": False, "1": True, "false": False, "true": True}
@@ -145,8 +146,8 @@ def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list
 def _setting(kind: object, name: str, row: _Row) -> Scalar:
     readers: dict[object, tuple[Callable[[str], Scalar], str]] = {
         bool: (lambda given: _SWITCHES[given.strip().lower()], "0, 1, true or false"),
-        int: (int, "a whole number"),
-        float: (float, "a number"),
+        int: (lambda given: int(_digits(given)), "a whole number"),
+        float: (lambda given: float(_digits(given)), "a number"),
     }
     read, wanted = readers.get(kind, (str, "a text"))
     text = row.fields[name]
@@ -166,7 +167,7 @@ def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) ->
 def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
     settings = plan.experiment.kinds.fields
-    result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
+    result = {name: _value(name, row) for name in row.fields if name not in settings and name != _SECONDS}
     selections = [rule.select for rule in plan.experiment.rounds]
     weighed = [select.pareto for select in selections if select.pareto is not None]
     for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *weighed):
@@ -175,21 +176,34 @@ def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     return result
 
 
-def _value(text: str) -> float | int | str | None:
-    """A number, a text, or None for an empty field and for what is not finite."""
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else None
-    return text or None
+def _value(name: str, row: _Row) -> float | int | str | None:
+    """A number, a text, or None for an empty field and for nan and inf."""
+    text = row.fields[name]
+    try:
+        number = float(_digits(text))
+    except ValueError:
+        return text or None
+    if math.isinf(number) and any(letter.isdigit() for letter in text):
+        raise UsageError(f"{row.where}: {name} = {shown(text)}, but a number of at most 1.7e308 is expected")
+    if not math.isfinite(number):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return number
+
+
+def _digits(text: str) -> str:
+    """The text of a number. Raises ValueError for 1_000, which is a number to Python alone."""
+    if "_" in text:
+        raise ValueError(text)
+    return text
 
 
 def _seconds(row: _Row) -> float:
     text = row.fields.get(_SECONDS) or "0"
     try:
-        seconds = float(text)
+        seconds = float(_digits(text))
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:

@@ -307,16 +307,28 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], select: Selection) -> 
     runs = []
     for job in jobs:
         if job.config_hash in wanted and job.result is not None:
-            if select.by not in job.result:
-                raise UsageError(
-                    f"the next round selects by {select.by!r}, but job {job.id} has only {', '.join(job.result)}: "
-                    "change the experiment file, then `rnnlab init` it again"
-                )
-            value = job.result[select.by]
-            diverged = value is None or job.result.get("diverged_at_step") is not None
-            cost = 0.0 if diverged else _cost(job, job.result, select.pareto)
-            runs.append(FinishedRun(config_of(job), math.nan if diverged else float(value), cost))
+            value = _selected_by(job, job.result, select.by)
+            if value is None or job.result.get("diverged_at_step") is not None:
+                runs.append(FinishedRun(config_of(job), math.nan, 0.0))
+            else:
+                runs.append(FinishedRun(config_of(job), value, _cost(job, job.result, select.pareto)))
     return runs
+
+
+def _selected_by(job: Job, result: Mapping[str, Any], key: str) -> float | None:
+    """The number that a selection compares; None where a run diverged."""
+    if key not in result:
+        found = f"job {job.id} has only {', '.join(result)}"
+    else:
+        value = result[key]
+        if value is None:
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        found = f"that of job {job.id} is {shown(value)}, no number"
+    raise UsageError(
+        f"the next round selects by {key!r}, but {found}: change the experiment file, then `rnnlab init` it again"
+    )
 
 
 def _cost(job: Job, result: Mapping[str, Any], pareto: str | None) -> float:

@@ -8,6 +8,7 @@ A server may be restarted at any time. A call that notices raises one DatabaseEr
 
 import math
 import time
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.engine import ExceptionContext
@@ -45,9 +46,9 @@ def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float)
     return engine
 
 
-def engine_again(url: URL, *, busy_seconds: float) -> Engine:
-    """An engine for writing to a database that `open_engine` has checked already."""
-    return _engine(url, read_only=False, busy_seconds=busy_seconds)
+def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
+    """A second engine for writing to the same, already checked database."""
+    return _engine(engine.url, read_only=False, busy_seconds=busy_seconds)
 
 
 def shown(url: URL) -> str:
@@ -78,6 +79,9 @@ def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
         raise DatabaseError(
             f"{shown(url)}: PostgreSQL needs the package psycopg: pip install 'rnnlab[postgres]', or use SQLite"
         ) from error
+    except exc.ArgumentError as error:
+        raise DatabaseError(f"{shown(url)}: {_line(error)}: correct the address") from error
+    _check_options(url, engine.dialect.loaded_dbapi)
 
     @event.listens_for(engine, "connect")
     def connect(driver: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -115,6 +119,17 @@ def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
     return engine
 
 
+def _check_options(url: URL, driver: Any) -> None:
+    """Raises DatabaseError for an option that PostgreSQL does not know; the driver has further ones, not for users."""
+    known = {option.keyword.decode() for option in driver.pq.Conninfo.get_defaults()}
+    for name in url.query:
+        if name not in known:
+            raise DatabaseError(
+                f"{shown(url)}: {name!r} is no option of a PostgreSQL address (such as sslmode, connect_timeout): "
+                "correct it or leave it out"
+            )
+
+
 def _explain(error: exc.StatementError | None, url: URL) -> DatabaseError | None:
     """What to tell the user; None for a mistake of ours, which is no business of his."""
     if not isinstance(error, exc.DBAPIError):
@@ -122,15 +137,20 @@ def _explain(error: exc.StatementError | None, url: URL) -> DatabaseError | None
     state = getattr(error.orig, "sqlstate", None) or ""  # empty where the server had no part in the error
     if state in _COLLISIONS:
         return CollisionError(f"job database {shown(url)} is too busy, changes collide: run the same command again")
+    changed = f"was removed or restored while it was in use ({_line(error.orig)}): run the same command again"
     told = {
         "25006": "is read-only: use one that can be written, or name another with --db",
         "3F000": "has no schema in the search path: give its user the right to one, or name another with --db",
+        "42P01": changed,
+        "42703": changed,
         "42501": f"does not allow that ({_line(error.orig)}): ask its owner for the right, or name another with --db",
         "53100": "cannot grow, the disk is full: free some space on the server, then run the same command again",
         "53300": "takes no more connections: end some workers, or raise max_connections on the server",
         "55P03": "is locked by another program: close that, then run the same command again",
     }.get(state)
     if told is None:
+        if not state and error.statement is None and isinstance(error, exc.ProgrammingError):
+            return DatabaseError(f"{shown(url)}: {_line(error.orig)}: correct the address")  # an option's value
         if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.DataError):
             return None
         if not state or state[:2] in ("08", "57") or error.connection_invalidated:

@@ -35,11 +35,21 @@ def event_from_row(row: RowMapping) -> Event:
 
 
 def result_to_json(result: Mapping[str, Any]) -> str:
-    """JSON as the standard has it, so that databases can look into it.
+    """JSON as the standard has it, so that databases can look into it; every text is made `storable`.
 
     Raises ValueError for NaN and infinities, which it cannot express: a number that there is not is None.
     """
-    return json.dumps(dict(result), allow_nan=False)
+    return json.dumps(_storable_texts(dict(result)), allow_nan=False)
+
+
+def _storable_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {_storable_texts(key): _storable_texts(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable_texts(item) for item in value]
+    return value
 
 
 def curve_to_json(curve: Curve) -> str:

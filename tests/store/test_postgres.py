@@ -96,6 +96,37 @@ def test_an_address_that_leads_nowhere_is_one_line(postgres_url: str, change: di
         assert "see to the server and the address" in message
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("foo=bar", "'foo' is no option of a PostgreSQL address"),
+        ("row_factory=1", "'row_factory' is no option of a PostgreSQL address"),
+        ("connect_timeout=abc", "bad value for connect_timeout: 'abc': correct the address"),
+        ("connect_timeout=1&connect_timeout=2", "correct the address"),
+        ("port=abc", "non-integer port"),
+        ("sslmode=abc", 'invalid sslmode value: "abc"'),
+    ],
+)
+def test_an_address_with_a_wrong_option_is_one_line(postgres_url: str, option: str, told: str) -> None:
+    for mode in MODES:
+        message = refusal(f"{postgres_url}&{option}", **mode)
+        assert told in message
+        assert "address" in message
+
+
+def test_a_database_that_is_removed_or_restored_in_use_is_one_line(postgres_url: str, engine: Engine) -> None:
+    store = Store(engine)
+    add(store, [new_job(1)])
+    calls: list[Callable[[], object]] = [store.jobs, lambda: store.claim("w", 1)]
+    for change in ("ALTER TABLE jobs DROP COLUMN wish", "DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
+        run_sql(postgres_url, change)
+        for call in calls:
+            with pytest.raises(DatabaseError, match="was removed or restored while it was in use") as caught:
+                call()
+            assert not isinstance(caught.value, DatabaseAwayError)
+            assert "\n" not in str(caught.value)
+
+
 def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str) -> None:
     run_sql(postgres_url, "REVOKE CREATE ON SCHEMA public FROM public", "CREATE ROLE guest LOGIN")
     try:

@@ -196,6 +196,21 @@ def test_the_lowest_result_is_found_by_the_database(store: Store) -> None:
     assert store.lowest("nobody", "loss", unless="stopped") is None
 
 
+def test_texts_that_no_database_keeps_do_not_hide_the_lowest_result(store: Store) -> None:
+    texts: dict[str, object] = {"a\0b": "zero \0", "from": "caf\udce9.csv", "nested": [{"\0": "\0"}]}
+    items = [(new_job(n), {**texts, "loss": float(n)}, 1.0) for n in (1, 2)]
+    store.add_finished("demo", "{}", "first", items)
+    found = store.lowest("demo", "loss", unless="stopped")
+    assert found is not None
+    assert found[0].result == {
+        r"a\x00b": r"zero \x00",
+        "from": r"caf\udce9.csv",
+        "nested": [{r"\x00": r"\x00"}],
+        "loss": 1.0,
+    }
+    assert len(store.improvements("demo", "loss", unless="stopped")) == 1
+
+
 def test_improvements_are_the_best_so_far_in_the_order_of_finishing(store: Store, clock: ManualClock) -> None:
     add(store, [new_job(n) for n in range(10)])
     add(store, [new_job(1)], experiment="other")

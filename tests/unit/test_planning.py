@@ -452,6 +452,14 @@ def test_a_rule_that_asks_for_another_result(store: Store, small_toml: str) -> N
         advance(store, "small", enqueue=True)
 
 
+@pytest.mark.parametrize(("value", "told"), [("cpu", '"cpu"'), (True, "true"), ([1.0], r"\[1.0\]")])
+def test_a_rule_that_asks_for_what_is_no_number(store: Store, small_toml: str, value: object, told: str) -> None:
+    initialise(store, plan_of(small_toml.replace('by = "min_loss", best', 'by = "device", best')))
+    finish(store, lambda job: by_place(job) | {"device": value}, "explore")
+    with pytest.raises(UsageError, match=rf"^the next round selects by 'device', but that of job 1 is {told}, no numb"):
+        advance(store, "small", enqueue=True)
+
+
 def test_a_selection_by_parameters_or_seconds(store: Store, small_toml: str) -> None:
     """Both are in the table; diverged runs need neither."""
     results: dict[int, dict[str, Any]] = {

@@ -14,10 +14,13 @@ from sqlalchemy import text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
+from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
+from tests.store.helpers import new_job
 
 NOBODY = 65534
+needs_two_users = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 
 
 def make(path: Path) -> Path:
@@ -67,7 +70,7 @@ def short_text(path: Path) -> None:
 
 
 def torn(path: Path) -> None:
-    whole = make(path).read_bytes()
+    whole = (path if path.exists() else make(path)).read_bytes()
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
 
 
@@ -171,6 +174,36 @@ def test_other_addresses_are_refused(url: str, message: str) -> None:
         open_database(url, create=True)
     assert "sec" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["~nosuch/x.db", "sqlite:///~nosuch/x.db", "zero\0.db"])
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_path_that_leads_nowhere_is_refused(url: str, mode: dict[str, bool]) -> None:
+    with pytest.raises(DatabaseError, match=r"^job database '.*\.db' cannot be reached") as caught:
+        open_database(url, **mode)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rnnlab.db").symlink_to(tmp_path / "rnnlab.db")
+    with pytest.raises(DatabaseError, match=r"cannot be reached"):
+        open_database(tmp_path / "rnnlab.db", create=True)
+
+
+def test_a_table_behind_a_link_is_looked_at_with_its_log(open_folder: Path) -> None:
+    for name in ("links", "target"):
+        (open_folder / name).mkdir()
+    link = open_folder / "links" / "rnnlab.db"
+    link.symlink_to(make(open_folder / "target" / "rnnlab.db"))
+    (open_folder / "links").chmod(0o555)  # where the link is says nothing about the file
+    engine = open_database(link, create=False)
+    Store(engine).add_jobs("demo", "{}", "first", [])
+    assert (open_folder / "target" / "rnnlab.db-wal").stat().st_size > 0
+    with as_ordinary_user():
+        looking = open_database(f"sqlite:///{link}", create=False, read_only=True)
+        assert Reader(looking).experiment_names() == ["demo"]
+    looking.dispose()
+    engine.dispose()
 
 
 def test_an_unwritable_folder_is_refused(open_folder: Path) -> None:
@@ -277,3 +310,113 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_nothing(tmp_path: Path) 
     engine = open_database(tmp_path / "rnnlab.db", create=False)
     assert Store(engine).experiment_names() == []
     engine.dispose()
+
+
+# Files that change while they are in use
+
+
+def moved_away(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def deleted(path: Path) -> None:
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+
+
+def made_anew(path: Path) -> None:
+    deleted(path)
+    make(path)
+
+
+def replaced_by_a_copy(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    copy.replace(path)
+
+
+@pytest.mark.parametrize("change", [moved_away, deleted, made_anew, replaced_by_a_copy])
+def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    path = tmp_path / "rnnlab.db"
+    engine = open_database(path, create=True)
+    sibling = sibling_engine(engine, busy_seconds=1.0)
+    unused = sibling_engine(engine, busy_seconds=1.0)  # has no connection before the file is gone
+    stores = [Store(engine), Store(sibling)]
+    for number, store in enumerate(stores):
+        store.add_jobs(f"before {number}", "{}", "first", [])
+    change(path)
+    before = contents(tmp_path)
+    for store in [*stores, Store(unused)]:
+        for _ in range(2):
+            with pytest.raises(DatabaseError, match="was deleted, moved or replaced while it was in use") as caught:
+                store.add_jobs("after", "{}", "first", [])
+            assert not isinstance(caught.value, DatabaseAwayError)
+            assert "\n" not in str(caught.value)
+    assert contents(tmp_path).get(path.name) == before.get(path.name)
+    if path.exists():
+        assert "after" not in Reader(open_database(path, create=False, read_only=True)).experiment_names()
+    for one in (engine, sibling, unused):
+        one.dispose()
+
+
+@pytest.mark.parametrize("write", [garbage, torn])
+def test_a_file_that_is_overwritten_is_told_in_one_line(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    engine = open_database(tmp_path / "rnnlab.db", create=True)
+    store = Store(engine)
+    store.add_jobs("demo", "{}", "first", [])
+    with closing(sqlite3.connect(tmp_path / "rnnlab.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    write(tmp_path / "rnnlab.db")
+    for call in (lambda: store.add_jobs("demo", "{}", "first", []), store.jobs):
+        with pytest.raises(DatabaseError, match=r"is damaged|is not a SQLite database") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    engine.dispose()
+
+
+def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "rnnlab.db"
+    engine = open_database(path, create=True)
+    store = Store(engine)
+    store.add_jobs("before", "{}", "first", [])
+    moved_away(path)
+    with pytest.raises(DatabaseError, match="put it back"):
+        store.add_jobs("meanwhile", "{}", "first", [])
+    (tmp_path / "elsewhere.db").rename(path)
+    store.add_jobs("after", "{}", "first", [])
+    assert store.experiment_names() == ["after", "before"]
+    engine.dispose()
+
+
+@needs_two_users
+def test_a_reader_without_rights_keeps_up_with_writers(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    with as_ordinary_user():
+        looking = open_database(path, create=False, read_only=True)
+        assert Reader(looking).jobs() == []  # nobody writes: there is no log
+    engine = open_database(path, create=False)
+    for number in (1, 2, 3):
+        Store(engine).add_jobs(f"demo {number}", "{}", "first", [new_job(n) for n in range(1000)])
+        with as_ordinary_user():
+            assert len(Reader(looking).jobs()) == 1000 * number
+    engine.dispose()  # the log goes into the file, and away
+    with as_ordinary_user():
+        assert len(Reader(looking).jobs()) == 3000
+    looking.dispose()
+
+
+@needs_two_users
+def test_a_file_that_changes_under_the_eyes_of_a_reader_is_not_called_damaged(open_folder: Path) -> None:
+    path = make(open_folder / "rnnlab.db")
+    with as_ordinary_user():
+        looking = open_database(path, create=False, read_only=True)
+        with pytest.raises(DatabaseAwayError, match="was changed while it was read"), read_transaction(looking) as look:
+            look.execute(text("SELECT count(*) FROM meta"))
+            os.seteuid(0)
+            engine = open_database(path, create=False)
+            Store(engine).add_jobs("demo", "{}", "first", [new_job(n) for n in range(3000)])
+            engine.dispose()
+            look.execute(text("SELECT * FROM jobs")).all()
+    assert len(Reader(looking).jobs()) == 3000
+    looking.dispose()
