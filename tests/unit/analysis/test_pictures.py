@@ -22,6 +22,7 @@ from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.results import factors, results_frame
 from rnnlab.analysis.variance import decompose
+from rnnlab.queue.job import Curve
 
 from .legibility import check_texts, plain
 from .made_up_rounds import made_up_round
@@ -154,6 +155,23 @@ def test_curves_of_a_round_under_way_and_of_a_single_run() -> None:
     made = made_up_round(1, points=2)
     lines = lines_of(made.curves, [1], "ema_loss")
     check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", {}, LABEL, "A finding"))
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("min_loss", 1.0), ("final_loss", 1.5), ("validation_loss", None)])
+def test_the_star_is_where_the_curve_has_the_value_of_the_metric(metric: str, expected: float | None) -> None:
+    result = {"min_loss": 1.0, "final_loss": 1.5, "validation_loss": 1.8275}
+    frame = results_frame([make_job(1, {"cell": "gru"}, result)])
+    lines = lines_of({1: Curve([1, 2, 3, 4], {"ema_loss": [1.5, 1.2, 1.0, 1.5]})}, [1], "ema_loss")
+    figure = curves_figure(frame, lines, metric, {}, LABEL, "A finding")
+    (ax,) = figure.axes
+    stars = [np.asarray(child.get_offsets()).tolist() for child in ax.collections if child.get_gid() == "star"]
+    assert stars == {1.0: [[[3, 1.0]]], 1.5: [[[4, 1.5]]], None: []}[expected]
+    legend = ax.get_legend()
+    assert legend is not None
+    entry = "best run" if expected else "best run by validation loss: 1.8275"
+    assert entry in [text.get_text() for text in legend.get_texts()]
+    assert any("★" in text.get_text() for text in ax.texts) == bool(expected)
+    check_texts(figure)
 
 
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
