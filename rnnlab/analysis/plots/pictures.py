@@ -20,13 +20,14 @@ from rnnlab.analysis.plots.interactions import interactions_figure
 from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.parallel import MOST_SETTINGS, parallel_figure
 from rnnlab.analysis.plots.ranks import rank_figure
+from rnnlab.analysis.plots.scales import is_continuous
 from rnnlab.analysis.plots.seeds import seeds_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import rank, summarize
 from rnnlab.analysis.replicates import RULE, replicates
-from rnnlab.analysis.results import comparable, factors, tokenizer_kind
+from rnnlab.analysis.results import comparable, factors, levels, tokenizer_kind
 from rnnlab.analysis.variance import Decomposition, decompose
 from rnnlab.queue.job import Curve
 
@@ -129,7 +130,7 @@ def _ranks(whole: _Round) -> _Drawing:
 
 def _factors(whole: _Round) -> _Drawing:
     headline = _strongest(whole) + _so_far(whole.frame)
-    panels = panels_of(whole.frame, whole.metric)
+    panels = panels_of(whole.frame, whole.metric, effects=whole.effects)
     figure = swarm_figure(panels, whole.label, headline, whole.question.threshold)
     return _Drawing("Every run by setting", headline, figure)
 
@@ -182,11 +183,13 @@ def _interactions(whole: _Round) -> _Drawing | None:
 
 
 def _parallel(whole: _Round) -> _Drawing | None:
-    # What explains most stands nearest to the metric.
-    settings = list(whole.shares.main)[:MOST_SETTINGS][::-1]
+    # What explains most stands nearest to the metric; numbers with too many values for a share stand farthest.
+    told = list(whole.shares.main)
+    untold = [name for name in factors(whole.frame) if name not in told and is_continuous(levels(whole.frame[name]))]
+    settings = [*told, *untold][:MOST_SETTINGS][::-1]
     if len(settings) < 2 or len(comparable(whole.frame, whole.metric)) < _FEWEST_LINES:
         return None
-    headline = headlines.of_the_best(whole.frame, whole.metric, settings) + _so_far(whole.frame)
+    headline = headlines.of_the_best(whole.frame, whole.metric, told) + _so_far(whole.frame)
     figure = parallel_figure(whole.frame, settings, whole.metric, whole.label, headline)
     return _Drawing("Every run through all settings", headline, figure)
 

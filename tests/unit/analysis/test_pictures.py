@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
+from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import lines_of
 from rnnlab.analysis.plots.curves import curves_figure
@@ -123,6 +126,69 @@ def test_swarms_with_outliers_and_diverged_runs_show_the_rest() -> None:
 def test_many_levels_and_long_names_do_not_overlap() -> None:
     frame = results_frame(made_up_round(120, long_names=True).jobs)
     check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding"), frame)
+
+
+def random_search(n: int) -> pd.DataFrame:
+    """Runs with a learning rate of their own each, every third without momentum; the largest rates diverge."""
+    random = np.random.default_rng(0)
+    jobs = []
+    for i in range(n):
+        training = {"lr": float(10 ** random.uniform(-5, -1))} | ({"momentum": random.uniform(0, 1)} if i % 3 else {})
+        loss = 1.6 + 0.1 * (np.log10(training["lr"]) + 3) ** 2 + 0.01 * random.standard_normal()
+        result = {"min_loss": loss, "final_loss": loss, "diverged_at_step": 9 if training["lr"] > 0.05 else None}
+        jobs.append(make_job(i + 1, {"cell": ["gru", "rnn"][i % 2]}, result, training=training))
+    return results_frame(jobs)
+
+
+def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = random_search(600)
+    asked: list[int] = []
+    palette = style.colours
+
+    def note(n: int) -> list[Any]:
+        asked.append(n)
+        return palette(n)
+
+    monkeypatch.setattr(style, "colours", note)
+    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8)
+    assert max(asked) == 2  # no colour a value
+    good = frame[~frame["diverged"]]
+    for name, title, scale in (("lr", "learning rate", "log"), ("momentum", "momentum", "linear")):
+        ax = next(ax for ax in figure.axes if ax.get_title() == title)
+        assert ax.get_xscale() == scale
+        known = good[good[name].notna()]
+        (points,) = swarms(ax)
+        drawn: NDArray[np.float64] = np.ma.filled(np.ma.asarray(points.get_offsets()), np.nan)
+        expected = known[[name, "min_loss"]].to_numpy(dtype=float)
+        assert sorted(drawn[np.isfinite(drawn).all(axis=1)].tolist()) == sorted(expected.tolist())
+        assert ax.get_xlabel() == f"n {len(known)}, mean {known['min_loss'].mean():.3f}"
+        (line,) = [line for line in ax.lines if line.get_gid() == "median"]
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        assert (np.diff(x) >= 0).all()
+        window = len(known) // 10
+        middle = known.sort_values(name).iloc[200 : 200 + window][[name, "min_loss"]].astype(float).median()
+        assert np.hypot(x - middle[name], y - middle["min_loss"]).min() < 1e-9
+    check_texts(figure)
+
+
+def test_many_numbers_are_an_axis_of_parallel_coordinates_too(drawn: list[Figure]) -> None:
+    round_pictures(random_search(300), {}, Question())
+    (parallel,) = [figure for figure in drawn if "A line is a run" in plain(figure.get_supxlabel())]
+    assert "learning rate" in [label.get_text() for label in parallel.axes[0].get_xticklabels()]
+    for figure in drawn:
+        check_texts(figure)
+
+
+def test_levels_have_their_paired_effects(explore: pd.DataFrame) -> None:
+    effects = paired_effects(explore)
+    figure = swarm_figure(panels_of(explore, "min_loss", effects=effects), LABEL, "A finding")
+    ax = next(ax for ax in figure.axes if ax.get_title() == "old state")
+    off, on = (label.get_text().splitlines() for label in ax.get_xticklabels())
+    assert off == ["off", "n 144", "mean 1.924"]
+    assert on == ["on", "n 288", "mean 2.166", "paired +0.002"]
+    assert effects.set_index("factor").loc["use_old_state", "median"] == pytest.approx(0.002, abs=5e-4)
+    assert "Levels may differ in other settings too" in plain(figure.get_supxlabel())
+    check_swarms(figure, explore)
 
 
 def test_curves_stay_inside_and_are_all_there() -> None:
