@@ -1,6 +1,5 @@
 """What each level of each setting does, all others equal: median difference, interval and quartiles, in rows."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +54,7 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
         axes[0].set_yticks(range(len(shown)), [_label(row) for row in shown])
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         for ax in axes:
-            ax.set_xlabel(textwrap.fill(label, _LONGEST_LINE) if len(groups) > 1 else label)
+            ax.set_xlabel("\n".join(style.lines_of_text(label, _LONGEST_LINE)) if len(groups) > 1 else label)
         return figure
 
 

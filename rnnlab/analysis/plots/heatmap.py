@@ -1,6 +1,5 @@
 """Two numeric settings against each other: the median metric in each cell, a panel for each level of a third."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +56,7 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
         bar = figure.colorbar(
             image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither"
         )
-        bar.set_label(textwrap.fill(f"median of {label}", _LONGEST_LABEL))
+        bar.set_label("\n".join(style.lines_of_text(f"median of {label}", _LONGEST_LABEL)))
         bar.outline.set_visible(False)
         return figure
 

@@ -81,7 +81,9 @@ def panels_of(
         column, found = done[name], levels(done[name])
         if is_continuous([value for value in found if value is not None]):
             numbers = column.astype(float)
-            continuum = Continuum(numbers[shown.index].to_numpy(dtype=float), numbers[lost.index].to_numpy(dtype=float))
+            continuum = Continuum(
+                np.asarray(numbers[shown.index], dtype=float), np.asarray(numbers[lost.index], dtype=float)
+            )
             return Panel(title(name), [level("", column.notna())], continuum)
         labels = [shortened(level_label(value), _LONGEST_LABEL) for value in found]
         differences = [paired.get((name, value), float("nan")) for value in found]

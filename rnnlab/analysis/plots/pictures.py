@@ -219,7 +219,8 @@ def _seeds(whole: _Round) -> _Drawing | None:
         return None
     several = table[(table["n"] > 1) | (table.index == 0)]
     headline = sentences.separation(table, brief=True) + _so_far(whole.frame)
-    figure = seeds_figure(whole.frame, whole.metric, several, factors(whole.frame), whole.label, headline, RULE)
+    settings = sorted(factors(whole.frame), key=lambda name: -whole.shares.main.get(name, 0.0))
+    figure = seeds_figure(whole.frame, whole.metric, several, settings, whole.label, headline, RULE)
     return _Drawing("Seeds of each configuration", headline, figure)
 
 

@@ -120,10 +120,14 @@ def _wrap(text: str, width: float, points: float, letter: float) -> str:
     return "\n".join(lines_of_text(text, int(width * 0.98 * POINTS_PER_INCH / (points * letter))))
 
 
-def lines_of_text(text: str, letters: int) -> list[str]:
-    """The text in lines of so many letters at most; a number stays with the word before it."""
+def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]:
+    """The text in lines of so many letters at most, broken at spaces only; a number stays with the word before it.
+
+    most: lines; the text is cut to them.
+    """
     # textwrap does not break at a no-break space.
-    return textwrap.wrap(re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text), letters)
+    bound = re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text)
+    return textwrap.wrap(bound, letters, break_on_hyphens=False, max_lines=most, placeholder=" …")
 
 
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
