@@ -34,6 +34,13 @@ from rnnlab.queue.job import Curve
 _FEWEST_POINTS = 3  # below the threshold, or of different cost, for a picture of them
 _FEWEST_LINES = 5  # runs or configurations, for a picture of each on its own
 _LEAST_SHARE = 0.05  # of the variance, for a picture of shares
+_LEAST_FILLED = 2 / 3  # of the cells of a grid
+_SECONDS = Cost(
+    "seconds in training",
+    "seconds",
+    "Runs trained together as one cohort share its time equally: their seconds tell how the scheduler put them "
+    "together, not only what each would take alone.",
+)
 _CURVE = "ema_loss"  # the series drawn where the metric is not read from a curve
 
 
@@ -107,7 +114,7 @@ def _drawings(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Questi
         found["parallel"] = _parallel(whole)
         found["grid"] = _grid(whole)
         found["parameters"] = _tradeoff(whole, parameters_of(frame), Cost("trainable parameters", "parameters"))
-        found["seconds"] = _tradeoff(whole, frame["seconds"], Cost("seconds in training", "seconds"))
+        found["seconds"] = _tradeoff(whole, frame["seconds"], _SECONDS)
         found["seeds"] = _seeds(whole)
     return {name: drawing for name, drawing in found.items() if drawing is not None}
 
@@ -145,10 +152,12 @@ def _strongest(whole: _Round) -> str:
     return sentences.no_clear_effect(whole.effects)
 
 
-def _below(whole: _Round, threshold: float) -> _Drawing:
+def _below(whole: _Round, threshold: float) -> _Drawing | None:
     frame, metric = whole.frame, whole.metric
     heading = "Runs below the threshold by setting"
     summary = summarize(frame, metric, threshold)
+    if summary.below == summary.comparable:
+        return None  # the picture of all runs shows them
     finding = sentences.below(summary, threshold, whole.question.threshold_meaning) + _so_far(frame)
     if (summary.below or 0) < _FEWEST_POINTS:
         runs = rank(comparable(frame, metric), metric).head(summary.below or 1).to_dict("records")
@@ -199,6 +208,8 @@ def _grid(whole: _Round) -> _Drawing | None:
     if choice is None:
         return None
     panels = cells.grids(whole.frame, whole.metric, choice)
+    if cells.filled(panels) < _LEAST_FILLED:
+        return None
     headline = headlines.lowest_cell(whole.frame, choice, panels) + _so_far(whole.frame)
     figure = heatmap_figure(whole.frame, choice, panels, whole.label, headline)
     return _Drawing("Two numeric settings against each other", headline, figure)
@@ -208,7 +219,8 @@ def _tradeoff(whole: _Round, costs: "pd.Series[float]", cost: Cost) -> _Drawing 
     points = pareto.configurations(whole.frame, whole.metric, costs)
     if len(points) < _FEWEST_LINES or points["cost"].nunique() < _FEWEST_POINTS:
         return None
-    headline = headlines.saving(points, cost.unit) + _so_far(whole.frame)
+    configurations = comparable(whole.frame, whole.metric)["recipe"].nunique()
+    headline = headlines.saving(points, cost.unit, configurations) + _so_far(whole.frame)
     figure = tradeoff_figure(points, whole.metric, whole.shares.main, whole.label, cost, headline)
     return _Drawing(f"Loss against {cost.unit}", headline, figure)
 

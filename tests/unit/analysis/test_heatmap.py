@@ -53,6 +53,7 @@ def test_what_explains_most_is_chosen(explore: pd.DataFrame) -> None:
     assert choice == Choice("dropout", "state_size", "cell")
     assert choose(frame, {"state_size": 0.3, "n_layers": 0.1, "cell": 0.01}) == Choice("state_size", "n_layers", None)
     assert choose(frame, {"cell": 0.4, "state_size": 0.3}) is None
+    assert choose(frame, {"cell": 0.4, "state_size": 0.0003, "n_layers": 0.0}) is None
     assert choose(explore, decompose(explore).main) == Choice("n_layers", "state_size", "use_new_state")
 
 

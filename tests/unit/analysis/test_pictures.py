@@ -296,6 +296,25 @@ def test_a_picture_with_nothing_to_say_is_left_out(drawn: list[Figure]) -> None:
     assert list(pictures) == ["curves", "factors"]  # one pair an effect, one setting: nothing to set against another
 
 
+def test_a_picture_with_nothing_new_is_left_out() -> None:
+    made = results_frame(made_up_round(60).jobs)
+    assert "factors-below" in round_pictures(made, {}, Question(threshold=1.8))
+    assert "factors-below" not in round_pictures(made, {}, Question(threshold=9.0))
+    sizes = [(depth, width) for depth in range(1, 5) for width in range(1, 5)]
+    for cells, shown in ((sizes[:11], True), ([*sizes[:8], sizes[8], sizes[12]], False)):
+        jobs = [
+            make_job(i, {"depth": depth, "width": width}, {"min_loss": depth + width / 10}, seed=i)
+            for i, (depth, width) in enumerate(cells * 2)
+        ]
+        assert ("grid" in round_pictures(results_frame(jobs), {}, Question())) == shown
+
+
+def test_seconds_are_said_to_be_shared_by_a_cohort(drawn: list[Figure]) -> None:
+    frame = results_frame(made_up_round(60).jobs).assign(seconds=np.arange(60) + 1.0)
+    assert "seconds" in round_pictures(frame, {}, Question())
+    assert sum("share its time equally" in plain(figure.get_supxlabel()) for figure in drawn) == 1
+
+
 def test_equal_data_give_equal_bytes() -> None:
     made = made_up_round(10, points=20)
     first, second = (round_pictures(results_frame(made.jobs), made.curves, Question()) for _ in range(2))
