@@ -93,7 +93,7 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
         drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
     for place, row in zip(places, here.to_dict("records"), strict=True):
-        text = f"{row['median']:+.3f}   {row['better']} of {row['pairs']}"
+        text = f"{style.decimals(row['median'], '+')}   {row['better']} of {row['pairs']}"
         ax.text(
             *(1.02, place, text),
             transform=ax.get_yaxis_transform(),

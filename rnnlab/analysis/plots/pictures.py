@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rnnlab.analysis import sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
-from rnnlab.analysis.names import curve_series, metric_label, metric_title, symbol
+from rnnlab.analysis.names import curve_series, metric_label, symbol
 from rnnlab.analysis.parameters import parameters_of
 from rnnlab.analysis.plots import cells, headlines, pareto, style
 from rnnlab.analysis.plots.bundle import Line, lines_of
@@ -178,8 +178,8 @@ def _effects(whole: _Round) -> _Drawing | None:
     if len(focused):
         groups[where_text(focus)] = focused
     headline = headlines.effects(whole.effects, focused, focus) + _so_far(whole.frame)
-    label = f"difference of {metric_title(whole.metric)}"
-    return _Drawing("What each setting does, all others equal", headline, forest_figure(groups, label, headline))
+    figure = forest_figure(groups, f"difference of {whole.label}", headline)
+    return _Drawing("What each setting does, all others equal", headline, figure)
 
 
 def _interactions(whole: _Round) -> _Drawing | None:

@@ -144,8 +144,8 @@ def _label_levels(
 def _of_level(level: Level, selected: bool, words: tuple[str, str]) -> list[str]:
     shown = len(level.runs)
     count = f"{shown} of {level.total}" if selected else f"n {shown}"
-    mean = f"{words[0]}{level.mean:.3f}" if shown else "–"
-    return [level.label, count, mean, "" if np.isnan(level.paired) else f"{words[1]}{level.paired:+.3f}"]
+    mean = words[0] + style.decimals(level.mean) if shown else "–"
+    return [level.label, count, mean, "" if np.isnan(level.paired) else words[1] + style.decimals(level.paired, "+")]
 
 
 def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:

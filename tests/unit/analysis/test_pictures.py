@@ -1,6 +1,8 @@
 """Every picture, drawn: nothing outside its axes, nothing over its neighbour, no warning (warnings are errors here)."""
 
+import base64
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +20,9 @@ from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import lines_of
 from rnnlab.analysis.plots.curves import curves_figure
+from rnnlab.analysis.plots.forest import forest_figure
 from rnnlab.analysis.plots.panels import panels_of
+from rnnlab.analysis.plots.parallel import parallel_figure
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
@@ -313,6 +317,52 @@ def test_seconds_are_said_to_be_shared_by_a_cohort(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(60).jobs).assign(seconds=np.arange(60) + 1.0)
     assert "seconds" in round_pictures(frame, {}, Question())
     assert sum("share its time equally" in plain(figure.get_supxlabel()) for figure in drawn) == 1
+
+
+def test_losses_beyond_all_measure_stand_at_the_edge(explore: pd.DataFrame) -> None:
+    frame = explore.copy()
+    frame.loc[frame.index[:30:6], "min_loss"] = [1e120, 1e110, 1e120, 1e130, 1e149]
+    effects = paired_effects(frame)
+    effects.loc[effects.index[0], "median"] = 1e149
+    figure = swarm_figure(panels_of(frame, "min_loss", effects=effects), LABEL, "A finding", 1.9)
+    assert figure.axes[0].get_ylim()[1] < 4
+    check_swarms(figure, frame)
+    figure = forest_figure({"all runs": effects}, "difference", "A finding")
+    check_texts(figure)
+
+
+def test_levels_are_read_row_after_row() -> None:
+    frame = results_frame([make_job(i, {"width": 2 ** (i % 4)}, {"min_loss": 1.0 + i % 4}) for i in range(24)])
+    figure = rank_figure(frame, "min_loss", {"width": 1.0}, LABEL, "A finding", 2.5)
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    figure.draw_without_rendering()
+    boxes = [(text.get_window_extent(), text.get_text()) for text in legend.get_texts()]
+    rows = sorted(boxes, key=lambda pair: (-round(pair[0].y0), pair[0].x0))
+    assert [text.split(" (")[0] for _, text in rows][:4] == ["width 1", "width 2", "width 4", "width 8"]
+
+
+def test_axes_of_effects_have_a_unit(drawn: list[Figure], explore: pd.DataFrame) -> None:
+    round_pictures(explore, {}, Question())
+    labels = [ax.get_xlabel() for figure in drawn for ax in figure.axes]
+    assert "difference of lowest EMA of training loss (nats per byte)" in labels
+
+
+def test_scales_of_colours_keep_their_steps(explore: pd.DataFrame) -> None:
+    figure = parallel_figure(explore, ["state_size", "n_layers"], "min_loss", LABEL, "A finding")
+    png, svg = style.png_and_svg(figure, "parallel")
+    (ax,) = figure.axes
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    figure.set_dpi(style.DOTS_PER_INCH)
+    left, right = ax.transData.transform([(2.0, 0.5), (2.12, 0.5)])[:, 0]
+    strip = pixels[:, int((left + right) / 2)]
+    image = re.findall(r'data:image/png;base64,([^"]*)', svg)[-1]
+    inside = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"))
+    drawn = ax.images[0].get_array()
+    assert drawn is not None
+    steps = len(np.unique(np.round(255 * np.asarray(drawn))))
+    for found in (strip, inside.reshape(-1, 3)):
+        assert len(np.unique(found, axis=0)) >= 0.9 * steps > 50
 
 
 def test_equal_data_give_equal_bytes() -> None:
