@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+_FULL_WIDTH = 540.0  # points: of a picture as wide as the text of a printed page
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _COORDINATES = {"d", "x", "y"}  # not transform: a letter drawn as an outline is scaled by a few thousandths
@@ -17,8 +18,9 @@ def inlined(document: str, prefix: str, label: str) -> str:
     """The <svg> element of a document, for a page that holds several.
 
     Its ids begin with `prefix`, those that nothing refers to are gone, and so is everything that would work outside
-    of it (style sheets) or shows nothing (metadata). It scales with its box; `label` names it for those who cannot see
-    it. Raises ElementTree.ParseError if the document is not well-formed.
+    of it (style sheets) or shows nothing (metadata). It scales with its box: its style has its width as a `--share` of
+    a full picture's. `label` names it for those who cannot see it. Raises ElementTree.ParseError if the document is
+    not well-formed.
     """
     root = ElementTree.fromstring(visible(document))
     for parent in list(root.iter()):
@@ -29,9 +31,11 @@ def inlined(document: str, prefix: str, label: str) -> str:
     used = {name for element in root.iter() for name in _references(element)}
     for element in root.iter():
         _adapt(element, prefix, used)
+    width = float(root.attrib["viewBox"].split()[2])
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib |= {"role": "img", "aria-label": label, "stroke-linejoin": "round", "stroke-linecap": "butt"}
+    root.set("style", f"--share: {width / _FULL_WIDTH:.4g}")
     return ElementTree.tostring(root, encoding="unicode").strip()
 
 

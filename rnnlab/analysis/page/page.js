@@ -83,7 +83,11 @@
   function condition(name, sign, wanted) {
     const column = columnOf(name);
     if (sign === "=" || sign === "!=") {
-      const tests = wanted.toLowerCase().split(",").filter((one) => one !== "").map((one) => equalTest(column, one));
+      const whole = wanted.toLowerCase();
+      // A text may have commas itself.
+      const isLevel = column.kind === "text" && column.levels.some((level) => String(level).toLowerCase() === whole);
+      const listed = isLevel ? [whole] : whole.split(",").filter((one) => one !== "");
+      const tests = listed.map((one) => equalTest(column, one));
       return sign === "=" ? (run) => tests.some((test) => test(run)) : (run) => !tests.some((test) => test(run));
     }
     if (column.kind !== "number" || isNaN(wanted)) throw new Error(`${name}${sign}${wanted} needs a number`);

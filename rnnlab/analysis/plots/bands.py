@@ -13,14 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rnnlab.analysis.names import level_label, rounded, title
+from rnnlab.analysis.plots.scales import is_continuous, is_logarithmic
 from rnnlab.analysis.results import at_level, levels
 
 Floats = NDArray[np.float64]
 
-MOST_LEVELS = 30  # more numbers become a continuous axis
 _MOST_LABELS = 10  # of more levels only some are labelled
 _WIDEST_BAND = 0.7  # of the distance between two levels
-_LEAST_RATIO = 20  # of the largest to the smallest number, for a logarithmic axis
 _TICKS = 5  # of a continuous axis
 
 
@@ -36,8 +35,7 @@ class Axis:
 def axis_of(frame: pd.DataFrame, name: str) -> Axis:
     """The axis of one setting; the runs of `frame` come best first."""
     found = levels(frame[name])
-    numbers = [level for level in found if isinstance(level, int | float) and not isinstance(level, bool)]
-    if len(found) > MOST_LEVELS and len(numbers) == len(found):
+    if is_continuous(found):
         return _continuous(title(name), frame[name].to_numpy(dtype=float))
     return _banded(title(name), frame[name], found)
 
@@ -60,12 +58,11 @@ def _spread(n: int) -> Floats:
 
 
 def _continuous(heading: str, values: Floats) -> Axis:
-    low, high = float(values.min()), float(values.max())
-    is_logarithmic = low > 0 and high / low >= _LEAST_RATIO
-    scaled = np.log(values) if is_logarithmic else values
+    logarithmic = is_logarithmic(values)
+    scaled = np.log(values) if logarithmic else values
     bottom, top = float(scaled.min()), float(scaled.max())
     marks = np.linspace(bottom, top, _TICKS)
-    ticks = [((mark - bottom) / (top - bottom), rounded(np.exp(mark) if is_logarithmic else mark)) for mark in marks]
+    ticks = [((mark - bottom) / (top - bottom), rounded(np.exp(mark) if logarithmic else mark)) for mark in marks]
     return Axis(heading, (scaled - bottom) / (top - bottom), [(float(height), label) for height, label in ticks])
 
 

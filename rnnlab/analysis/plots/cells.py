@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rnnlab.analysis.markdown import LEAST_SHOWN
 from rnnlab.analysis.results import at_level, comparable, finished, levels
 
 _MOST_LEVELS = 12  # of a numeric setting
@@ -38,7 +39,9 @@ class Grid:
 
 
 def choose(frame: pd.DataFrame, shares: Mapping[str, float]) -> Choice | None:
-    """The two numeric settings that explain most, and one worth a panel for each level; None for fewer than two.
+    """The two numeric settings that explain most, and one worth a panel for each level.
+
+    None for fewer than two, where both explain nothing, and where their levels make too few cells.
 
     shares: of the variance, by setting, for all that may be chosen.
     """
@@ -48,7 +51,7 @@ def choose(frame: pd.DataFrame, shares: Mapping[str, float]) -> Choice | None:
     if len(numeric) < 2:
         return None
     across, up = sorted(numeric[:2], key=lambda name: -counts[name])
-    if counts[across] * counts[up] < _FEWEST_CELLS:
+    if counts[across] * counts[up] < _FEWEST_CELLS or max(shares[across], shares[up]) < LEAST_SHOWN:
         return None
     thirds = [name for name in by_share if name not in (across, up) and counts[name] <= _MOST_PANELS]
     third = thirds[0] if thirds and shares[thirds[0]] >= _LEAST_SHARE else None
@@ -73,6 +76,11 @@ def grids(frame: pd.DataFrame, metric: str, choice: Choice) -> list[Grid]:
     panels = done[third]
     members = {level: at_level(panels, level).to_numpy() for level in levels(panels)}
     return [_grid(level, losses[here], up[here], across[here], shape) for level, here in members.items()]
+
+
+def filled(panels: Sequence[Grid]) -> float:
+    """The share of the cells, over all panels, that a finished run falls into; 0..1."""
+    return float(np.mean([panel.counts + panel.lost > 0 for panel in panels]))
 
 
 def _grid(level: Any, losses: Floats, up: NDArray[np.int64], across: NDArray[np.int64], shape: tuple[int, int]) -> Grid:

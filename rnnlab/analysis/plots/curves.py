@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from rnnlab.analysis.names import rounded
+from rnnlab.analysis.names import curve_series, metric_title, rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
 from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
@@ -35,9 +35,9 @@ def curves_figure(
 ) -> Figure:
     """Every curve as a thin line, coloured by the setting that explains most; the best run, the median and the band.
 
-    lines: at least one, from `lines_of`. shares: of the metric's variance, by setting, largest first.
-    label: of the y axis, with its unit. threshold: on the same axis as the curves.
-    Curves that rise far above the others leave the picture under an arrow.
+    lines: at least one, from `lines_of`, of the series that shares the metric's axis if one does. shares: of the
+    metric's variance, by setting, largest first. label: of the y axis, with its unit. threshold: on the same axis
+    as the curves. Curves that rise far above the others leave the picture under an arrow.
     """
     with style.context():
         limits = style.limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
@@ -97,15 +97,20 @@ def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 
 def _draw_best(ax: Axes, frame: pd.DataFrame, lines: Sequence[Line], metric: str) -> list[Artist]:
-    """The best run that has a curve, thick, with its lowest point marked and named."""
+    """The best run that has a curve, thick; if the metric shares its axis, with a star where the metric was read."""
     best = best_run(frame[frame["id"].isin([line.job_id for line in lines])], metric)
     if best is None:
         return []
     line = next(line for line in lines if line.job_id == best["id"])
     colour = style.best_colour()
     ax.plot(line.steps, line.values, color=colour, linewidth=1.8, zorder=7)
-    lowest = int(line.values.argmin())
-    ax.scatter(line.steps[lowest], line.values[lowest], s=90, marker="*", color=colour, edgecolor=style.INK, zorder=8)
+    if curve_series(metric) is None:
+        text = f"best run by {metric_title(metric)}: {best[metric]:.4f}"
+        return [Line2D([], [], color=colour, linewidth=1.8, label=text)]
+    # The latest of equals: a final loss is the last point.
+    place = len(line.values) - 1 - int(np.abs(line.values - best[metric])[::-1].argmin())
+    star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=colour, edgecolor=style.INK)
+    star.set(gid="star", zorder=8)
     write_in(ax, f"★ best: {named_run(best, metric, factors(frame))}")
     return [Line2D([], [], color=colour, linewidth=1.8, label="best run")]
 

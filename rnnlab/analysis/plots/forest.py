@@ -1,6 +1,5 @@
 """What each level of each setting does, all others equal: median difference, interval and quartiles, in rows."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +54,7 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
         axes[0].set_yticks(range(len(shown)), [_label(row) for row in shown])
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         for ax in axes:
-            ax.set_xlabel(textwrap.fill(label, _LONGEST_LINE) if len(groups) > 1 else label)
+            ax.set_xlabel("\n".join(style.lines_of_text(label, _LONGEST_LINE)) if len(groups) > 1 else label)
         return figure
 
 
@@ -94,7 +93,7 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
         drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
     for place, row in zip(places, here.to_dict("records"), strict=True):
-        text = f"{row['median']:+.3f}   {row['better']} of {row['pairs']}"
+        text = f"{style.decimals(row['median'], '+')}   {row['better']} of {row['pairs']}"
         ax.text(
             *(1.02, place, text),
             transform=ax.get_yaxis_transform(),

@@ -66,15 +66,19 @@ def of_the_best(frame: pd.DataFrame, metric: str, settings: Sequence[str]) -> st
     return capital(f"{who}, {', '.join(parts)}")
 
 
-def saving(points: pd.DataFrame, unit: str) -> str:
+def saving(points: pd.DataFrame, unit: str, configurations: int) -> str:
     """What the best configuration costs, and how much less one costs that is nearly as good.
 
-    points: from `pareto.configurations`. unit: "parameters", "seconds".
+    points: from `pareto.configurations`: those of so many `configurations` whose cost is known. unit: "parameters",
+    "seconds".
     """
     costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
     on_front = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
     best = on_front[-1]
-    told = f"the best configuration, {losses[best]:.4f}, takes {rounded(costs[best])} {unit}"
+    who = "the best configuration"
+    if len(points) < configurations:
+        who = f"the best of the {len(points)} of {configurations} configurations with known {unit}"
+    told = f"{who}, {losses[best]:.4f}, takes {rounded(costs[best])} {unit}"
     if len(on_front) == 1:
         return f"{capital(told)}, and none takes less"
     near = [place for place in on_front if losses[place] <= losses[best] + _NEARLY * abs(losses[best])]

@@ -1,6 +1,5 @@
 """Two numeric settings against each other: the median metric in each cell, a panel for each level of a third."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +37,9 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
         lowest = min(float(np.nanmin(panel.medians)) for panel in panels if np.isfinite(panel.medians).any())
         image: Any = None
         for ax, panel in zip(axes, panels, strict=False):
-            image = ax.imshow(panel.medians, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
+            # Far beyond the scale, a colour mapped image would lose the others.
+            shown = np.minimum(panel.medians, limits.high + limits.span)
+            image = ax.imshow(shown, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
             _write(ax, panel, norm, lowest)
             ax.set_xticks(range(len(across)), [level_label(level) for level in across])
             ax.set_yticks(range(len(up)), [level_label(level) for level in up])
@@ -57,7 +58,7 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
         bar = figure.colorbar(
             image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither"
         )
-        bar.set_label(textwrap.fill(f"median of {label}", _LONGEST_LABEL))
+        bar.set_label("\n".join(style.lines_of_text(f"median of {label}", _LONGEST_LABEL)))
         bar.outline.set_visible(False)
         return figure
 
@@ -85,9 +86,11 @@ def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
         )
         if median == lowest:
             border = Rectangle(
-                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5, gid="lowest"
+                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5
             )
             ax.add_patch(border)
+            # The axes would cut its outer half off.
+            border.set(gid="lowest", clip_on=False)
 
 
 def cell_text(median: float) -> str:

@@ -1,6 +1,5 @@
 """How much of the variance each setting explains, alone and together with another one, as a triangle of shares."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -58,7 +57,7 @@ def interactions_figure(shares: Shares, headline: str) -> Figure:
         ax.set_yticks(range(len(shown)), labels)
         letters = int(_MATRIX_INCHES / len(shown) / _LETTER_INCHES)
         if letters >= _FEWEST_LETTERS:
-            ax.set_xticks(range(len(shown)), [textwrap.fill(label, letters) for label in labels])
+            ax.set_xticks(range(len(shown)), ["\n".join(style.lines_of_text(label, letters)) for label in labels])
         else:
             ax.set_xticks(range(len(shown)), labels, rotation=90)
         ax.tick_params(length=0)

@@ -16,6 +16,7 @@ from rnnlab.analysis.results import at_level, comparable, levels
 
 _MOST_COLOURS = 6
 _LONGEST_LINE = 100  # letters
+_COLUMNS = 3  # of a legend
 _LEGEND_INCHES = 0.2  # of a legend above several panels
 _LEAST_SHARE = 0.05  # of the variance: a setting that explains less is not worth its colours
 
@@ -97,10 +98,12 @@ def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[
 
 def finish(ax: Axes, handles: Sequence[Artist], heading: str) -> None:
     """The legend above the plot, where it hides nothing, and the frame around the plot."""
+    # matplotlib fills column after column; this is read row after row.
+    by_column = [handle for column in range(_COLUMNS) for handle in handles[column::_COLUMNS]]
     ax.legend(
-        handles=list(handles),
+        handles=by_column,
         title=heading or None,
-        ncols=3,
+        ncols=_COLUMNS,
         alignment="left",
         frameon=False,
         loc="lower left",

@@ -127,7 +127,8 @@ def _draw_metric(ax: Axes, place: int, losses: Floats, limits: style.Limits, lab
 
 def _broken(text: str, letters: int) -> str:
     """A label over several lines, each of so many letters at most."""
-    return "\n".join(style.shortened(line, letters) for line in textwrap.wrap(text, letters, break_long_words=False))
+    lines = textwrap.wrap(text, letters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(style.shortened(line, letters) for line in lines)
 
 
 def _note(ranked: pd.DataFrame, metric: str, limits: style.Limits, shown: int) -> str:

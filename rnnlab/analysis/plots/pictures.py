@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rnnlab.analysis import sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
-from rnnlab.analysis.names import curve_series, metric_label, metric_title, symbol
+from rnnlab.analysis.names import curve_series, metric_label, symbol
 from rnnlab.analysis.parameters import parameters_of
 from rnnlab.analysis.plots import cells, headlines, pareto, style
 from rnnlab.analysis.plots.bundle import Line, lines_of
@@ -20,19 +20,27 @@ from rnnlab.analysis.plots.interactions import interactions_figure
 from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.parallel import MOST_SETTINGS, parallel_figure
 from rnnlab.analysis.plots.ranks import rank_figure
+from rnnlab.analysis.plots.scales import is_continuous
 from rnnlab.analysis.plots.seeds import seeds_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import rank, summarize
 from rnnlab.analysis.replicates import RULE, replicates
-from rnnlab.analysis.results import comparable, factors, tokenizer_kind
+from rnnlab.analysis.results import comparable, factors, levels, tokenizer_kind
 from rnnlab.analysis.variance import Decomposition, decompose
 from rnnlab.queue.job import Curve
 
 _FEWEST_POINTS = 3  # below the threshold, or of different cost, for a picture of them
 _FEWEST_LINES = 5  # runs or configurations, for a picture of each on its own
 _LEAST_SHARE = 0.05  # of the variance, for a picture of shares
+_LEAST_FILLED = 2 / 3  # of the cells of a grid
+_SECONDS = Cost(
+    "seconds in training",
+    "seconds",
+    "Runs trained together as one cohort share its time equally: their seconds tell how the scheduler put them "
+    "together, not only what each would take alone.",
+)
 _CURVE = "ema_loss"  # the series drawn where the metric is not read from a curve
 
 
@@ -106,7 +114,7 @@ def _drawings(frame: pd.DataFrame, curves: Mapping[int, Curve], question: Questi
         found["parallel"] = _parallel(whole)
         found["grid"] = _grid(whole)
         found["parameters"] = _tradeoff(whole, parameters_of(frame), Cost("trainable parameters", "parameters"))
-        found["seconds"] = _tradeoff(whole, frame["seconds"], Cost("seconds in training", "seconds"))
+        found["seconds"] = _tradeoff(whole, frame["seconds"], _SECONDS)
         found["seeds"] = _seeds(whole)
     return {name: drawing for name, drawing in found.items() if drawing is not None}
 
@@ -129,7 +137,7 @@ def _ranks(whole: _Round) -> _Drawing:
 
 def _factors(whole: _Round) -> _Drawing:
     headline = _strongest(whole) + _so_far(whole.frame)
-    panels = panels_of(whole.frame, whole.metric)
+    panels = panels_of(whole.frame, whole.metric, effects=whole.effects)
     figure = swarm_figure(panels, whole.label, headline, whole.question.threshold)
     return _Drawing("Every run by setting", headline, figure)
 
@@ -144,10 +152,12 @@ def _strongest(whole: _Round) -> str:
     return sentences.no_clear_effect(whole.effects)
 
 
-def _below(whole: _Round, threshold: float) -> _Drawing:
+def _below(whole: _Round, threshold: float) -> _Drawing | None:
     frame, metric = whole.frame, whole.metric
     heading = "Runs below the threshold by setting"
     summary = summarize(frame, metric, threshold)
+    if summary.below == summary.comparable:
+        return None  # the picture of all runs shows them
     finding = sentences.below(summary, threshold, whole.question.threshold_meaning) + _so_far(frame)
     if (summary.below or 0) < _FEWEST_POINTS:
         runs = rank(comparable(frame, metric), metric).head(summary.below or 1).to_dict("records")
@@ -168,8 +178,8 @@ def _effects(whole: _Round) -> _Drawing | None:
     if len(focused):
         groups[where_text(focus)] = focused
     headline = headlines.effects(whole.effects, focused, focus) + _so_far(whole.frame)
-    label = f"difference of {metric_title(whole.metric)}"
-    return _Drawing("What each setting does, all others equal", headline, forest_figure(groups, label, headline))
+    figure = forest_figure(groups, f"difference of {whole.label}", headline)
+    return _Drawing("What each setting does, all others equal", headline, figure)
 
 
 def _interactions(whole: _Round) -> _Drawing | None:
@@ -182,11 +192,13 @@ def _interactions(whole: _Round) -> _Drawing | None:
 
 
 def _parallel(whole: _Round) -> _Drawing | None:
-    # What explains most stands nearest to the metric.
-    settings = list(whole.shares.main)[:MOST_SETTINGS][::-1]
+    # What explains most stands nearest to the metric; numbers with too many values for a share stand farthest.
+    told = list(whole.shares.main)
+    untold = [name for name in factors(whole.frame) if name not in told and is_continuous(levels(whole.frame[name]))]
+    settings = [*told, *untold][:MOST_SETTINGS][::-1]
     if len(settings) < 2 or len(comparable(whole.frame, whole.metric)) < _FEWEST_LINES:
         return None
-    headline = headlines.of_the_best(whole.frame, whole.metric, settings) + _so_far(whole.frame)
+    headline = headlines.of_the_best(whole.frame, whole.metric, told) + _so_far(whole.frame)
     figure = parallel_figure(whole.frame, settings, whole.metric, whole.label, headline)
     return _Drawing("Every run through all settings", headline, figure)
 
@@ -196,6 +208,8 @@ def _grid(whole: _Round) -> _Drawing | None:
     if choice is None:
         return None
     panels = cells.grids(whole.frame, whole.metric, choice)
+    if cells.filled(panels) < _LEAST_FILLED:
+        return None
     headline = headlines.lowest_cell(whole.frame, choice, panels) + _so_far(whole.frame)
     figure = heatmap_figure(whole.frame, choice, panels, whole.label, headline)
     return _Drawing("Two numeric settings against each other", headline, figure)
@@ -205,7 +219,8 @@ def _tradeoff(whole: _Round, costs: "pd.Series[float]", cost: Cost) -> _Drawing 
     points = pareto.configurations(whole.frame, whole.metric, costs)
     if len(points) < _FEWEST_LINES or points["cost"].nunique() < _FEWEST_POINTS:
         return None
-    headline = headlines.saving(points, cost.unit) + _so_far(whole.frame)
+    configurations = comparable(whole.frame, whole.metric)["recipe"].nunique()
+    headline = headlines.saving(points, cost.unit, configurations) + _so_far(whole.frame)
     figure = tradeoff_figure(points, whole.metric, whole.shares.main, whole.label, cost, headline)
     return _Drawing(f"Loss against {cost.unit}", headline, figure)
 
@@ -216,7 +231,8 @@ def _seeds(whole: _Round) -> _Drawing | None:
         return None
     several = table[(table["n"] > 1) | (table.index == 0)]
     headline = sentences.separation(table, brief=True) + _so_far(whole.frame)
-    figure = seeds_figure(whole.frame, whole.metric, several, factors(whole.frame), whole.label, headline, RULE)
+    settings = sorted(factors(whole.frame), key=lambda name: -whole.shares.main.get(name, 0.0))
+    figure = seeds_figure(whole.frame, whole.metric, several, settings, whole.label, headline, RULE)
     return _Drawing("Seeds of each configuration", headline, figure)
 
 

@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
+from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import legend_row
 from rnnlab.analysis.plots.rows import in_common, names_of
@@ -23,25 +25,27 @@ _LINES = 3
 _BELOW = 0.26  # rows between a mean and its seeds
 _KINDS = ("tied", "different", "untested")
 
+Floats = NDArray[np.float64]
+
 
 def seeds_figure(
     frame: pd.DataFrame, metric: str, table: pd.DataFrame, settings: Sequence[str], label: str, headline: str, rule: str
 ) -> Figure:
-    """table: from `replicates`, the best and those that ran with several seeds. settings: those that vary.
+    """table: from `replicates`, the best and those that ran with several seeds. settings: those that vary, the most
+    telling first. label: of the axis. rule: how configurations were told apart.
 
-    label: of the axis. rule: how configurations were told apart. Seeds far above the others are counted at the edge.
+    Seeds far above the others are counted at the edge; intervals that reach far beyond the others end in an arrow.
     """
     shown = table.head(MOST_ROWS)
     runs = comparable(frame, metric)
     seeds = [runs.loc[runs["recipe"] == recipe, metric].to_numpy(dtype=float) for recipe in shown["recipe"]]
     with style.context():
-        limits = style.limits(np.concatenate(seeds))
+        limits = _limits(np.concatenate(seeds), shown)
+        note = _note(len(table), shown, rule, in_common(shown, settings), np.concatenate(seeds), limits)
         labels = [_label(*row) for row in zip(names_of(shown, settings), shown["n"], strict=True)]
         lines = max(2, max(label.count("\n") + 1 for label in labels))
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
-        figure = style.new_figure(
-            style.WIDTH, height, headline, _note(len(table), len(shown), rule, in_common(shown, settings))
-        )
+        figure = style.new_figure(style.WIDTH, height, headline, note)
         kinds = [_kind(row, place == 0) for place, row in enumerate(shown.to_dict("records"))]
         colours = [_colour(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
@@ -53,7 +57,7 @@ def seeds_figure(
             points.set_gid("seeds")
             if len(inside) < len(values):
                 _count(ax, place, len(values) - len(inside), colour)
-        _draw_means(ax, shown, colours)
+        _draw_means(ax, shown, colours, limits)
         ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)
         ax.set_xlim(limits.low - 0.04 * limits.span, limits.high + 0.06 * limits.span)
@@ -64,6 +68,13 @@ def seeds_figure(
         ax.tick_params(axis="y", length=0)
         ax.spines[["top", "right", "left"]].set_visible(False)
         return figure
+
+
+def _limits(seeds: Floats, shown: pd.DataFrame) -> style.Limits:
+    """All seeds and intervals but those that would squeeze the others; no seed below is left out."""
+    highest = style.limits(np.concatenate([seeds, shown["high"]])).high
+    lowest = -style.limits(-np.concatenate([seeds, shown["low"]])).high
+    return style.Limits(min(lowest, float(seeds.min())), highest)
 
 
 def _kind(row: "dict[Any, Any]", is_best: bool) -> str:
@@ -78,18 +89,24 @@ def _colour(kind: str) -> Any:
     return {"tied": style.best_colour(), "different": style.colours(1)[0], "untested": "0.6"}[kind]
 
 
-def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any]) -> None:
+def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any], limits: style.Limits) -> None:
     places = range(len(shown))
     bars = [[(low, y), (high, y)] for low, high, y in zip(shown["low"], shown["high"], places, strict=True)]
     ax.add_collection(LineCollection(bars, colors=colours, linewidths=2.0, zorder=3, gid="interval"))
     ax.scatter(
         shown["mean"], places, s=46, marker="D", color=colours, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
     )
+    for name, marker, edge, these in (
+        ("left", "<", limits.low, shown["low"] < limits.low),
+        ("right", ">", limits.high, shown["high"] > limits.high),
+    ):
+        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        ax.scatter([edge] * len(shades), np.flatnonzero(these), s=30, marker=marker, color=shades, zorder=3, gid=name)
 
 
 def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
     ax.text(
-        *(0.995, place, f"▸ {missing}"),
+        *(0.995, place + _BELOW, f"▸ {missing}"),
         transform=ax.get_yaxis_transform(),
         ha="right",
         va="center",
@@ -101,9 +118,7 @@ def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
 
 def _label(name: str, seeds: int) -> str:
     """A configuration in words, over three lines at most, and its number of seeds."""
-    lines = style.lines_of_text(name or "the only configuration", _LETTERS)
-    if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], style.shortened(" ".join(lines[_LINES - 1 :]), _LETTERS)]
+    lines = style.lines_of_text(name or "the only configuration", _LETTERS, _LINES)
     return "\n".join(lines) + f"  (n {seeds})"
 
 
@@ -125,13 +140,17 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     ]
 
 
-def _note(configurations: int, shown: int, rule: str, shared: str) -> str:
+def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: style.Limits) -> str:
     parts = [
         "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
         f"Rule: {rule}."
     ]
     if shared:
         parts.append(f"All rows: {shared}.")
-    if shown < configurations:
-        parts.append(f"The best {shown} of {configurations} configurations that ran with several seeds.")
+    if (shown["low"] < limits.low).any() or (shown["high"] > limits.high).any():
+        parts.append("An arrow: the interval goes on.")
+    if (above := seeds[seeds > limits.high]).size:
+        parts.append(f"▸ counts the seeds above {rounded(limits.high)} (up to {rounded(above.max())}).")
+    if len(shown) < configurations:
+        parts.append(f"The best {len(shown)} of {configurations} configurations that ran with several seeds.")
     return " ".join(parts)

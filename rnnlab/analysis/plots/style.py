@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -33,8 +33,10 @@ LINE_INCHES = 0.17  # of text
 
 MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become an image inside it
 
+_LARGE = 1e5  # a loss that is written without decimals
 _BEST_PLACE = 4  # in the palette
 _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
+_FEW_COLOURS = 300  # a scale of colours has 256
 _IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
 _COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
 _FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
@@ -93,6 +95,11 @@ def shortened(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
+def decimals(value: float, sign: Literal["", "+"] = "") -> str:
+    """A loss or a difference with three decimals; one that is far from all others with three digits: 1e+200."""
+    return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign}.3g}"
+
+
 def new_figure(width: float, height: float, title: str, note: str) -> Figure:
     """A figure of width x height inches with its finding on top and the fine print below, both wrapped to fit."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
@@ -120,16 +127,20 @@ def _wrap(text: str, width: float, points: float, letter: float) -> str:
     return "\n".join(lines_of_text(text, int(width * 0.98 * POINTS_PER_INCH / (points * letter))))
 
 
-def lines_of_text(text: str, letters: int) -> list[str]:
-    """The text in lines of so many letters at most; a number stays with the word before it."""
+def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]:
+    """The text in lines of so many letters at most, broken at spaces only; a number stays with the word before it.
+
+    most: lines; the text is cut to them.
+    """
     # textwrap does not break at a no-break space.
-    return textwrap.wrap(re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text), letters)
+    bound = re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text)
+    return textwrap.wrap(bound, letters, break_on_hyphens=False, max_lines=most, placeholder=" …")
 
 
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
     """The figure in both formats, laid out once; equal figures give equal bytes.
 
-    The PNG has 256 colours, which makes it a third of the size. The SVG is one `<svg>` element, a file or a part of a
+    A PNG of 256 colours has a third of the size. The SVG is one `<svg>` element, a file or a part of a
     page; its letters are text, which can be found and copied and takes half the room of outlines. name: of the picture
     on its page; what the parts of the SVG are called depends on it.
     """
@@ -139,13 +150,15 @@ def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG in 256 colours; equal figures give equal bytes."""
+    """The figure as PNG, in 256 colours unless it has a scale of colours; equal figures give equal bytes."""
     # Not by `savefig`, which draws everything twice.
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return _in_256_colours(Image.fromarray(pixels).convert("RGB"))
+    image = Image.fromarray(pixels).convert("RGB")
+    # A palette would leave two dozen steps of a scale.
+    return _written(image) if any(ax.images for ax in figure.axes) else _in_256_colours(image)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -160,9 +173,11 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _smaller(image: str) -> str:
-    """An image inside an SVG, in 256 colours."""
-    pixels = Image.open(io.BytesIO(base64.b64decode(image))).convert("RGBA")
-    return base64.b64encode(_in_256_colours(pixels)).decode()
+    """An image inside an SVG, in 256 colours, or as it is if it has few."""
+    data = base64.b64decode(image)
+    pixels = Image.open(io.BytesIO(data)).convert("RGBA")
+    is_scale = pixels.getcolors(_FEW_COLOURS) is not None
+    return base64.b64encode(data if is_scale else _in_256_colours(pixels)).decode()
 
 
 def _in_256_colours(image: Image.Image) -> bytes:
@@ -172,8 +187,12 @@ def _in_256_colours(image: Image.Image) -> bytes:
         palette, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
         palette[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
         reduced.putpalette(palette)
+    return _written(reduced)
+
+
+def _written(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    reduced.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
+    image.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH), optimize=True)
     return stream.getvalue()
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.panels import Panel, Panels
+from rnnlab.analysis.plots.continuous import draw_continuum, set_values
+from rnnlab.analysis.plots.panels import Level, Panel, Panels
 from rnnlab.analysis.plots.placement import place_swarms
 
 _COLUMNS = 3
@@ -34,7 +35,7 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
     Runs that diverged or lie far above the rest are counted at the upper edge.
     """
     with style.context():
-        spans = [_span(len(panel.levels)) for panel in panels.panels]
+        spans = [_span(panel) for panel in panels.panels]
         columns = _columns(spans)
         places = _places(spans, columns)
         rows = max(row for row, _ in places) + 1
@@ -51,7 +52,8 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
         _lay_out(figure, axes, panels)
         crowded = _draw_runs(axes, panels, limits)
         for ax, panel in zip(axes, panels.panels, strict=True):
-            _draw_means(ax, panel, limits)
+            if panel.continuum is None:
+                _draw_means(ax, panel, limits)
             if counted:
                 _count_lost(ax, panel, panels, limits)
             if threshold is not None:
@@ -60,16 +62,22 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
         return figure
 
 
-def _span(n_levels: int) -> int:
+def _span(panel: Panel) -> int:
     """Columns that a panel takes: a level needs room for its points and its number."""
+    n_levels = len(panel.levels)
+    if panel.continuum is not None:
+        return 2
     return 1 if n_levels <= 4 else 2 if n_levels <= 9 else _COLUMNS
 
 
 def _columns(spans: Sequence[int]) -> int:
-    """Columns of the picture: three, or fewer where that leaves no gap."""
+    """Columns of the picture: three, or fewer where that leaves smaller gaps."""
     if sum(spans) < _COLUMNS:
         return sum(spans)
-    return 2 if sum(spans) == 4 and max(spans) <= 2 else _COLUMNS
+    if max(spans) > 2 or (max(spans) == 1 and len(spans) != 4):
+        return _COLUMNS
+    rows = {columns: max(row for row, _ in _places(spans, columns)) + 1 for columns in (_COLUMNS, 2)}
+    return min(rows, key=lambda columns: columns * rows[columns])
 
 
 def _places(spans: Sequence[int], columns: int) -> list[tuple[int, int]]:
@@ -96,6 +104,8 @@ def _empty_axes(
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
+        if panel.continuum is not None:
+            set_values(ax, panel.continuum)
         axes.append(ax)
     return axes
 
@@ -116,28 +126,36 @@ def _label_levels(
     ax: Axes,
     panel: Panel,
     selected: bool,
-    mean_word: str = "",
+    words: tuple[str, str] = ("", ""),
     separator: str = "\n",
     rotation: float = 0.0,
     points: float = style.TICK_POINTS,
 ) -> None:
-    labels = []
-    for level in panel.levels:
-        shown = len(level.runs)
-        count = f"{shown} of {level.total}" if selected else f"n {shown}"
-        mean = f"{mean_word}{level.mean:.3f}" if shown else "–"
-        labels.append(separator.join(filter(None, [level.label, count, mean])))
+    """words: before the mean and before the paired difference."""
+    labels = [separator.join(filter(None, _of_level(level, selected, words))) for level in panel.levels]
+    if panel.continuum is not None:
+        ax.set_xlabel(", ".join(filter(None, _of_level(panel.levels[0], selected, ("mean ", "")))), fontsize=points)
+        return
     ax.set_xlim(-0.5, len(labels) - 0.5)
     ax.set_xticks(range(len(labels)), labels, rotation=rotation, fontsize=points)
     ax.tick_params(axis="x", length=0)
 
 
+def _of_level(level: Level, selected: bool, words: tuple[str, str]) -> list[str]:
+    shown = len(level.runs)
+    count = f"{shown} of {level.total}" if selected else f"n {shown}"
+    mean = words[0] + style.decimals(level.mean) if shown else "–"
+    return [level.label, count, mean, "" if np.isnan(level.paired) else words[1] + style.decimals(level.paired, "+")]
+
+
 def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
     """Label the levels, shorter or turned where labels would overlap, and settle where the axes lie for good."""
     for ax, panel in zip(axes, panels.panels, strict=True):
-        _label_levels(ax, panel, panels.selected, "mean ")
+        _label_levels(ax, panel, panels.selected, ("mean ", "paired "))
     figure.draw_without_rendering()
     for ax, panel in zip(axes, panels.panels, strict=True):
+        if panel.continuum is not None:
+            continue
         if _labels_overlap(ax):
             _label_levels(ax, panel, panels.selected)
         if _labels_overlap(ax):
@@ -160,26 +178,32 @@ def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: style.Limits) -> bo
     """Draw the runs that are inside the limits; True if they are crowded, that is, some overlap."""
     groups, rooms, unit = [], [], []
     for ax, panel in zip(axes, panels.panels, strict=True):
+        if panel.continuum is not None:
+            continue
         box = ax.get_window_extent()
         to_points = style.POINTS_PER_INCH / ax.figure.dpi
         bottom, top = ax.get_ylim()
+        colours = style.colours(len(panel.levels))
         for position, level in enumerate(panel.levels):
             inside = level.runs[panels.values[level.runs] <= limits.high]
             width = box.width * to_points / len(panel.levels)
             heights = (panels.values[inside] - bottom) / (top - bottom) * box.height * to_points
             groups.append(heights)
             rooms.append(width * _HALF_WIDTH)
-            unit.append((ax, position, inside, width, len(panel.levels)))
+            unit.append((ax, position, inside, width, colours[position]))
     offsets, size, apart = place_swarms(groups, rooms, _SIZES)
     best = int(np.argmin(panels.values)) if len(panels.values) else -1
     many = sum(map(len, groups)) > style.MOST_SHAPES
-    for (ax, position, inside, width, n_levels), offset in zip(unit, offsets, strict=True):
-        colour = style.colours(n_levels)[position]
+    for (ax, position, inside, width, colour), offset in zip(unit, offsets, strict=True):
         x = position + offset / width
         alpha = 1.0 if apart else _CROWDED_ALPHA
         points = ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2)
         points.set(gid="runs", rasterized=many)
         _draw_best(ax, x[inside == best], panels.values[inside][inside == best], colour)
+    for ax, panel in zip(axes, panels.panels, strict=True):
+        if panel.continuum is not None:
+            draw_continuum(ax, panel.continuum, panels.values, limits)
+            _draw_best(ax, panel.continuum.values[[best]], panels.values[[best]], style.colours(1)[0])
     return not apart
 
 
@@ -199,27 +223,39 @@ def _counts_lost(panels: Panels) -> bool:
 
 
 def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: style.Limits) -> None:
-    for position, level in enumerate(panel.levels):
+    colours = style.colours(len(panel.levels))
+    # The one level of a continuum has no place on its axis.
+    middles = [0.5] if panel.continuum is not None else (np.arange(len(panel.levels)) + 0.5) / len(panel.levels)
+    for middle, level, colour in zip(middles, panel.levels, colours, strict=True):
         missing = int((panels.values[level.runs] > limits.high).sum())
         if _counts_lost(panels):
             missing += level.lost
         if missing:
             ax.text(
-                position,
-                0.985,
-                f"▲ {missing}",
-                transform=ax.get_xaxis_transform(),
+                *(middle, 0.985, f"▲ {missing}"),
+                transform=ax.transAxes,
                 ha="center",
                 va="top",
                 fontsize=style.TICK_POINTS,
-                color=style.colours(len(panel.levels))[position],
+                color=colour,
                 weight="bold",
             )
 
 
 def _note(panels: Panels, limits: style.Limits, threshold: float | None, crowded: bool) -> str:
     parts = ["A point is a run, the bar the mean of a level, the star the best run."]
-    parts.append("Under each level: its value, number of runs and mean.")
+    levels = [level for panel in panels.panels if panel.continuum is None for level in panel.levels]
+    if any(np.isfinite(level.paired) for level in levels):
+        parts.append(
+            "Under each level: its value, number of runs, mean, and its paired effect, the median difference from the "
+            "first level between runs that differ in nothing else. Levels may differ in other settings too: the means "
+            "include that, the paired effects do not."
+        )
+    else:
+        parts.append("Under each level: its value, number of runs and mean.")
+        parts += ["Levels may differ in other settings too."] if len(panels.panels) > 1 else []
+    if any(panel.continuum is not None for panel in panels.panels):
+        parts.append("Where a setting has many values, its runs stand along an axis, with their running median.")
     if crowded:
         parts.append("Too many runs to set all points apart: their spread shows the density.")
     above = panels.values[panels.values > limits.high]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ _LEAST_RATIO = 5  # of the largest to the smallest cost, for a logarithmic axis
 _TICKS = ((12, (1, 2, 3, 4, 6, 8)), (300, (1, 2, 5)), (float("inf"), (1,)))  # below this ratio, labels at these places
 _MOST_NAMED = 6
 _APART_INCHES = 0.2  # between two points with numbers
+_TRIANGLE = 4.5  # points across
+_COUNT_POINTS = 22  # room of the number of some triangles
 _LONGEST_NAME = 230  # letters
 
 
@@ -34,6 +37,7 @@ class Cost:
 
     label: str  # of the axis
     unit: str  # in a sentence, after a number
+    remark: str = ""  # what a reader has to know of it; whole sentences
 
 
 def tradeoff_figure(
@@ -52,26 +56,25 @@ def tradeoff_figure(
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, "")
         ax = figure.add_subplot()
         _set_costs(ax, costs, cost.label)
-        ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + 0.1 * limits.span)
+        inside = losses <= limits.high
+        ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + (0.1 if inside.all() else 0.17) * limits.span)
         ax.set_ylabel(label)
         colours = colouring(points, metric, shares)
         shades = np.array(colours.of_run[points["id"]].tolist(), dtype=object)
-        inside = losses <= limits.high
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
-        edge = np.full(int((~inside).sum()), limits.high + 0.05 * limits.span)
-        ax.scatter(costs[~inside], edge, s=20, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
+        _mark_above(ax, costs[~inside], limits.high + 0.05 * limits.span)
         handles: list[Artist] = [
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]
-        handles += _draw_front(ax, costs[best], losses[best])
+        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist())
         finish(ax, handles, colours.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
         settings = factors(points)
         rows = points.iloc[[best[place] for place in named]]
-        note = _note(points, losses, limits, len(best), len(named), in_common(rows, settings))
+        note = _note(losses, limits, cost.remark, len(best), len(named), in_common(rows, settings))
         style.set_note(figure, "\n".join([note, *_named(rows, cost.unit, settings)]))
         figure.set_figheight(_PLOT_INCHES + _LINE_INCHES * figure.get_supxlabel().count("\n"))
         return figure
@@ -94,14 +97,45 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
     ax.set_xlabel(label)
 
 
-def _draw_front(ax: Axes, costs: Floats, losses: Floats) -> list[Artist]:
-    colour = style.best_colour()
+def _mark_above(ax: Axes, costs: Floats, height: float) -> None:
+    """Triangles for configurations above the axis, with their number where some lie over others."""
+    ax.scatter(
+        costs, [height] * len(costs), s=_TRIANGLE**2, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above"
+    )
+    ordered = np.sort(costs)
+    dots = ax.transData.transform(np.column_stack([ordered, np.full(len(costs), height)]))[:, 0]
+    gaps = np.diff(dots) * style.POINTS_PER_INCH / ax.figure.dpi
+    for group in np.split(np.arange(len(costs)), np.flatnonzero(gaps > _COUNT_POINTS) + 1):
+        if len(group) > 1 and gaps[group[:-1]].min() < _TRIANGLE:
+            ax.annotate(
+                f"{len(group)}",
+                (ordered[group[len(group) // 2]], height),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=style.TICK_POINTS,
+                gid="count",
+            )
+
+
+def _draw_front(ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any]) -> list[Artist]:
+    """A dark ring around each point of the front, which keeps the colour of its setting."""
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
-    ax.scatter(costs, losses, s=34, color=colour, edgecolor=style.INK, linewidth=0.8, zorder=5, gid="front")
-    ends = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": style.INK}
+    ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
     return [
-        Line2D([], [], color=style.INK, linewidth=1.1, ms=5, label="Pareto front: none is cheaper and better", **ends)
+        Line2D(
+            *([], []),
+            color=style.INK,
+            linewidth=1.1,
+            marker="o",
+            markersize=5,
+            markerfacecolor="white",
+            markeredgecolor=style.INK,
+            markeredgewidth=1.6,
+            label="Pareto front: none is cheaper and better",
+        )
     ]
 
 
@@ -132,12 +166,13 @@ def _named(rows: pd.DataFrame, unit: str, settings: Sequence[str]) -> list[str]:
     ]
 
 
-def _note(points: pd.DataFrame, losses: Floats, limits: style.Limits, on_front: int, named: int, shared: str) -> str:
+def _note(losses: Floats, limits: style.Limits, remark: str, on_front: int, named: int, shared: str) -> str:
     parts = []
     above = losses[losses > limits.high]
     if len(above):
         parts.append(f"▲ {len(above)} lie above {rounded(limits.high)} (up to {rounded(above.max())}).")
     parts.append("A point is a configuration, the mean over its seeds.")
+    parts += [remark] if remark else []
     which = f"{named} of the {on_front}" if named < on_front else f"The {on_front}"
     parts.append(f"{which} on the front" + (f", all with {shared}:" if shared else ":"))
     return " ".join(parts)

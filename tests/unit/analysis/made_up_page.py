@@ -20,6 +20,7 @@ from .made_up_rounds import made_up_round
 
 EVIL = "</script><b>evil</b><!--"
 EVIL_SETTING = f"x{EVIL}"
+SCHEDULES = ("1@1e-3,1@1e-4", "1@1e-3", "1@1e-4")
 PICTURE_FROM_ELSEWHERE = "![p](https://example.org/p.png)"
 
 
@@ -58,9 +59,10 @@ def made_up_page(folder: Path) -> MadeUpPage:
 
 
 def _hostile(job: Job) -> Job:
-    """The job with a setting whose name and values are markup; a third of the runs lacks it."""
+    """The job with a setting whose name and values are markup, which a third of the runs lacks, and one with commas."""
     payload = json.loads(job.payload)
     if job.id % 3:
         payload["model"][EVIL_SETTING] = [EVIL, PICTURE_FROM_ELSEWHERE][job.id % 2]
+    payload["training"]["schedule"] = SCHEDULES[job.id % 3]
     text = json.dumps(payload, sort_keys=True)
     return replace(job, payload=text, config_hash=sha256_hex(text.encode()))

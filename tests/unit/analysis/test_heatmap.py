@@ -43,7 +43,7 @@ def test_numbers_are_written_in_their_cells() -> None:
         assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.1", "0.2", "0.3", "0.5"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["16", "32", "64"]
     framed = [patch for ax in figure.axes for patch in ax.patches if patch.get_gid() == "lowest"]
-    assert len(framed) == 1
+    assert [patch.get_clip_on() for patch in framed] == [False]  # the whole frame, at the edge of a panel too
     check_texts(figure)
 
 
@@ -53,6 +53,7 @@ def test_what_explains_most_is_chosen(explore: pd.DataFrame) -> None:
     assert choice == Choice("dropout", "state_size", "cell")
     assert choose(frame, {"state_size": 0.3, "n_layers": 0.1, "cell": 0.01}) == Choice("state_size", "n_layers", None)
     assert choose(frame, {"cell": 0.4, "state_size": 0.3}) is None
+    assert choose(frame, {"cell": 0.4, "state_size": 0.0003, "n_layers": 0.0}) is None
     assert choose(explore, decompose(explore).main) == Choice("n_layers", "state_size", "use_new_state")
 
 

@@ -14,6 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from rnnlab.analysis.names import level_label, title
+from rnnlab.analysis.page.inline import inlined
 from rnnlab.analysis.results import factors, setting_columns
 
 from .browser import open_browser, set_scheme, set_window
@@ -21,6 +22,7 @@ from .made_up_page import EVIL, EVIL_SETTING, MadeUpPage
 
 FIRST_ROWS = 50
 READABLE = 7.0  # contrast ratio of text, WCAG 2.2 level AAA
+READABLE_IF_NEEDED = 4.5  # level AA
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,9 @@ def test_a_click_on_a_head_sorts_and_another_one_turns_it_round(shown: Chrome, p
         (f'"{EVIL}"', f"`{EVIL_SETTING}` == '{EVIL}'"),
         ("GRU refine", "cell == 'gru' and round == 'refine'"),
         ("n_layers=7", "n_layers == 7"),
+        ("schedule=1@1e-3,1@1e-4", "schedule == '1@1e-3,1@1e-4'"),
+        ("schedule!=1@1e-3,1@1e-4", "schedule != '1@1e-3,1@1e-4'"),
+        ("schedule=1@1e-4,1@1e-3", "schedule in ['1@1e-4', '1@1e-3']"),
     ],
 )
 def test_the_filter_finds_what_pandas_finds(shown: Chrome, page: MadeUpPage, typed: str, condition: str) -> None:
@@ -206,6 +211,7 @@ def test_the_keyboard_walks_through_the_runs(shown: Chrome, page: MadeUpPage) ->
     jobs = jobs_in_view(shown)
     script(shown, "document.querySelector('#runs-table tbody tr').focus()")
     check_details(shown, page, jobs[0])
+    assert one(shown, "#detail").get_attribute("aria-live") == "polite"  # read aloud as the rows are walked
     ActionChains(shown).send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP).perform()
     check_details(shown, page, jobs[1])
     ActionChains(shown).send_keys(Keys.ENTER).perform()
@@ -249,6 +255,30 @@ def test_text_is_readable_by_day_and_by_night(shown: Chrome, scheme: str) -> Non
     ink, paper = map(luminance, script(shown, style))
     assert (paper > ink) == (scheme == "light")
     assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= READABLE
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_off_can_be_read_too(shown: Chrome, scheme: str) -> None:
+    set_scheme(shown, scheme)
+    ink, paper, opacity = script(
+        shown,
+        "const cell = getComputedStyle(document.querySelector('td.off')); "
+        "return [cell.color, getComputedStyle(document.body).backgroundColor, cell.opacity]",
+    )
+    low, high = sorted(map(luminance, (ink, paper)))
+    assert float(opacity) * (high + 0.05) / (low + 0.05) >= READABLE_IF_NEEDED
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_letters_are_of_one_size_in_all_pictures(shown: Chrome, width: int) -> None:
+    set_window(shown, width)
+    full, narrow = shown.execute_script(
+        "const svg = document.querySelector('.picture svg'), other = svg.cloneNode(true); svg.after(other); "
+        "other.outerHTML = arguments[0]; "
+        "return [svg, svg.nextSibling].map(one => one.getBoundingClientRect().width / one.viewBox.baseVal.width)",
+        inlined("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 360 300'/>", "p-", "narrow"),
+    )
+    assert narrow == pytest.approx(full, rel=1e-3)
 
 
 def test_paper_is_white_even_at_night(shown: Chrome) -> None:

@@ -1,7 +1,10 @@
 """Every picture, drawn: nothing outside its axes, nothing over its neighbour, no warning (warnings are errors here)."""
 
+import base64
 import io
+import re
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,18 +13,23 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
+from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import lines_of
 from rnnlab.analysis.plots.curves import curves_figure
+from rnnlab.analysis.plots.forest import forest_figure
 from rnnlab.analysis.plots.panels import panels_of
+from rnnlab.analysis.plots.parallel import parallel_figure
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.results import factors, results_frame
 from rnnlab.analysis.variance import decompose
+from rnnlab.queue.job import Curve
 
 from .legibility import check_texts, plain
 from .made_up_rounds import made_up_round
@@ -124,6 +132,69 @@ def test_many_levels_and_long_names_do_not_overlap() -> None:
     check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding"), frame)
 
 
+def random_search(n: int) -> pd.DataFrame:
+    """Runs with a learning rate of their own each, every third without momentum; the largest rates diverge."""
+    random = np.random.default_rng(0)
+    jobs = []
+    for i in range(n):
+        training = {"lr": float(10 ** random.uniform(-5, -1))} | ({"momentum": random.uniform(0, 1)} if i % 3 else {})
+        loss = 1.6 + 0.1 * (np.log10(training["lr"]) + 3) ** 2 + 0.01 * random.standard_normal()
+        result = {"min_loss": loss, "final_loss": loss, "diverged_at_step": 9 if training["lr"] > 0.05 else None}
+        jobs.append(make_job(i + 1, {"cell": ["gru", "rnn"][i % 2]}, result, training=training))
+    return results_frame(jobs)
+
+
+def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = random_search(600)
+    asked: list[int] = []
+    palette = style.colours
+
+    def note(n: int) -> list[Any]:
+        asked.append(n)
+        return palette(n)
+
+    monkeypatch.setattr(style, "colours", note)
+    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8)
+    assert max(asked) == 2  # no colour a value
+    good = frame[~frame["diverged"]]
+    for name, title, scale in (("lr", "learning rate", "log"), ("momentum", "momentum", "linear")):
+        ax = next(ax for ax in figure.axes if ax.get_title() == title)
+        assert ax.get_xscale() == scale
+        known = good[good[name].notna()]
+        (points,) = swarms(ax)
+        drawn: NDArray[np.float64] = np.ma.filled(np.ma.asarray(points.get_offsets()), np.nan)
+        expected = known[[name, "min_loss"]].to_numpy(dtype=float)
+        assert sorted(drawn[np.isfinite(drawn).all(axis=1)].tolist()) == sorted(expected.tolist())
+        assert ax.get_xlabel() == f"n {len(known)}, mean {known['min_loss'].mean():.3f}"
+        (line,) = [line for line in ax.lines if line.get_gid() == "median"]
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        assert (np.diff(x) >= 0).all()
+        window = len(known) // 10
+        middle = known.sort_values(name).iloc[200 : 200 + window][[name, "min_loss"]].astype(float).median()
+        assert np.hypot(x - middle[name], y - middle["min_loss"]).min() < 1e-9
+    check_texts(figure)
+
+
+def test_many_numbers_are_an_axis_of_parallel_coordinates_too(drawn: list[Figure]) -> None:
+    round_pictures(random_search(300), {}, Question())
+    (parallel,) = [figure for figure in drawn if "A line is a run" in plain(figure.get_supxlabel())]
+    assert "learning rate" in [label.get_text() for label in parallel.axes[0].get_xticklabels()]
+    for figure in drawn:
+        check_texts(figure)
+
+
+def test_levels_have_their_paired_effects(explore: pd.DataFrame) -> None:
+    effects = paired_effects(explore)
+    figure = swarm_figure(panels_of(explore, "min_loss", effects=effects), LABEL, "A finding")
+    ax = next(ax for ax in figure.axes if ax.get_title() == "old state")
+    off, on = (label.get_text().splitlines() for label in ax.get_xticklabels())
+    assert off == ["off", "n 144", "mean 1.924"]
+    assert on == ["on", "n 288", "mean 2.166", "paired +0.002"]
+    assert effects.set_index("factor").loc["use_old_state", "median"] == pytest.approx(0.002, abs=5e-4)
+    assert "Levels may differ in other settings too" in plain(figure.get_supxlabel())
+    check_swarms(figure, explore)
+
+
 def test_curves_stay_inside_and_are_all_there() -> None:
     made = made_up_round(60, diverged=3, points=200)
     frame = results_frame(made.jobs)
@@ -154,6 +225,23 @@ def test_curves_of_a_round_under_way_and_of_a_single_run() -> None:
     made = made_up_round(1, points=2)
     lines = lines_of(made.curves, [1], "ema_loss")
     check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", {}, LABEL, "A finding"))
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("min_loss", 1.0), ("final_loss", 1.5), ("validation_loss", None)])
+def test_the_star_is_where_the_curve_has_the_value_of_the_metric(metric: str, expected: float | None) -> None:
+    result = {"min_loss": 1.0, "final_loss": 1.5, "validation_loss": 1.8275}
+    frame = results_frame([make_job(1, {"cell": "gru"}, result)])
+    lines = lines_of({1: Curve([1, 2, 3, 4], {"ema_loss": [1.5, 1.2, 1.0, 1.5]})}, [1], "ema_loss")
+    figure = curves_figure(frame, lines, metric, {}, LABEL, "A finding")
+    (ax,) = figure.axes
+    stars = [np.asarray(child.get_offsets()).tolist() for child in ax.collections if child.get_gid() == "star"]
+    assert stars == {1.0: [[[3, 1.0]]], 1.5: [[[4, 1.5]]], None: []}[expected]
+    legend = ax.get_legend()
+    assert legend is not None
+    entry = "best run" if expected else "best run by validation loss: 1.8275"
+    assert entry in [text.get_text() for text in legend.get_texts()]
+    assert any("★" in text.get_text() for text in ax.texts) == bool(expected)
+    check_texts(figure)
 
 
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
@@ -210,6 +298,71 @@ def test_a_picture_with_nothing_to_say_is_left_out(drawn: list[Figure]) -> None:
     ]
     pictures = round_pictures(results_frame(one_setting), {}, Question())
     assert list(pictures) == ["curves", "factors"]  # one pair an effect, one setting: nothing to set against another
+
+
+def test_a_picture_with_nothing_new_is_left_out() -> None:
+    made = results_frame(made_up_round(60).jobs)
+    assert "factors-below" in round_pictures(made, {}, Question(threshold=1.8))
+    assert "factors-below" not in round_pictures(made, {}, Question(threshold=9.0))
+    sizes = [(depth, width) for depth in range(1, 5) for width in range(1, 5)]
+    for cells, shown in ((sizes[:11], True), ([*sizes[:8], sizes[8], sizes[12]], False)):
+        jobs = [
+            make_job(i, {"depth": depth, "width": width}, {"min_loss": depth + width / 10}, seed=i)
+            for i, (depth, width) in enumerate(cells * 2)
+        ]
+        assert ("grid" in round_pictures(results_frame(jobs), {}, Question())) == shown
+
+
+def test_seconds_are_said_to_be_shared_by_a_cohort(drawn: list[Figure]) -> None:
+    frame = results_frame(made_up_round(60).jobs).assign(seconds=np.arange(60) + 1.0)
+    assert "seconds" in round_pictures(frame, {}, Question())
+    assert sum("share its time equally" in plain(figure.get_supxlabel()) for figure in drawn) == 1
+
+
+def test_losses_beyond_all_measure_stand_at_the_edge(explore: pd.DataFrame) -> None:
+    frame = explore.copy()
+    frame.loc[frame.index[:30:6], "min_loss"] = [1e120, 1e110, 1e120, 1e130, 1e149]
+    effects = paired_effects(frame)
+    effects.loc[effects.index[0], "median"] = 1e149
+    figure = swarm_figure(panels_of(frame, "min_loss", effects=effects), LABEL, "A finding", 1.9)
+    assert figure.axes[0].get_ylim()[1] < 4
+    check_swarms(figure, frame)
+    figure = forest_figure({"all runs": effects}, "difference", "A finding")
+    check_texts(figure)
+
+
+def test_levels_are_read_row_after_row() -> None:
+    frame = results_frame([make_job(i, {"width": 2 ** (i % 4)}, {"min_loss": 1.0 + i % 4}) for i in range(24)])
+    figure = rank_figure(frame, "min_loss", {"width": 1.0}, LABEL, "A finding", 2.5)
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    figure.draw_without_rendering()
+    boxes = [(text.get_window_extent(), text.get_text()) for text in legend.get_texts()]
+    rows = sorted(boxes, key=lambda pair: (-round(pair[0].y0), pair[0].x0))
+    assert [text.split(" (")[0] for _, text in rows][:4] == ["width 1", "width 2", "width 4", "width 8"]
+
+
+def test_axes_of_effects_have_a_unit(drawn: list[Figure], explore: pd.DataFrame) -> None:
+    round_pictures(explore, {}, Question())
+    labels = [ax.get_xlabel() for figure in drawn for ax in figure.axes]
+    assert "difference of lowest EMA of training loss (nats per byte)" in labels
+
+
+def test_scales_of_colours_keep_their_steps(explore: pd.DataFrame) -> None:
+    figure = parallel_figure(explore, ["state_size", "n_layers"], "min_loss", LABEL, "A finding")
+    png, svg = style.png_and_svg(figure, "parallel")
+    (ax,) = figure.axes
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    figure.set_dpi(style.DOTS_PER_INCH)
+    left, right = ax.transData.transform([(2.0, 0.5), (2.12, 0.5)])[:, 0]
+    strip = pixels[:, int((left + right) / 2)]
+    image = re.findall(r'data:image/png;base64,([^"]*)', svg)[-1]
+    inside = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"))
+    drawn = ax.images[0].get_array()
+    assert drawn is not None
+    steps = len(np.unique(np.round(255 * np.asarray(drawn))))
+    for found in (strip, inside.reshape(-1, 3)):
+        assert len(np.unique(found, axis=0)) >= 0.9 * steps > 50
 
 
 def test_equal_data_give_equal_bytes() -> None:

@@ -15,6 +15,7 @@ from rnnlab.analysis.results import factors, results_frame
 
 from .legibility import check_texts, plain
 from .made_up_rounds import made_up_round
+from .published_runs import make_job
 
 
 def figure_of(frame: pd.DataFrame) -> Figure:
@@ -42,6 +43,38 @@ def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
     tied = len(not_separable(table))
     assert len(set(colours[:tied])) == 1  # those that cannot be told apart from the best
     assert colours[0] not in colours[tied:]
+    check_texts(figure)
+
+
+def test_an_interval_is_in_view_or_ends_in_an_arrow() -> None:
+    random = np.random.default_rng(0)
+    losses = {f"cell-{i}": 1.5 + 0.05 * i + 0.01 * random.standard_normal(3) for i in range(8)}
+    losses["wild"] = np.array([1.6, 1.9])  # by t with one degree of freedom: 1.75 -+ 1.9
+    losses["outlier"] = np.array([1.9, 1.91, 50.0])
+    rows = [(cell, seed, loss) for cell, found in losses.items() for seed, loss in enumerate(found)]
+    frame = results_frame([make_job(i, {"cell": c}, {"min_loss": loss}, seed=n) for i, (c, n, loss) in enumerate(rows)])
+    figure, table = figure_of(frame), replicates(frame)
+    left, right = figure.axes[1].get_xlim()
+    (arrows_left,), (arrows_right,) = points(figure, "left"), points(figure, "right")
+    expected = np.flatnonzero(table["cell"].isin(["wild", "outlier"])).tolist()
+    assert arrows_left[:, 1].tolist() == np.flatnonzero(table["low"] < left).tolist() == expected
+    assert arrows_right[:, 1].tolist() == np.flatnonzero(table["high"] > right).tolist() == expected
+    note = plain(figure.get_supxlabel())
+    assert "An arrow: the interval goes on." in note and "(up to 50)" in note
+    check_texts(figure)
+
+
+def test_names_are_broken_at_spaces_only_and_cut_at_the_end() -> None:
+    names = ["sampling non-overlapping", "start-state-carried-over-from-window-to-window-and-epoch-to-epoch", "x" * 200]
+    jobs = [
+        make_job(i, {"cell": names[i % 3], "mode": f"stride-one-and-a-half {i % 3}"}, {"min_loss": float(i)}, seed=i)
+        for i in range(6)
+    ]
+    figure = figure_of(results_frame(jobs))
+    labels = [label.get_text().replace("\N{NO-BREAK SPACE}", " ") for label in figure.axes[1].get_yticklabels()]
+    assert labels[0] == "cell sampling non-overlapping, mode\nstride-one-and-a-half 0  (n 2)"
+    assert "- " not in plain("".join(labels))
+    assert labels[2].endswith("…  (n 2)") and labels[2].count("\n") == 2
     check_texts(figure)
 
 

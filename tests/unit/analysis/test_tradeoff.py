@@ -86,18 +86,43 @@ def test_ten_thousand_points_can_be_read() -> None:
 
 def test_the_headline_says_what_nearly_the_best_costs() -> None:
     points = pd.DataFrame({"cost": [100.0, 400.0, 1000.0], "loss": [2.0, 1.005, 1.0]})
-    assert headlines.saving(points, "parameters") == (
+    assert headlines.saving(points, "parameters", 3) == (
         "The best configuration, 1.0000, takes 1,000 parameters; 1.0050, within 1% of it, takes 60% less (400)"
     )
     far = points.assign(loss=[2.0, 1.5, 1.0])
-    assert headlines.saving(far, "seconds").endswith("; none that takes clearly less comes within 1% of it")
+    assert headlines.saving(far, "seconds", 3).endswith("; none that takes clearly less comes within 1% of it")
     hardly = points.assign(cost=[100.0, 999.0, 1000.0])
-    assert headlines.saving(hardly, "seconds").endswith("; none that takes clearly less comes within 1% of it")
+    assert headlines.saving(hardly, "seconds", 3).endswith("; none that takes clearly less comes within 1% of it")
     smallest = points.assign(loss=[0.5, 1.5, 1.0])
     assert (
-        headlines.saving(smallest, "seconds")
+        headlines.saving(smallest, "seconds", 3)
         == "The best configuration, 0.5000, takes 100 seconds, and none takes less"
     )
+
+
+def test_the_headline_says_how_many_costs_are_known() -> None:
+    points = pd.DataFrame({"cost": [100.0, 400.0], "loss": [2.0, 1.5]})
+    said = headlines.saving(points, "seconds", 3)
+    assert said.startswith("The best of the 2 of 3 configurations with known seconds, 1.5000, takes 400 seconds")
+
+
+def test_the_front_keeps_the_colours_and_triangles_over_each_other_are_counted() -> None:
+    frame = results_frame(made_up_round(60).jobs)
+    points = configurations(frame, "min_loss", frame["id"].astype(float))
+    points.loc[:3, "cost"] = [10.0, 10.0, 10.0, 50.0]
+    points.loc[:3, "loss"] = 90.0
+    figure = tradeoff_figure(points, "min_loss", decompose(frame).main, "loss", Cost("ids", "ids", "A remark."), "A")
+    (ax,) = figure.axes
+    dots, front = (next(c for c in ax.collections if c.get_gid() == name) for name in ("configurations", "front"))
+    colour_at = {
+        tuple(place): tuple(colour[:3])
+        for place, colour in zip(np.asarray(dots.get_offsets()).tolist(), np.asarray(dots.get_facecolor()), strict=True)
+    }
+    on_front = zip(np.asarray(front.get_offsets()).tolist(), np.asarray(front.get_facecolor()), strict=True)
+    assert all(colour_at[tuple(place)] == tuple(colour[:3]) for place, colour in on_front)
+    assert [text.get_text() for text in ax.texts if text.get_gid() == "count"] == ["3"]
+    assert "A remark." in plain(figure.get_supxlabel())
+    check_texts(figure)
 
 
 def test_parameters_equal_those_of_the_models() -> None:
