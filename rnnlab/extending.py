@@ -64,8 +64,9 @@ def extend(store: Store, workspace: Workspace, jobs: Sequence[Job], length: int,
             inherited.lay(job, longer[job.id])
         for name, of_experiment in by_experiment.items():
             plan = stored_plan(store, name)
-            configs = [longer[job.id] for job in of_experiment]
-            added += store.add_jobs(name, plan.json, EXTENDED_ROUND, new_jobs(configs), instead_of=plan.stored)
+            new = new_jobs(longer[job.id] for job in of_experiment)
+            begun = [(one, job.step, job.seconds) for one, job in zip(new, of_experiment, strict=True)]
+            added += store.add_begun(name, plan.json, EXTENDED_ROUND, begun, instead_of=plan.stored)
             inherited.keep(name)
     except DatabaseAwayError:
         raise  # they may have been added all the same; `rnnlab gc` finds what belongs to nobody
