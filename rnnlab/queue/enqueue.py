@@ -21,12 +21,8 @@ _CHUNK = 10_000  # rows handed to the database at a time
 _NEVER_CLAIMED: dict[str, ColumnElement[Any]] = {
     name: literal_column("0") for name in ("epoch", "deaths", "failures", "preemptions")
 }
-_UNTOUCHED: dict[str, ColumnElement[Any]] = {
-    **_NEVER_CLAIMED,
-    "status": literal_column("'pending'"),
-    "step": literal_column("0"),
-    "seconds": literal_column("0.0"),
-}
+_WAITING = {**_NEVER_CLAIMED, "status": literal_column("'pending'")}
+_UNTOUCHED = {**_WAITING, "step": literal_column("0"), "seconds": literal_column("0.0")}
 
 
 class Enqueuer(Reader):
@@ -56,6 +52,26 @@ class Enqueuer(Reader):
         rows = (_row(experiment, round_name, job, now) for job in new_jobs)
         # (nothing) -> pending
         return self._add(experiment, spec_json, instead_of, rows, "added", _UNTOUCHED)
+
+    def add_begun(
+        self,
+        experiment: str,
+        spec_json: str,
+        round_name: str,
+        items: Iterable[tuple[NewJob, int, float]],
+        *,
+        instead_of: str | None = None,
+    ) -> int:
+        """`add_jobs` for jobs that go on where others have ended: (job, step, seconds in training until there).
+
+        They count like jobs that were never interrupted: whoever divides steps by seconds gets their speed.
+        """
+        now = self.clock()
+        rows = (
+            _row(experiment, round_name, job, now) | {"step": step, "seconds": seconds} for job, step, seconds in items
+        )
+        # (nothing) -> pending
+        return self._add(experiment, spec_json, instead_of, rows, "added", _WAITING)
 
     def add_finished(
         self,

@@ -1,6 +1,5 @@
 """Which schema a database has, and giving it the present one: the same on every database."""
 
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from threading import Lock
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.job import WorkerRecord
-from rnnlab.queue.liveness import is_dead, silence_by_the_clock, this_host
+from rnnlab.queue.liveness import is_dead, this_host
 from rnnlab.queue.tables import APPLICATION, SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def bring_up_to_date(connection: Connection, where: str, before: Callable[[int],
 
     before: called with the old version before anything is changed.
 
-    Raises DatabaseError when workers of the older rnnlab are alive.
+    Raises DatabaseError when workers of the older rnnlab are alive, or may be.
     """
     version = version_of(connection, where)
     if version is None:
@@ -114,14 +113,18 @@ def _revision(version: int) -> str:
 
 
 def _refuse_live_workers(connection: Connection, where: str, version: int) -> None:
-    """A running worker knows nothing of the new schema: it must end before, and can, at no cost."""
+    """A running worker knows nothing of the new schema: it must end before, and can, at no cost.
+
+    Of a worker of this host its lock tells. One of another host cannot be told from a silent one at a single look, for
+    clocks of two hosts are never compared: it has to sign off, or be found dead by a worker that watches it.
+    """
     known = {field.name for field in fields(WorkerRecord)}
-    rows = connection.execute(text("SELECT * FROM workers WHERE stopped_at IS NULL")).mappings()
+    rows = connection.execute(text("SELECT * FROM workers WHERE stopped_at IS NULL ORDER BY id")).mappings()
     records = [WorkerRecord(**{name: row[name] for name in row if name in known}) for row in rows]
-    now = time.time()
-    alive = sum(is_dead(record, this_host(), silence_by_the_clock(record, now)) is None for record in records)
+    alive = [f"{record.id} on {record.host}" for record in records if is_dead(record, this_host(), 0.0) is None]
     if alive:
         raise DatabaseError(
-            f"job database {where} is of an older rnnlab (schema {version}), and {alive} of its workers are alive: "
-            "stop them, then run the same command again to bring it up to date"
+            f"job database {where} is of an older rnnlab (schema {version}), and workers of it may be alive "
+            f"({', '.join(alive)}): stop them, then run the same command again to bring it up to date; if one is gone "
+            "for good, `rnnlab worker` of the older rnnlab notices within two minutes"
         )

@@ -74,6 +74,19 @@ def test_two_processes_that_add_at_once_add_each_job_once(database_url: str) -> 
     assert sum(added) == 400
 
 
+def test_jobs_that_go_on_have_the_steps_and_seconds_of_others(store: Store) -> None:
+    items = [(new_job(n, target_steps=1000), 10 * n, n / 4) for n in (1, 2)]
+    assert store.add_begun("demo", "{}", "first", items) == 2
+    assert store.add_begun("demo", "{}", "first", items) == 0
+    assert [(job.status, job.epoch, job.step, job.seconds) for job in store.jobs()] == [
+        (Status.PENDING, 0, 10, 0.25),
+        (Status.PENDING, 0, 20, 0.5),
+    ]
+    register(store, "w")
+    assert [(job.epoch, job.step, job.seconds) for job in store.claim("w", 2)] == [(1, 10, 0.25), (1, 20, 0.5)]
+    assert kinds(store, 1) == ["added", "claimed"]
+
+
 def test_imported_results_are_done(store: Store, clock: ManualClock) -> None:
     items = [(new_job(n), {"loss": n / 3}, 2.5) for n in range(3)]
     assert store.add_finished("demo", "{}", "first", items) == 3

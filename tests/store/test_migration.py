@@ -1,16 +1,20 @@
 """A database of an older rnnlab is brought up to date: with its rows, the schema of a new one, and a copy beside it.
 
-version_1.sql is what version 1 wrote: finished, running, failed, rescued and imported jobs of a worker that is silent
+version_1.sql is what version 1 wrote: finished, running, failed, rescued and imported jobs of a worker that was killed
 and one that was found dead.
 """
 
+import os
 import re
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
 from sqlalchemy.exc import IntegrityError
 
@@ -27,9 +31,18 @@ from rnnlab.queue.tables import SCHEMA_VERSION, metadata
 from rnnlab.queue.transactions import read_transaction, write_transaction
 
 from .conftest import New
-from .helpers import CURVE, ManualClock, add, kinds, new_job, opened, register, run_together
+from .helpers import CURVE, add, kinds, new_job, opened, register, run_together
 
-DUMP = Path(__file__).with_name("version_1.sql").read_text()
+LOCK = Path(tempfile.gettempdir()) / f"rnnlab-test-{os.getpid()}.lock"  # of the worker that was killed on this host
+DUMP = (
+    Path(__file__)
+    .with_name("version_1.sql")
+    .read_text()
+    .replace(
+        "'w1','elsewhere','',4711,'cpu','/nowhere/worker.lock'",
+        f"'w1','{this_host().name}','{this_host().boot_id}',4711,'cpu','{LOCK}'",
+    )
+)
 TABLES = list(v0001_first.metadata.sorted_tables)
 
 
@@ -39,6 +52,14 @@ def rows_of_version_1() -> dict[str, list[dict[str, Any]]]:
         connection.executescript(DUMP)
         connection.row_factory = sqlite3.Row
         return {t.name: [dict(row) for row in connection.execute(f"SELECT * FROM {t.name}")] for t in TABLES}
+
+
+@pytest.fixture(autouse=True)
+def lock_of_a_killed_worker() -> Iterator[None]:
+    """Nobody holds it."""
+    LOCK.touch()
+    yield
+    LOCK.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -172,11 +193,7 @@ def test_a_migrated_database_keeps_its_rows(old_url: str) -> None:
 def test_a_migrated_database_can_be_worked_on(old_url: str) -> None:
     with opened(old_url, create=True) as engine:
         store = Store(engine)
-        steady = ManualClock()
-        watch = LeaseWatch(steady)
-        assert rescue_dead_workers(store, this_host(), watch) == []
-        steady.now += 61
-        assert rescue_dead_workers(store, this_host(), watch) == [3]
+        assert rescue_dead_workers(store, this_host(), LeaseWatch()) == [3]
         [failed] = store.jobs(status=Status.FAILED)
         store.retry([failed.id])
         register(store, "new")
@@ -224,15 +241,19 @@ def test_looking_does_not_migrate(old_url: str) -> None:
     assert contents(old_url) == before
 
 
-def test_live_workers_of_the_old_version_are_not_disturbed(old_url: str) -> None:
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+def test_live_workers_of_the_old_version_are_not_disturbed(old_url: str, place: str) -> None:
+    """Whatever the clocks say: the lease of the one elsewhere has run out long ago."""
     engine = create_engine(old_url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE workers SET lease_until = 1e12 WHERE id = 'w1'"))
+    if place == "elsewhere":
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE workers SET host = 'elsewhere', boot_id = '' WHERE id = 'w1'"))
     before = contents(old_url)
-    for create in (True, False):
-        with pytest.raises(DatabaseError, match="and 1 of its workers are alive: stop them") as caught:
-            open_database(old_url, create=create)
-        assert "\n" not in str(caught.value)
+    with FileLock(LOCK) if place == "here" else nullcontext():
+        for create in (True, False):
+            with pytest.raises(DatabaseError, match=r"may be alive \(w1 on [^,]+\): stop them, then run") as caught:
+                open_database(old_url, create=create)
+            assert "\n" not in str(caught.value)
     assert contents(old_url) == before
     with engine.begin() as connection:
         connection.execute(text("UPDATE workers SET stopped_at = 1 WHERE id = 'w1'"))
