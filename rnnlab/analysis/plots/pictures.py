@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnlab.analysis import sentences
+from rnnlab.analysis import seed_sentences, sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
 from rnnlab.analysis.names import curve_series, metric_label, metric_title, symbol
@@ -139,8 +139,8 @@ def _strongest(whole: _Round) -> str:
         return "The finished runs differ in their seed only"
     if strongest := sentences.strongest_effect(whole.effects, "the loss"):
         return sentences.capital(strongest)
-    if (whole.replicated["n"] > 1).all():
-        return sentences.separation(whole.replicated, brief=True)
+    if (whole.replicated["n"] + whole.replicated["diverged"] > 1).all():
+        return seed_sentences.separation(whole.replicated, brief=True)
     return sentences.no_clear_effect(whole.effects)
 
 
@@ -215,7 +215,7 @@ def _seeds(whole: _Round) -> _Drawing | None:
     if (table["n"] > 1).sum() < 2:
         return None
     several = table[(table["n"] > 1) | (table.index == 0)]
-    headline = sentences.separation(table, brief=True) + _so_far(whole.frame)
+    headline = seed_sentences.separation(table, brief=True) + _so_far(whole.frame)
     figure = seeds_figure(whole.frame, whole.metric, several, factors(whole.frame), whole.label, headline, RULE)
     return _Drawing("Seeds of each configuration", headline, figure)
 

@@ -42,7 +42,7 @@ def seeds_figure(
         figure = style.new_figure(
             style.WIDTH, height, headline, _note(len(table), len(shown), rule, in_common(shown, settings))
         )
-        kinds = [_kind(row, place == 0) for place, row in enumerate(shown.to_dict("records"))]
+        kinds = [_kind(row) for row in shown.to_dict("records")]
         colours = [_colour(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
         for place, (values, colour) in enumerate(zip(seeds, colours, strict=True)):
@@ -66,9 +66,7 @@ def seeds_figure(
         return figure
 
 
-def _kind(row: "dict[Any, Any]", is_best: bool) -> str:
-    if is_best and not pd.isna(row["sd"]):
-        return "tied"
+def _kind(row: "dict[Any, Any]") -> str:
     if pd.isna(row["separable"]):
         return "untested"
     return "different" if row["separable"] else "tied"
@@ -111,7 +109,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     said = {
         "tied": "cannot be told apart from the best",
         "different": "worse than the best",
-        "untested": "not tested, one of the two ran once",
+        "untested": "not tested: one run only, or a seed diverged",
     }
     marks: list[Artist] = [
         Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])
