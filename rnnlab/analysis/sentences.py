@@ -1,10 +1,10 @@
 """Findings in words, computed from the data. Each function returns one sentence without a full stop, or ""."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import pandas as pd
+from scipy.stats import binom
 
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
@@ -14,7 +14,8 @@ from rnnlab.analysis.results import at_level, comparable, factors, levels, setti
 from rnnlab.analysis.variance import Decomposition
 
 LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
-FEWEST_PAIRS = 4  # with fewer, not even unanimous pairs are clear
+FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
+_SIGNIFICANCE = 0.05
 _LEAST_INTERACTION = 0.01  # of the variance
 _MOST_LEVELS = 4
 
@@ -84,9 +85,12 @@ def sharpest_share(frame: pd.DataFrame, by: str, threshold: float) -> str:
 
 
 def is_clear(effect: Mapping[Any, Any]) -> bool:
-    """Whether the better pairs are two standard errors of a fair coin or more away from half; ties left out."""
-    decided = effect["better"] + effect["worse"]
-    return bool(decided > 0 and abs(effect["better"] - decided / 2) >= sqrt(decided))
+    """Whether an exact two-sided sign test gives p < 0.05: better against worse pairs, ties left out.
+
+    Without ties that is so exactly where the interval of the median, which is made of the same counts, excludes zero.
+    """
+    fewer, decided = min(effect["better"], effect["worse"]), effect["better"] + effect["worse"]
+    return bool(2 * binom.cdf(fewer, decided, 0.5) < _SIGNIFICANCE)
 
 
 def rule_of_pairs(by: str) -> str:
@@ -95,7 +99,8 @@ def rule_of_pairs(by: str) -> str:
         f"A pair is two configurations that differ in one setting only; the difference of {by} is that at the second "
         "level minus that at the first, so below zero is better; runs that differ only in their seed are averaged "
         "first. The interval holds the median over configurations like these in 95 of 100 cases, whatever their "
-        "distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
+        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which takes at "
+        f"least {FEWEST_PAIRS} pairs."
     )
 
 
