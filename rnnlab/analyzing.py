@@ -48,7 +48,7 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
     reports = {}
     for round_name, frame in frames.items():
         # A round varies what it varies: a focus on a level that none of its runs has would be an empty table.
-        present = all((frame[key] == value).any() for key, value in wanted.focus.items())
+        present = all(name in frame.columns and (frame[name] == value).any() for name, value in wanted.focus.items())
         question = Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
         reports[round_name] = write_round(
             workspace, name, round_name, frame, store.curves(name, round_name), question, noise

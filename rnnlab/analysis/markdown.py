@@ -82,8 +82,11 @@ def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10
     """The best n configurations by their mean over seeds, with the settings in `names`."""
     rows = [
         [
-            *(f"{row['mean']:.4f}", "–" if pd.isna(row["sd"]) else f"{row['sd']:.3f}", str(row["n"])),
+            "–" if pd.isna(row["mean"]) else f"{row['mean']:.4f}",
+            "–" if pd.isna(row["sd"]) else f"{row['sd']:.3f}",
+            *(str(row["n"]), str(row["diverged"])),
             "–" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}",
+            row["test"] or "–",
             "–" if pd.isna(row["p"]) else f"{row['p']:.2g}",
             "–" if pd.isna(row["separable"]) else _yes(row["separable"]),
             "–" if pd.isna(row["seeds_needed"]) else str(row["seeds_needed"]),
@@ -91,8 +94,8 @@ def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10
         ]
         for row in replicated.head(n).to_dict("records")
     ]
-    header = ["mean", "SD", "seeds", "95 % of the mean", "p", "differs from the best", "seeds to tell"]
-    return table([*header, *map(title, names)], rows, left=0)
+    header = ["mean", "SD", "seeds", "diverged", "95 % of the mean", "t-test", "p", "differs from the best"]
+    return table([*header, "seeds to tell", *map(title, names)], rows, left=0)
 
 
 def picture(title: str, caption: str, path: str) -> str:

@@ -28,6 +28,7 @@ from rnnlab.analysis.page.section import Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranking import best_payload, rank
+from rnnlab.analysis.results import INTERNAL
 from rnnlab.analysis.section import key_sentence, section
 from rnnlab.files import Workspace, atomic_write
 from rnnlab.queue.job import Curve
@@ -71,7 +72,7 @@ def write_round(
     best = best_payload(frame, question.metric)
     sentence = key_sentence(frame, question)
 
-    tables = {f"{round_name}.csv": _csv(rank(frame, question.metric).drop(columns="payload"))}
+    tables = {f"{round_name}.csv": _csv(rank(frame, question.metric).drop(columns=INTERNAL))}
     if best is not None:
         all_effects = effects.assign(runs="all")
         if question.focus:

@@ -2,9 +2,9 @@
 
 The columns stand in three blocks, and `setting_columns` relies on the order:
 
-    id, round, status, config_hash, recipe, payload, seed     who the job is
-    n_layers, state_size, use_forget_gate, ...                its settings, in payload order
-    seconds, diverged, min_loss, final_loss, ...              what came of it
+    id, round, status, config_hash, recipe, payload, imported, seed   who the job is
+    n_layers, state_size, use_forget_gate, ...                        its settings, in payload order
+    seconds, diverged, min_loss, final_loss, ...                      what came of it
 """
 
 import json
@@ -19,9 +19,12 @@ from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job, Status
 from rnnlab.spec.regimes import BpttSettings, OnlineSettings
 
-_IDENTITY = ["id", "round", "status", "config_hash", "recipe", "payload", "seed"]
+INTERNAL = ["payload", "imported"]  # columns that tables for people do without
+_IDENTITY = ["id", "round", "status", "config_hash", "recipe", *INTERNAL, "seed"]
 _OUTCOME = ["seconds", "diverged"]
 _ALWAYS = ["min_loss", "final_loss"]  # what every training run reports
+_IMPORTED_FROM = "imported_from"  # in the results that `rnnlab import` adds
+_LARGEST = 1e150  # of a metric: sums of squares of larger ones are not finite
 
 _SORTED = json.JSONEncoder(sort_keys=True)
 
@@ -34,7 +37,8 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     `recipe` is a hash of the payload without its seed: equal for replicates of one configuration. Settings of the
     tables model and training stand under their own name, those of other tables under `<table>_<name>`; lists become
     JSON text; a setting that a job does not have is None. Numbers of the result are floats, NaN where a job has none;
-    texts in it (the checkpoint) are left out. `diverged` says that the loss stopped being finite.
+    texts in it (the checkpoint) are left out. `imported` says that the job was trained elsewhere: that it has the seed
+    of another job does not mean that the two began alike. `diverged` says that the loss stopped being finite.
     """
     payloads = [json.loads(job.payload) for job in jobs]
     flattener = _Flattener()
@@ -50,6 +54,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
         "config_hash": pd.Series([job.config_hash for job in jobs]),
         "recipe": pd.Series([_recipe(payload) for payload in payloads]),
         "payload": pd.Series([job.payload for job in jobs]),
+        "imported": pd.Series([_IMPORTED_FROM in (job.result or {}) for job in jobs], dtype=bool),
         "seed": pd.Series([payload.get("seed") for payload in payloads]),
     }
     for path, name in names.items():
@@ -127,14 +132,26 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
 def comparable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows whose metric can be compared: done, not diverged, a finite number.
 
+    A number of 1e150 or more is as good as infinite.
     Raises UsageError for a metric that no result has.
     """
     if metric not in frame.columns:
         known = ", ".join(map(str, frame.columns[list(frame.columns).index(_OUTCOME[-1]) + 1 :]))
         raise UsageError(f"metric {metric!r} is in no result: choose one of {known}")
     done = finished(frame)
-    usable: pd.Series[bool] = ~done["diverged"] & np.isfinite(done[metric])
+    usable: pd.Series[bool] = ~done["diverged"] & (done[metric].abs() < _LARGEST)
     return done.loc[usable]
+
+
+def diverged_counts(frame: pd.DataFrame, metric: str) -> "pd.Series[int]":
+    """How many finished runs of each configuration cannot be compared, by recipe.
+
+    A configuration that has any counts as diverged, however good its other seeds are.
+    Raises UsageError for a metric that no result has.
+    """
+    done = finished(frame)
+    lost = ~done.index.isin(comparable(frame, metric).index)
+    return pd.Series(lost, index=done["recipe"], dtype=int).groupby(level=0).sum()
 
 
 def restrict(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:

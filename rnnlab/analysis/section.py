@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from rnnlab.analysis import sentences
+from rnnlab.analysis import seed_sentences, sentences
 from rnnlab.analysis.markdown import (
     LEAST_SHOWN,
     effects_table,
@@ -33,7 +33,7 @@ def key_sentence(frame: pd.DataFrame, question: Question) -> str:
         sentences.progress(summary) if summary.finished < summary.jobs else "",
         sentences.best(frame, question.metric),
         sentences.below(summary, question.threshold, question.threshold_meaning),
-        sentences.separation(replicated) if (replicated["n"] > 1).any() else "",
+        seed_sentences.separation(replicated) if (replicated["n"] > 1).any() else "",
     ]
     return ". ".join(sentences.capital(part) for part in parts if part)
 
@@ -101,11 +101,11 @@ def _findings(
         sentences.best(frame, question.metric),
         sentences.joined([below, shares]),
         sentences.capital(sentences.strongest_effect(effects, question.metric)),
-        f"{sentences.separation(replicated)} ({RULE})"
+        f"{seed_sentences.separation(replicated)} ({RULE})"
         if (replicated["n"] > 1).any()
-        else sentences.separation(replicated),
-        sentences.seeds_to_go(replicated),
-        sentences.noise(frame, noise, question.metric) if noise is not None else "",
+        else seed_sentences.separation(replicated),
+        seed_sentences.seeds_to_go(replicated),
+        seed_sentences.noise(frame, noise, question.metric) if noise is not None else "",
     ]
     return [text for text in found if text]
 

@@ -1,24 +1,22 @@
 """Findings in words, computed from the data. Each function returns one sentence without a full stop, or ""."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import pandas as pd
+from scipy.stats import binom
 
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
-from rnnlab.analysis.noise import Noise, within_noise
 from rnnlab.analysis.one_factor import OneFactor
 from rnnlab.analysis.ranking import Summary, best_run
-from rnnlab.analysis.replicates import MOST_SEEDS, not_separable
 from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
 from rnnlab.analysis.variance import Decomposition
 
 LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
-FEWEST_PAIRS = 4  # with fewer, not even unanimous pairs are clear
+FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
+_SIGNIFICANCE = 0.05
 _LEAST_INTERACTION = 0.01  # of the variance
-_MOST_MEANS = 5  # in one sentence
 _MOST_LEVELS = 4
 
 
@@ -87,9 +85,12 @@ def sharpest_share(frame: pd.DataFrame, by: str, threshold: float) -> str:
 
 
 def is_clear(effect: Mapping[Any, Any]) -> bool:
-    """Whether the better pairs are two standard errors of a fair coin or more away from half; ties left out."""
-    decided = effect["better"] + effect["worse"]
-    return bool(decided > 0 and abs(effect["better"] - decided / 2) >= sqrt(decided))
+    """Whether an exact two-sided sign test gives p < 0.05: better against worse pairs, ties left out.
+
+    Without ties that is so exactly where the interval of the median, which is made of the same counts, excludes zero.
+    """
+    fewer, decided = min(effect["better"], effect["worse"]), effect["better"] + effect["worse"]
+    return bool(2 * binom.cdf(fewer, decided, 0.5) < _SIGNIFICANCE)
 
 
 def rule_of_pairs(by: str) -> str:
@@ -98,7 +99,8 @@ def rule_of_pairs(by: str) -> str:
         f"A pair is two configurations that differ in one setting only; the difference of {by} is that at the second "
         "level minus that at the first, so below zero is better; runs that differ only in their seed are averaged "
         "first. The interval holds the median over configurations like these in 95 of 100 cases, whatever their "
-        "distribution. Clear: the better pairs are at least two standard errors of a fair coin from half of them."
+        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which takes at "
+        f"least {FEWEST_PAIRS} pairs."
     )
 
 
@@ -154,71 +156,6 @@ def strongest_effect(effects: pd.DataFrame, by: str) -> str:
     return effect(max(clear, key=lambda row: abs(row["median"])), by) if clear else ""
 
 
-def separation(table: pd.DataFrame, brief: bool = False) -> str:
-    """Which configurations of a `replicates` table cannot be told apart from the best (rule: `replicates.RULE`).
-
-    brief: how many, without their means.
-    """
-    if len(table) < 2:
-        return ""
-    if (table["n"] == 1).all():
-        return (
-            "Every configuration ran with one seed only, so the top configurations cannot be told apart from luck: "
-            "repeat them over several seeds before calling one the best"
-        )
-    if table["n"].iloc[0] == 1:
-        return (
-            "The best configuration ran with one seed only, so it cannot be told apart from luck: repeat it over "
-            "several seeds before calling it the best"
-        )
-    tied = not_separable(table).to_dict("records")
-    means = [f"{row['mean']:.4f} (SD {row['sd']:.3f}, n {row['n']})" for row in tied]
-    best_one = f"The best configuration, mean {means[0]},"
-    if len(tied) == 1:
-        return f"{best_one} differs from every other one that was repeated"
-    others = f"{best_one} cannot be told apart from {len(tied) - 1} of the {len(table) - 1} others"
-    if brief:
-        return others
-    return f"{others}: {_listed(means[1:], _MOST_MEANS - 1)}"
-
-
-def seeds_to_go(table: pd.DataFrame) -> str:
-    """How many seeds would tell the best of a `replicates` table from the runner-up that is nearest to being told."""
-    if len(table) < 2 or table["n"].iloc[0] == 1:
-        return ""
-    tied = not_separable(table).iloc[1:]
-    if tied.empty:
-        return ""
-    known = tied["seeds_needed"].dropna()
-    many = len(tied) - len(known)
-    parts = [f"{row.seeds_needed} seeds each for mean {row.mean:.4f}" for row in tied.loc[known.index].itertuples()]
-    if many:
-        parts.append(f"more than {MOST_SEEDS:,} for {'the other' if many == 1 else f'{many} others'}")
-    told = _listed(parts, _MOST_MEANS)
-    return f"Were the differences as they are measured, telling them from the best four times in five would take {told}"
-
-
-def _listed(parts: Sequence[str], most: int) -> str:
-    """The first parts, and how many more there are."""
-    left_out = len(parts) - most
-    return ", ".join(parts[:most]) + (f" and {left_out} more" if left_out > 0 else "")
-
-
-def noise(frame: pd.DataFrame, found: Noise, by: str) -> str:
-    """What runs differ by from seed to seed, and how many are that close to the best."""
-    source = f"{found.configurations} configuration{'s' if found.configurations > 1 else ''} of round"
-    source += f"{'s' if len(found.rounds) > 1 else ''} {' and '.join(found.rounds)}"
-    text = (
-        f"From seed to seed {by} varies by SD {found.sd:.4f} ({source}, {found.freedom} degrees of freedom): two "
-        f"single runs closer than {found.least_difference:.4f} cannot be told apart"
-    )
-    best = best_run(frame, by)
-    if best is None or (frame["recipe"] == best["recipe"]).sum() > 1:
-        return text
-    close = within_noise(frame, found, by)
-    return f"{text}, and {close} other run{'s are' if close != 1 else ' is'} that close to the best"
-
-
 def series(table: OneFactor, by: str) -> str:
     """Which of three or more levels is best where only one factor varies: "lr 1e-3 is the best of 4 in 108 of 128"."""
     rows, counts = len(table.complete), table.best_counts
@@ -265,6 +202,12 @@ def shared_settings(frame: pd.DataFrame) -> str:
     """The settings that all jobs have in common: "cell gated, batch size 256"; empty where there are none."""
     same = [name for name in setting_columns(frame) if name not in factors(frame)]
     return ", ".join(f"{title(name)} {level_label(frame[name].iloc[0])}" for name in same) if len(frame) else ""
+
+
+def listed(parts: Sequence[str], most: int) -> str:
+    """The first parts, and how many more there are."""
+    left_out = len(parts) - most
+    return ", ".join(parts[:most]) + (f" and {left_out} more" if left_out > 0 else "")
 
 
 def joined(sentences: Sequence[str], separator: str = "; ") -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.results import results_frame
+from rnnlab.analysis.results import INTERNAL, results_frame
 from rnnlab.errors import UsageError
 from rnnlab.exporting.runs import Runs
 from rnnlab.queue.job import Job
@@ -32,7 +32,7 @@ def run_table(runs: Runs) -> pd.DataFrame:
     Times are UTC. `error` is the last line of the traceback.
     """
     jobs = runs.jobs
-    frame = results_frame(jobs).drop(columns="payload")
+    frame = results_frame(jobs).drop(columns=INTERNAL)
     columns: dict[str, pd.Series[Any]] = {"experiment": pd.Series([job.experiment for job in jobs], dtype="string")}
     for name in frame.columns:
         columns[str(name)] = _typed(frame[name].tolist()) if frame[name].dtype == object else frame[name]

@@ -13,9 +13,12 @@ _MOST_POINTS = 1_000_000  # before the skip rules; enumerating them takes minute
 
 
 def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
-    """Whether every setting that the condition names has the given value, or one of the given values."""
+    """Whether every setting that the condition names has the given value, or one of the given values.
+
+    A setting that a run does not have, because its cell has none of that name, matches nothing.
+    """
     return all(
-        settings[name] in allowed if isinstance(allowed, list) else settings[name] == allowed
+        name in settings and settings[name] in (allowed if isinstance(allowed, list) else [allowed])
         for name, allowed in condition.items()
     )
 

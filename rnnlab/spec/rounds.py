@@ -14,7 +14,7 @@ from rnnlab.spec.spelling import spelled_condition, spelled_settings
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run of the round before and the result it is selected by."""
+    """A run of the round before and the result it is selected by; or all seeds of a config: the first, with means."""
 
     config: RunConfig
     value: float  # lower is better; NaN or infinite if the run diverged
@@ -26,8 +26,8 @@ class RoundPlan:
     """The run configs of a round and how they came about."""
 
     rule: NextRound
-    parents: list[FinishedRun]  # the selected runs, best first
-    considered: int  # finished runs that could have been selected
+    parents: list[FinishedRun]  # the selected configs, best first
+    considered: int  # configs with finished runs that could have been selected
     variants: int  # configs before duplicates were merged
     configs: list[RunConfig]  # what the round consists of, each once
 
@@ -65,16 +65,13 @@ class RoundPlan:
 def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
     """Select, set, vary, keep, merge duplicates, repeat over seeds.
 
-    Diverged runs are never selected. Of equal runs the one with the lower cost comes first, then the one whose config
-    has the lower hash, so the plan does not depend on the order in which jobs finished. Raises SpecError if a change
-    gives an illegal config.
+    Seeds of one config compete as one, by the means of their values and costs: the luckiest of many is no better than
+    the others. A config of which a seed diverged is never selected. Of equal configs the one with the lower cost comes
+    first, then the one with the lower hash, so the plan does not depend on the order in which jobs finished. What is
+    selected goes on with its lowest seed. Raises SpecError if a change gives an illegal config.
     """
-    able = [run for run in finished if math.isfinite(run.value)]
-    # Seeds of one config compete as one: otherwise a lucky config would fill the selection with its own repeats.
-    best: dict[str, FinishedRun] = {}
-    for run in sorted(able, key=lambda run: (run.value, run.cost, run.config.hash)):
-        best.setdefault(_recipe(run.config), run)
-    parents = _selected(rule.select, list(best.values()))
+    able = sorted(_over_seeds(finished), key=lambda run: (run.value, run.cost, run.config.hash))
+    parents = _selected(rule.select, able)
 
     try:
         variants = [
@@ -90,7 +87,7 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
     kept = [config for config in variants if matches(rule.keep, config.settings)]
     if rule.seeds is None:
         distinct = list({config.hash: config for config in kept}.values())
-        return RoundPlan(rule, parents, len(best), len(kept), distinct)
+        return RoundPlan(rule, parents, len(able), len(kept), distinct)
     # Fresh seeds only: those that took part in the selection are why the config was selected, and would flatter it.
     used = max((run.config.seed for run in finished), default=0)
     repeated = [
@@ -98,11 +95,32 @@ def plan_round(rule: NextRound, finished: Sequence[FinishedRun]) -> RoundPlan:
         for config in {_recipe(config): config for config in kept}.values()
         for repeat in range(1, rule.seeds + 1)
     ]
-    return RoundPlan(rule, parents, len(best), len(kept), repeated)
+    return RoundPlan(rule, parents, len(able), len(kept), repeated)
+
+
+def _over_seeds(finished: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """One run for each config of which no seed diverged: its lowest seed, with the means of value and cost."""
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in finished:
+        groups.setdefault(_recipe(run.config), []).append(run)
+    return [
+        FinishedRun(
+            min((run.config for run in runs), key=lambda config: config.seed),
+            _mean([run.value for run in runs]),
+            _mean([run.cost for run in runs]),
+        )
+        for runs in groups.values()
+        if all(math.isfinite(run.value) for run in runs)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The same whatever the order; no overflow on the way."""
+    return math.fsum(value / len(values) for value in values)
 
 
 def _selected(select: Selection, ranked: list[FinishedRun]) -> list[FinishedRun]:
-    """Those of the finished runs, best first, that go on."""
+    """Those of the configs, best first, that go on."""
     if select.below is not None:
         return [run for run in ranked if run.value < select.below]
     if select.pareto is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.results import comparable
+from rnnlab.analysis.results import comparable, diverged_counts
 
 Floats = NDArray[np.float64]
 
@@ -12,9 +12,12 @@ Floats = NDArray[np.float64]
 def configurations(frame: pd.DataFrame, metric: str, cost: "pd.Series[float]") -> pd.DataFrame:
     """One row a configuration that can be compared and has a positive cost: its first run, means of metric and cost.
 
+    A configuration of which a seed diverged cannot be compared.
     cost: of each row of `frame`; NaN where it is not known. The means stand in the columns `loss` and `cost`.
     """
+    diverged = diverged_counts(frame, metric)
     runs = comparable(frame, metric)
+    runs = runs[~runs["recipe"].isin(diverged[diverged > 0].index)]
     runs = runs.assign(loss=runs[metric], cost=cost[runs.index])
     runs = runs[runs["cost"] > 0]
     groups = runs.groupby("recipe", sort=False)

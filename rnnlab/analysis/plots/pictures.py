@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnlab.analysis import sentences
+from rnnlab.analysis import seed_sentences, sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.markdown import where_text
 from rnnlab.analysis.names import curve_series, metric_label, symbol
@@ -147,8 +147,8 @@ def _strongest(whole: _Round) -> str:
         return "The finished runs differ in their seed only"
     if strongest := sentences.strongest_effect(whole.effects, "the loss"):
         return sentences.capital(strongest)
-    if (whole.replicated["n"] > 1).all():
-        return sentences.separation(whole.replicated, brief=True)
+    if (whole.replicated["n"] + whole.replicated["diverged"] > 1).all():
+        return seed_sentences.separation(whole.replicated, brief=True)
     return sentences.no_clear_effect(whole.effects)
 
 
@@ -230,7 +230,7 @@ def _seeds(whole: _Round) -> _Drawing | None:
     if (table["n"] > 1).sum() < 2:
         return None
     several = table[(table["n"] > 1) | (table.index == 0)]
-    headline = sentences.separation(table, brief=True) + _so_far(whole.frame)
+    headline = seed_sentences.separation(table, brief=True) + _so_far(whole.frame)
     settings = sorted(factors(whole.frame), key=lambda name: -whole.shares.main.get(name, 0.0))
     figure = seeds_figure(whole.frame, whole.metric, several, settings, whole.label, headline, RULE)
     return _Drawing("Seeds of each configuration", headline, figure)

@@ -46,7 +46,7 @@ def seeds_figure(
         lines = max(2, max(label.count("\n") + 1 for label in labels))
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
         figure = style.new_figure(style.WIDTH, height, headline, note)
-        kinds = [_kind(row, place == 0) for place, row in enumerate(shown.to_dict("records"))]
+        kinds = [_kind(row) for row in shown.to_dict("records")]
         colours = [_colour(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
         for place, (values, colour) in enumerate(zip(seeds, colours, strict=True)):
@@ -77,9 +77,7 @@ def _limits(seeds: Floats, shown: pd.DataFrame) -> style.Limits:
     return style.Limits(min(lowest, float(seeds.min())), highest)
 
 
-def _kind(row: "dict[Any, Any]", is_best: bool) -> str:
-    if is_best and not pd.isna(row["sd"]):
-        return "tied"
+def _kind(row: "dict[Any, Any]") -> str:
     if pd.isna(row["separable"]):
         return "untested"
     return "different" if row["separable"] else "tied"
@@ -126,7 +124,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     said = {
         "tied": "cannot be told apart from the best",
         "different": "worse than the best",
-        "untested": "not tested, one of the two ran once",
+        "untested": "not tested: one run only, or a seed diverged",
     }
     marks: list[Artist] = [
         Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])

@@ -26,14 +26,14 @@ def published_csv(number: int) -> pd.DataFrame:
 
 
 def published_jobs(number: int) -> list[Job]:
-    """One published round as finished jobs; the n-th run of a configuration has seed n."""
+    """One published round as `rnnlab import` has it: the n-th run of a configuration has seed n, which says nothing."""
     jobs: list[Job] = []
     seen: dict[str, int] = {}
     for row in published_csv(number).to_dict("records"):
         switches = {name: bool(row[name]) for name in SWITCHES}
         model = {"cell": "gated", "n_layers": int(row["n_layers"]), "state_size": int(row["state_size"]), **switches}
         seed = seen[json.dumps(model)] = seen.get(json.dumps(model), -1) + 1
-        result = {"min_loss": row["min_loss"], "final_loss": row["final_loss"]}
+        result = {"min_loss": row["min_loss"], "final_loss": row["final_loss"], "imported_from": f"{number}.csv"}
         jobs.append(
             make_job(len(jobs) + 1, model, result, seed=seed, round_name=ROUNDS[number], seconds=row["seconds"])
         )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import quantile_test
+from scipy.stats import binomtest, quantile_test
 
 from rnnlab.analysis.effects import median_interval, paired_effects
 from rnnlab.analysis.results import factors, results_frame
+from rnnlab.analysis.sentences import FEWEST_PAIRS, is_clear
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
 
@@ -146,6 +147,21 @@ def test_the_interval_of_the_median_against_scipy(n: int) -> None:
     expected = quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
     assert median_interval(values) == pytest.approx((expected.low, expected.high), abs=0, nan_ok=True)
     assert np.isnan(median_interval(values)[0]) == (n < 6)
+
+
+@pytest.mark.parametrize("decided", [*range(13), 16, 17, 20, 48, 49, 200, 201])
+def test_an_effect_is_clear_where_a_sign_test_says_so_and_the_interval_excludes_zero(decided: int) -> None:
+    values = np.random.default_rng(decided).uniform(0.1, 1.0, decided)
+    for better in range(decided + 1):
+        differences = np.where(np.arange(decided) < better, -values, values)
+        low, high = median_interval(differences)
+        clear = is_clear({"better": better, "worse": decided - better})
+        assert clear == (decided > 0 and binomtest(better, decided).pvalue < 0.05)
+        assert clear == (not np.isnan(low) and not low <= 0 <= high)
+
+
+def test_unanimous_pairs_are_clear_from_the_fewest_on() -> None:
+    assert next(n for n in range(12) if is_clear({"better": n, "worse": 0})) == FEWEST_PAIRS
 
 
 def test_the_intervals_of_a_round_hold_its_medians(explore: pd.DataFrame) -> None:

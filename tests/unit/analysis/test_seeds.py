@@ -91,7 +91,7 @@ def test_single_runs_are_marked_as_not_tested() -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["not tested, one of the two ran once", "a seed", "mean, 95 % interval"]
+    assert texts == ["not tested: one run only, or a seed diverged", "a seed", "mean, 95 % interval"]
     check_texts(figure)
 
 

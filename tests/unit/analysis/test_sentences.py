@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from rnnlab.analysis import sentences
+from rnnlab.analysis import seed_sentences, sentences
 from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, metric_label, setting_at, title
 from rnnlab.analysis.noise import run_noise
@@ -33,38 +33,74 @@ def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
 
 
 def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.DataFrame) -> None:
-    said = sentences.separation(replicates(explore))
+    said = seed_sentences.separation(replicates(explore))
     assert "one seed only" in said
     assert "cannot be told apart" in said
 
 
 def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
-    said = sentences.separation(replicates(replicate))
+    said = seed_sentences.separation(replicates(replicate))
     assert said.startswith(
-        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 5 of the 8 others: "
+        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 6 of the 8 others: "
         "1.5518 (SD 0.010, n 10), "
     )
 
 
+def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
+    losses: dict[int, list[float | None]] = {
+        1: [1.0, 1.01, 1.02],
+        2: [0.1, None, None],
+        3: [0.2, 0.3, None],
+        4: [1.0, 1.02, 1.01],
+    }
+
+    def said(*layers: int) -> str:
+        jobs = [
+            make_job(10 * i + seed, {"n_layers": i}, {"min_loss": x}, seed=seed)
+            for i in layers
+            for seed, x in enumerate(losses[i])
+        ]
+        return seed_sentences.separation(replicates(results_frame(jobs)), brief=True)
+
+    best = "The best configuration, mean 1.0100 (SD 0.010, n 3), "
+    assert said(1, 2) == f"{best}is the only one of which no seed diverged; 1 of which a seed diverged comes last"
+    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 of which a seed diverged come last"
+    assert said(1, 2, 3, 4) == tied
+    assert said(2, 3) == "No configuration can be called the best: of each a seed diverged"
+
+
+def test_no_noise_is_not_told_of() -> None:
+    jobs = [make_job(10 * i + s, {"n_layers": i}, {"min_loss": 1.0 * i}, seed=s) for i in (1, 2) for s in (0, 1)]
+    found = run_noise([results_frame(jobs)])
+    assert found is not None
+    assert seed_sentences.noise(results_frame(jobs), found, "min_loss") == ""
+
+
 def test_seeds_that_would_tell_the_top_apart(replicate: pd.DataFrame) -> None:
     table = replicates(replicate)
-    said = sentences.seeds_to_go(table)
+    said = seed_sentences.seeds_to_go(table)
     needed = table["seeds_needed"].dropna().tolist()
-    assert len(needed) == 4
+    assert len(needed) == 5
     assert all(f"{n} seeds each" in said for n in needed)
-    assert said.endswith("more than 1,000 for the other")
+    assert said.endswith("and 1 more")
+    assert seed_sentences.seeds_to_go(table.head(4)).endswith("more than 1,000 for the other")
 
 
 def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
     found = run_noise([explore, replicate])
     assert found is not None
-    said = sentences.noise(explore, found, "min_loss")
+    said = seed_sentences.noise(explore, found, "min_loss")
     assert said.startswith("From seed to seed min_loss varies by SD 0.0")
     assert "(9 configurations of round replicate, 90 degrees of freedom)" in said
     close = (explore["min_loss"] < explore["min_loss"].min() + found.least_difference).sum() - 1
     assert said.endswith(f"and {close} other runs are that close to the best")
+    # Of runs that were trained here those with the seed of the best are counted.
+    here = [explore.assign(imported=False), replicate.assign(imported=False)]
+    own = run_noise(here)
+    assert own is not None
+    assert "beyond what the seed does to all configurations" in seed_sentences.noise(here[0], own, "min_loss")
     # Where the best ran with several seeds, those are compared, not single runs.
-    assert sentences.noise(replicate, found, "min_loss").endswith("cannot be told apart")
+    assert seed_sentences.noise(replicate, found, "min_loss").endswith("cannot be told apart")
 
 
 def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
@@ -85,7 +121,7 @@ def test_a_clear_winner_is_said_to_differ() -> None:
         for layers, xs in losses.items()
         for seed, x in enumerate(xs)
     ]
-    said = sentences.separation(replicates(results_frame(jobs)))
+    said = seed_sentences.separation(replicates(results_frame(jobs)))
     assert said == "The best configuration, mean 1.0100 (SD 0.010, n 3), differs from every other one that was repeated"
 
 
@@ -103,7 +139,7 @@ def test_nothing_to_say_is_said_by_nothing() -> None:
     frame = results_frame([make_job(1, {}, None)])
     assert sentences.best(frame, "min_loss") == ""
     assert sentences.below(summarize(frame, threshold=1.0), 1.0) == ""
-    assert sentences.separation(replicates(frame)) == ""
+    assert seed_sentences.separation(replicates(frame)) == ""
     assert sentences.strongest_effect(paired_effects(frame), "min_loss") == ""
 
 

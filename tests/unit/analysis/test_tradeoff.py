@@ -40,6 +40,19 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
     assert (np.diff(costs[found]) >= 0).all()
 
 
+def test_a_configuration_of_which_a_seed_diverged_is_not_on_the_front() -> None:
+    losses: dict[int, list[float | None]] = {1: [1.0, 1.2], 2: [0.1, None], 3: [0.9, 1.0]}
+    jobs = [
+        make_job(10 * layers + seed, {"n_layers": layers}, {"min_loss": x}, seed=seed)
+        for layers, xs in losses.items()
+        for seed, x in enumerate(xs)
+    ]
+    frame = results_frame(jobs)
+    points = configurations(frame, "min_loss", frame["seconds"])
+    assert points["n_layers"].tolist() == [1, 3]
+    assert points["loss"].tolist() == [1.1, 0.95]
+
+
 def test_names_go_to_the_ends_and_to_large_falls() -> None:
     losses = np.array([9.0, 8.9, 5.0, 4.9, 4.8, 1.0])
     apart = np.column_stack([np.arange(6) * 10.0, np.zeros(6)])

@@ -67,6 +67,8 @@ def test_matches() -> None:
     assert matches({"n_layers": [1, 2], "use_residual": True}, settings)
     assert not matches({"n_layers": [1, 2], "use_residual": False}, settings)
     assert not matches({"n_layers": 1}, settings)
+    assert not matches({"linear": "joint"}, settings)
+    assert not matches({"linear": ["joint", "split"], "n_layers": 2}, settings)
 
 
 def test_points_are_adjusted_where_they_match(small_toml: str) -> None:
