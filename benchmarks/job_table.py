@@ -110,7 +110,7 @@ def large_table(name: str, new_address: NewAddress, count: int) -> None:
             )
         looks: dict[str, Callable[[], object]] = {
             "counts by round and status": lambda: store.counts(),
-            "open jobs": lambda: store.open_count(),
+            "any open job": lambda: store.any_open(),
             "sums by group": lambda: store.progress("benchmark"),
             "lowest result": lambda: store.lowest("benchmark", "min_loss", unless="diverged_at_step"),
             "best so far": lambda: store.improvements("benchmark", "min_loss", unless="diverged_at_step"),

@@ -1,7 +1,7 @@
 """Looking at the job table. Nothing here takes a write lock; every method works on a database opened read-only."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,23 @@ from sqlalchemy import Engine, Select, case, func, or_, select
 
 from rnnlab.queue.dialects import number_in
 from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
-from rnnlab.queue.rows import IN_CHUNK, MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
-from rnnlab.queue.tables import IS_PENDING, IS_RUNNING, WAS_STARTED, curves, events, experiments, jobs, workers
+from rnnlab.queue.rows import MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
+from rnnlab.queue.tables import (
+    CLAIM_ORDER,
+    IS_PENDING,
+    IS_RUNNING,
+    WAS_STARTED,
+    curves,
+    events,
+    experiments,
+    jobs,
+    workers,
+)
 from rnnlab.queue.transactions import read_transaction
+
+# In the order of a small index: planners would take a larger one, and look at every job where these are few.
+_WAITING = select(jobs.c.id).where(IS_PENDING).order_by(*CLAIM_ORDER)
+_EXPERIMENTS_AT_WORK = select(jobs.c.experiment).where(IS_RUNNING).order_by(jobs.c.worker_id)
 
 
 @dataclass(frozen=True)
@@ -69,11 +83,18 @@ class Reader:
         with read_transaction(self.engine) as connection:
             return {(name, round_name, Status(status)): n for name, round_name, status, n in connection.execute(query)}
 
-    def pending_count(self, experiment: str | None = None) -> int:
-        """Number of jobs that wait for a worker."""
-        query = _of_experiment(select(func.count()).select_from(jobs).where(IS_PENDING), experiment)
+    def pending_count(self, experiment: str | None = None, *, at_most: int | None = None) -> int:
+        """Number of jobs that wait for a worker. at_most: counting ends there, however many there are; None: all."""
+        waiting = _of_experiment(_WAITING, experiment).limit(at_most)
         with read_transaction(self.engine) as connection:
-            return connection.scalar(query) or 0
+            return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
+
+    def any_open(self, experiment: str | None = None) -> bool:
+        """Whether any job comes to an end by itself, as `open_count` has it; cheap enough to be asked each moment."""
+        with read_transaction(self.engine) as connection:
+            if connection.scalar(_of_experiment(_WAITING, experiment).limit(1)) is not None:
+                return True
+            return any(experiment in (None, name) for name in connection.scalars(_EXPERIMENTS_AT_WORK))
 
     def open_count(self, experiment: str | None = None) -> int:
         """Number of jobs that come to an end by themselves: they wait for a worker, or one has them.
@@ -218,17 +239,6 @@ class Reader:
             query = query.where(workers.c.stopped_at.is_(None))
         with read_transaction(self.engine) as connection:
             return [worker_from_row(row) for row in connection.execute(query).mappings()]
-
-    def still_owned(self, claims: Iterable[Claim]) -> set[Claim]:
-        """Those claims that are still valid: nobody else may work on these jobs."""
-        asked = list(claims)
-        valid: set[Claim] = set()
-        with read_transaction(self.engine) as connection:
-            for start in range(0, len(asked), IN_CHUNK):
-                ids = [claim.job_id for claim in asked[start : start + IN_CHUNK]]
-                query = select(jobs.c.id, jobs.c.worker_id, jobs.c.epoch).where(IS_RUNNING, jobs.c.id.in_(ids))
-                valid.update(Claim(*row) for row in connection.execute(query))
-        return valid.intersection(asked)
 
     def held_by(self, worker_id: str) -> list[Claim]:
         """The valid claims of a worker, which may be more than it knows: it may have lost its connection in `claim`."""

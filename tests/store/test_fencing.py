@@ -94,18 +94,6 @@ def test_release_lets_jobs_alone_that_were_taken_over(store: Store) -> None:
     assert store.release([lost[0].claim, *(job.claim for job in mine)]) == [job.claim for job in mine]
 
 
-def test_still_owned_names_the_valid_claims(store: Store) -> None:
-    add(store, [new_job(n) for n in range(4)])
-    register(store, "w")
-    first, second, third, fourth = (job.claim for job in store.claim("w", 4))
-    store.finish(first, {}, 0.0, CURVE)
-    store.release([second])
-    store.claim("w", 1)
-    asked = [first, second, third, fourth, Claim(fourth.job_id, "other", fourth.epoch)]
-    assert store.still_owned(asked) == {third, fourth}
-    assert store.still_owned([]) == set()
-
-
 def test_progress_is_replaced_not_added_up(store: Store) -> None:
     job = claimed(store)
     store.commit_progress(job.claim, 100, 1.5, Curve([100], {"ema_loss": [2.0]}))

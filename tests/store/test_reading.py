@@ -41,7 +41,9 @@ def look_at_everything(reader: Reader) -> list[object]:
         reader.curves("demo"),
         reader.events(limit=None),
         reader.workers(),
-        reader.still_owned([]),
+        reader.held_by("w"),
+        reader.any_open(),
+        reader.any_open("demo"),
         reader.lowest("demo", "loss", unless="stopped"),
         reader.improvements("demo", "loss", unless="stopped"),
         reader.failures("demo"),
@@ -69,12 +71,31 @@ def test_counts_and_sums(store: Store) -> None:
     }
     assert store.counts() == dict(store.counts("demo")) | {("other", "first", pending): 1}
     assert (store.pending_count(), store.pending_count("demo"), store.pending_count("none")) == (5, 4, 0)
+    assert [store.pending_count(at_most=most) for most in (1, 4, 5, 6)] == [1, 4, 5, 5]
+    assert [store.pending_count("demo", at_most=most) for most in (1, 4, 5)] == [1, 4, 4]
     assert store.progress("demo") == [
         Progress("first", "a", done, True, 1, 1000, 1000, 4.0),
         Progress("first", "a", running, True, 2, 250, 2000, 1.0),
         Progress("first", "b", pending, False, 3, 0, 3000, 0.0),
         Progress("second", "g", pending, False, 1, 0, 1000, 0.0),
     ]
+
+
+def test_open_jobs_are_those_that_wait_and_those_that_somebody_has(store: Store) -> None:
+    def open_in(*names: str | None) -> list[bool]:
+        return [store.any_open(name) for name in names]
+
+    assert open_in(None, "demo") == [False, False]
+    add(store, [new_job(1)])
+    add(store, [new_job(2)], experiment="other")
+    assert open_in(None, "demo", "other", "none") == [True, True, True, False]
+    first, second = store.claim(register(store, "w"), 2)
+    assert open_in(None, "demo", "other", "none") == [True, True, True, False]
+    store.finish(first.claim, {}, 1.0, CURVE)
+    assert open_in(None, "demo", "other") == [True, False, True]
+    store.release([second.claim])
+    store.pause([second.id])
+    assert open_in(None, "demo", "other") == [False, False, False]
 
 
 def test_jobs_by_round_status_and_hash(store: Store) -> None:

@@ -62,7 +62,7 @@ def test_a_rescue_is_called_off_when_the_lease_was_renewed_meanwhile(store: Stor
     clock.now += 61
     assert store.heartbeat("slow")
     assert store.rescue("slow", "expired", if_lease_until=seen.lease_until) == []
-    assert store.still_owned([job.claim]) == {job.claim}
+    assert store.held_by("slow") == [job.claim]
     [renewed] = store.workers(alive_only=True)
     assert store.rescue("slow", "expired", if_lease_until=renewed.lease_until) == [job.id]
 
@@ -187,7 +187,7 @@ def test_a_clock_that_is_set_kills_nobody(store: Store, clock: ManualClock, step
         clock.now += step_seconds
         assert rescue_dead_workers(store, HERE, watch) == []
         assert store.heartbeat("w")
-    assert store.still_owned([job.claim]) == {job.claim}
+    assert store.held_by("w") == [job.claim]
     steady.now += 30
     assert rescue_dead_workers(store, HERE, watch) == []  # sees the last renewal
     steady.now += 61
