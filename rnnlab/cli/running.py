@@ -86,7 +86,7 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:
             while True:
-                wait_for_jobs(store, name, pool, stopped.is_set, lambda: store.open_count(name))
+                wait_for_jobs(store, name, pool, stopped.is_set, lambda: store.any_open(name))
                 if stopped.is_set():
                     pool.wait()
                     _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
@@ -113,12 +113,12 @@ def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool])
         progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
     _say(next_step(progression, flags, working=True))
     # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
-    more = progression.n_added or patiently(lambda: store.open_count(name), in_vain)
+    more = progression.n_added or patiently(lambda: store.any_open(name), in_vain)
     return None if more else progression
 
 
 def wait_for_jobs(
-    store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool], open_jobs: Callable[[], int]
+    store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool], open_jobs: Callable[[], object]
 ) -> None:
     """Until there are no open jobs any more, a stop is asked for or all workers have ended; a line now and then."""
     from rnnlab.status import experiment_status, summary_line

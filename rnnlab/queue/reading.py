@@ -90,20 +90,14 @@ class Reader:
             return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
     def any_open(self, experiment: str | None = None) -> bool:
-        """Whether any job comes to an end by itself, as `open_count` has it; cheap enough to be asked each moment."""
+        """Whether any job comes to an end by itself: it waits for a worker, or one has it. Cheap.
+
+        Paused jobs wait for an operator and do not count.
+        """
         with read_transaction(self.engine) as connection:
             if connection.scalar(_of_experiment(_WAITING, experiment).limit(1)) is not None:
                 return True
             return any(experiment in (None, name) for name in connection.scalars(_EXPERIMENTS_AT_WORK))
-
-    def open_count(self, experiment: str | None = None) -> int:
-        """Number of jobs that come to an end by themselves: they wait for a worker, or one has them.
-
-        Paused jobs wait for an operator and do not count.
-        """
-        query = _of_experiment(select(func.count()).select_from(jobs).where(or_(IS_PENDING, IS_RUNNING)), experiment)
-        with read_transaction(self.engine) as connection:
-            return connection.scalar(query) or 0
 
     def progress(self, experiment: str) -> list[Progress]:
         """Sums by (round, group, status, whether they were trained here), in that order."""

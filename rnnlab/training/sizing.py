@@ -17,7 +17,7 @@ _CPU_ONLINE_ELEMENTS = 3 * 2**14
 _LEAST_SHARED_ELEMENTS = 2**15  # activations of one map of one model
 _KEPT_ELEMENTS = 2**25  # states of whole windows: ten or so such tensors are kept for the gradients, in float32
 _LARGEST_CPU_COHORT = 64
-_LARGEST_COHORT = 256
+LARGEST_COHORT = 256  # on any device
 _BYTES = 4  # float32
 
 
@@ -25,7 +25,7 @@ def cohort_size(config: RunConfig, device: torch.device) -> int:
     """A cohort size that suits the device, unmeasured: at least 2, unless the windows of one model fill the memory."""
     per_model = config.training.batch_size * config.model.state_size
     if device.type != "cpu":
-        size = _LARGEST_COHORT
+        size = LARGEST_COHORT
     elif isinstance(config.training, OnlineSettings):
         size = min(_LARGEST_CPU_COHORT, _CPU_ONLINE_ELEMENTS // (per_model + 3 * config.model.state_size**2))
     else:
@@ -36,9 +36,9 @@ def cohort_size(config: RunConfig, device: torch.device) -> int:
 def largest_cohort(config: RunConfig) -> int:
     """The size that no cohort of this config should exceed on any device; at least 1."""
     if not isinstance(config.training, BpttSettings):
-        return _LARGEST_COHORT
+        return LARGEST_COHORT
     kept = config.training.batch_size * config.model.state_size * config.training.block_size * config.model.n_layers
-    return max(1, min(_LARGEST_COHORT, _KEPT_ELEMENTS // kept))
+    return max(1, min(LARGEST_COHORT, _KEPT_ELEMENTS // kept))
 
 
 def model_bytes(config: RunConfig, vocabulary_size: int) -> int:

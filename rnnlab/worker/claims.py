@@ -9,7 +9,7 @@ from rnnlab.queue.job import Job, WorkerRecord
 from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.sizing import threads_for
+from rnnlab.training.sizing import LARGEST_COHORT, threads_for
 from rnnlab.training.tuning import CohortSizes
 from rnnlab.worker.options import WorkerOptions
 from rnnlab.worker.patience import Patience
@@ -50,6 +50,7 @@ class Claims:
         self._store = store
         self._options = options
         self._largest: dict[str, int] = {}  # by group key, where the memory was not enough for more
+        self._wanted: dict[str, int] = {}  # by group key: the size of cohorts, as long as there are jobs enough
 
     def begun_by_others(self, teams: list[Team], ended: int, live: Live) -> list[Job]:
         """Jobs that were released, or whose worker died: they have the right of way, above the cohort's size."""
@@ -67,6 +68,8 @@ class Claims:
 
     def refill(self, team: Team, teams: list[Team], ended: int, live: Live) -> list[Job]:
         """Jobs for the free places of a team."""
+        if len(team.places) >= self._wanted.get(team.group_key, LARGEST_COHORT):
+            return []  # asked at every block of every worker
         room = self._size_for(team.places[0].config, teams, live) - len(team.places)
         return self._claim(self._allowed(room, teams, ended), team.group_key, Among.UNSUSPECTED)
 
@@ -110,10 +113,13 @@ class Claims:
     def _size_for(self, config: RunConfig, teams: list[Team], live: Live) -> int:
         """What suits the device and its memory, but not more than this worker's share of what is left."""
         resident = sum(len(team.places) for team in teams)
-        pending = self._patience(lambda: self._store.pending_count(self._options.experiment))
+        largest = self._options.cohort_size or LARGEST_COHORT
+        at_most = largest * live.everywhere  # with more than that, nobody's share limits anything
+        pending = self._patience(lambda: self._store.pending_count(self._options.experiment, at_most=at_most))
         share = -(-(pending + resident + 1) // live.everywhere)
         limit = min(share, self._largest.get(config.group_key, share))
         if limit <= 1:
             return 1
         wanted = self._options.cohort_size or self._sizes.size_for(config, threads_for(config, live.here))
+        self._wanted[config.group_key] = min(wanted, self._largest.get(config.group_key, wanted))
         return min(wanted, limit)

@@ -118,7 +118,7 @@ class Shift:
         if self._options.watch:
             return False
         # While others train, stay: should one of them die, its jobs go on here.
-        return self._patience(lambda: self._store.open_count(self._options.experiment)) == 0
+        return not self._patience(lambda: self._store.any_open(self._options.experiment))
 
     def _admit(self) -> None:
         """Do what operators wish, then claim what there is place for."""

@@ -58,7 +58,7 @@ def test_pause(store: Store) -> None:
     assert get(store, ids[PENDING]).status is Status.PAUSED
     assert (get(store, ids[RUNNING]).status, get(store, ids[RUNNING]).wish) == (Status.RUNNING, Wish.PAUSE)
     assert store.claim("w", 9) == []
-    assert (store.pending_count(), store.open_count()) == (0, 1)
+    assert (store.pending_count(), store.any_open()) == (0, True)
 
 
 def test_cancel(store: Store, clock: ManualClock) -> None:

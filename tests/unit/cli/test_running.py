@@ -27,7 +27,7 @@ name = "shallow"
 set = { n_layers = 1, use_forget_gate = true }
 reported = { min_loss = 2.0 }
 """
-READS = ("open_count", "counts", "jobs", "progress", "experiment", "curves")  # what the commands read by
+READS = ("any_open", "counts", "jobs", "progress", "experiment", "curves")  # what the commands read by
 
 
 @pytest.fixture(autouse=True)
