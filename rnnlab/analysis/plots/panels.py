@@ -38,6 +38,7 @@ class Panels:
     """All panels over the same runs."""
 
     values: NDArray[np.float64]  # the metric of every run shown, in the frame's order
+    job_ids: NDArray[np.int64]  # of the same runs
     selected: bool  # whether these are the runs below a threshold only
     panels: Sequence[Panel]
 
@@ -72,4 +73,5 @@ def panels_of(frame: pd.DataFrame, metric: str, below: float | None = None) -> P
         )
 
     everything = Panel("all runs", [level("", pd.Series(True, index=done.index))])
-    return Panels(values, below is not None, [panel(name) for name in factors(done)] or [everything])
+    panels = [panel(name) for name in factors(done)] or [everything]
+    return Panels(values, shown["id"].to_numpy(dtype=np.int64), below is not None, panels)

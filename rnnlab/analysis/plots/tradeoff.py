@@ -60,12 +60,14 @@ def tradeoff_figure(
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
+        style.name_runs(dots, points["id"][inside])
         edge = np.full(int((~inside).sum()), limits.high + 0.05 * limits.span)
-        ax.scatter(costs[~inside], edge, s=20, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
+        marks = ax.scatter(costs[~inside], edge, s=20, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
+        style.name_runs(marks, points["id"][~inside])
         handles: list[Artist] = [
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]
-        handles += _draw_front(ax, costs[best], losses[best])
+        handles += _draw_front(ax, costs[best], losses[best], points["id"].iloc[best])
         finish(ax, handles, colours.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
@@ -94,11 +96,12 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
     ax.set_xlabel(label)
 
 
-def _draw_front(ax: Axes, costs: Floats, losses: Floats) -> list[Artist]:
+def _draw_front(ax: Axes, costs: Floats, losses: Floats, job_ids: "pd.Series[int]") -> list[Artist]:
     colour = style.best_colour()
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
-    ax.scatter(costs, losses, s=34, color=colour, edgecolor=style.INK, linewidth=0.8, zorder=5, gid="front")
+    dots = ax.scatter(costs, losses, s=34, color=colour, edgecolor=style.INK, linewidth=0.8, zorder=5, gid="front")
+    style.name_runs(dots, job_ids)
     ends = {"marker": "o", "markerfacecolor": colour, "markeredgecolor": style.INK}
     return [
         Line2D([], [], color=style.INK, linewidth=1.1, ms=5, label="Pareto front: none is cheaper and better", **ends)
