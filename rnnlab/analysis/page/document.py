@@ -48,7 +48,8 @@ class Page:
 def page_html(page: Page) -> str:
     """The whole file. Every text in it is escaped; equal pages give equal text."""
     rounds = [(one, section_html(one, f"round-{number}")) for number, one in enumerate(page.sections, start=1)]
-    return _template().render(page=page, rounds=rounds, css=_part("page.css"), js=_part("page.js")) + "\n"
+    js = _part("page.js") + _part("pictures.js")
+    return _template().render(page=page, rounds=rounds, css=_part("page.css"), js=js) + "\n"
 
 
 @cache

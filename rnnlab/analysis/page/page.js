@@ -1,5 +1,5 @@
 "use strict";
-(() => {
+const runs = (() => {
   const FIRST = 50, MORE = 250;
   const data = JSON.parse(document.getElementById("runs-data").textContent);
   const columns = data.columns;
@@ -9,7 +9,7 @@
   const head = document.querySelector("#runs-table thead tr"), body = document.querySelector("#runs-table tbody");
   const shownColumns = columns.filter((column) => column.shown);
   let order = Array.from({ length: count }, (_, run) => run);
-  let found = order, limit = FIRST, sorted = null, pinned = null;
+  let found = order, limit = FIRST, sorted = null, shown = null, pinned = null;
 
   // A value as such (null where there is none), and as the table writes it.
   const value = (column, run) =>
@@ -171,7 +171,11 @@
     return dl;
   }
 
-  function show(run) {
+  // The panel stands on the other side of what is pointed at.
+  function show(run, onTheLeft = false) {
+    if (run === shown) return;
+    hide();
+    shown = run;
     const pairs = (part) => columns.filter((column) => column.part === part)
       .map((column) => [column.title, text(column, run)]).filter((pair) => part === "setting" || pair[1] !== "–");
     const title = (words, level) => Object.assign(document.createElement(level), { textContent: words });
@@ -179,29 +183,50 @@
     const close = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
     close.setAttribute("aria-label", "Close");
     close.addEventListener("click", unpin);
+    const link = Object.assign(document.createElement("a"), { href: "#runs", textContent: "Its row in the table" });
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      reveal(run);
+    });
     detail.replaceChildren(
-      title(`Job ${of("job")}, round ${of("round")}`, "h3"), close,
+      title(`Job ${of("job")}, round ${of("round")}`, "h3"), close, link,
       title("Results", "h4"), list([...pairs("result"), ...pairs("run").filter((pair) => pair[0] !== "job" && pair[0] !== "round")]),
       title("Settings that vary", "h4"), list(pairs("setting")),
       title("The same in all runs", "h4"), list(data.shared),
     );
+    document.dispatchEvent(new CustomEvent("run-shown", { detail: of("job") }));
     detail.scrollTop = 0;
+    detail.classList.toggle("left", onTheLeft);
     detail.hidden = false;
   }
 
-  function pin(run) {
+  function hide() {
+    document.dispatchEvent(new CustomEvent("run-hidden"));
+    detail.hidden = true;
+    shown = null;
+  }
+
+  function pin(run, onTheLeft = false) {
     unpin();
     pinned = run;
     rowFor(run)?.classList.add("pinned");
     detail.classList.add("pinned");
-    show(run);
+    show(run, onTheLeft);
   }
 
   function unpin() {
     body.querySelector(".pinned")?.classList.remove("pinned");
     detail.classList.remove("pinned");
-    detail.hidden = true;
+    hide();
     pinned = null;
+  }
+
+  function reveal(run) {
+    if (!found.includes(run)) use("");
+    limit = Math.max(limit, found.indexOf(run) + 1);
+    draw();
+    rowFor(run).focus({ preventScroll: true });
+    rowFor(run).scrollIntoView({ block: "center" });
   }
 
   const runAt = (event) => {
@@ -209,14 +234,20 @@
     return row ? +row.dataset.run : null;
   };
 
-  body.addEventListener("mouseover", (event) => { if (pinned === null && runAt(event) !== null) show(runAt(event)); });
-  body.addEventListener("mouseleave", () => { if (pinned === null) detail.hidden = true; });
-  body.addEventListener("focusin", (event) => { if (pinned === null && runAt(event) !== null) show(runAt(event)); });
-  body.addEventListener("focusout", () => { if (pinned === null) detail.hidden = true; });
-  body.addEventListener("click", (event) => {
-    const run = runAt(event);
-    if (run !== null) run === pinned ? unpin() : pin(run);
-  });
+  // What is pointed at (null: nothing), and what is clicked on, in the table or a picture.
+  function point(run, onTheLeft) {
+    if (pinned === null) run === null ? hide() : show(run, onTheLeft);
+  }
+
+  function choose(run, onTheLeft) {
+    if (run !== null) run === pinned ? unpin() : pin(run, onTheLeft);
+  }
+
+  for (const kind of ["mouseover", "focusin"]) {
+    body.addEventListener(kind, (event) => { if (runAt(event) !== null) point(runAt(event)); });
+  }
+  for (const kind of ["mouseleave", "focusout"]) body.addEventListener(kind, () => point(null));
+  body.addEventListener("click", (event) => choose(runAt(event)));
   body.addEventListener("keydown", (event) => {
     const row = event.target.closest("tr");
     const next = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
@@ -228,7 +259,7 @@
       if (pinned !== null) pin(+next.dataset.run);
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      +row.dataset.run === pinned ? unpin() : pin(+row.dataset.run);
+      choose(+row.dataset.run);
     }
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") unpin(); });
@@ -284,4 +315,5 @@
   examples();
   sort(columns.find((column) => column.key === data.sort), false);
   update();
+  return { ofJob: new Map(columns.find((column) => column.key === "job").values.map((job, run) => [String(job), run])), point, choose };
 })();

@@ -7,7 +7,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.panels import Continuum
+from rnnlab.analysis.plots.panels import Continuum, Panels
 from rnnlab.analysis.plots.scales import is_logarithmic
 
 _MANY_DECADES = 1e3  # of the largest to the smallest value, for labels at powers of ten only
@@ -34,17 +34,16 @@ def set_values(ax: Axes, continuum: Continuum) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
-def draw_continuum(ax: Axes, continuum: Continuum, losses: Floats, limits: style.Limits) -> None:
-    """The runs, their running median, and triangles at the upper edge for those that diverged or lie above it.
-
-    losses: of the runs in `continuum.values`, in their order.
-    """
+def draw_continuum(ax: Axes, continuum: Continuum, panels: Panels, limits: style.Limits) -> None:
+    """The runs, their running median, and triangles at the upper edge for those that diverged or lie above it."""
+    losses = panels.values
     inside = losses <= limits.high
     size = float(np.clip(5000 / max(len(losses), 1), 4, 20))
     points = ax.scatter(
         continuum.values[inside], losses[inside], s=size, color=style.colours(1), linewidth=0, alpha=0.6, zorder=2
     )
     points.set(gid="runs", rasterized=len(losses) > style.MOST_SHAPES)
+    style.name_runs(points, panels.job_ids[inside])
     beyond = np.concatenate([continuum.values[~inside], continuum.lost])
     edge = np.full(len(beyond), limits.high + 0.03 * limits.span)
     ax.scatter(beyond, edge, s=12, marker="^", color=style.INK, alpha=0.5, linewidth=0, zorder=3, gid="beyond")

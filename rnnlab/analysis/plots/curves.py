@@ -80,6 +80,7 @@ def _draw_lines(ax: Axes, lines: Sequence[Line], colours: Colouring) -> None:
     shades = [colours.of_run[line.job_id] for line in lines]
     bundle = LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves")
     bundle.set_rasterized(sum(map(len, points)) > style.MOST_SHAPES)
+    style.name_runs(bundle, [line.job_id for line in lines])
     ax.add_collection(bundle)
 
 

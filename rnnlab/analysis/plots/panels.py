@@ -49,6 +49,7 @@ class Panels:
     """All panels over the same runs."""
 
     values: NDArray[np.float64]  # the metric of every run shown, in the frame's order
+    job_ids: NDArray[np.int64]  # of the same runs
     selected: bool  # whether these are the runs below a threshold only
     lost: int  # finished runs that cannot be drawn because they diverged
     panels: Sequence[Panel]
@@ -94,4 +95,5 @@ def panels_of(
 
     everything = Panel("all runs", [level("", pd.Series(True, index=done.index))])
     panels = [panel(name) for name in factors(done)] or [everything]
-    return Panels(values, below is not None, len(lost), panels)
+    ids = shown["id"].to_numpy(dtype=np.int64)
+    return Panels(values, ids, below is not None, len(lost), panels)

@@ -45,13 +45,16 @@ def parallel_figure(frame: pd.DataFrame, settings: Sequence[str], metric: str, l
         heights = np.column_stack(
             [*(axis.heights for axis in axes_of_settings), np.clip((losses - limits.low) / limits.span, 0, 1)]
         )
-        _draw_lines(ax, heights[shown], shown / len(ranked), shown < max(1, len(ranked) // 10))
+        ids = ranked["id"].to_numpy()[shown]
+        _draw_lines(ax, heights[shown], ids, shown / len(ranked), shown < max(1, len(ranked) // 10))
         _draw_axes(ax, axes_of_settings)
         _draw_metric(ax, len(settings), losses, limits, label)
         return figure
 
 
-def _draw_lines(ax: Axes, heights: Floats, ranks: Floats, is_best: NDArray[np.bool_]) -> None:
+def _draw_lines(
+    ax: Axes, heights: Floats, job_ids: NDArray[np.int64], ranks: Floats, is_best: NDArray[np.bool_]
+) -> None:
     """heights: (runs, axes), best run first. ranks: 0 is the best run, 1 the worst."""
     paths = [_eased(row) for row in heights]
     shades = style.metric_colours()(ranks)
@@ -70,6 +73,7 @@ def _draw_lines(ax: Axes, heights: Floats, ranks: Floats, is_best: NDArray[np.bo
         # The best of each group last, that is on top.
         bundle = PathCollection([paths[i] for i in here[::-1]], facecolors="none", edgecolors=shades[here[::-1]])
         bundle.set(linewidths=width, alpha=alpha, gid=name, zorder=layer, clip_on=False)
+        style.name_runs(bundle, job_ids[here[::-1]])
         ax.add_collection(bundle)
 
 

@@ -43,7 +43,7 @@ def rank_figure(
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]
         size = float(np.clip(5000 / len(good), 6, 36))
-        ax.scatter(
+        points = ax.scatter(
             *(inside["rank"].astype(float), inside[metric]),
             s=size,
             color=colours.of_run[inside["id"]].tolist(),
@@ -51,15 +51,20 @@ def rank_figure(
             gid="runs",
             rasterized=len(inside) > style.MOST_SHAPES,
         )
+        style.name_runs(points, inside["id"])
         ax.set_ylim(limits.low - 0.14 * limits.span, limits.high + 0.1 * limits.span)
-        above = good["rank"][good[metric] > limits.high].astype(float)
-        edge = limits.high + 0.06 * limits.span
-        ax.scatter(above, [edge] * len(above), marker="^", s=size, color=style.INK, linewidth=0, gid="above")
+        above = good[good[metric] > limits.high]
+        edge = [limits.high + 0.06 * limits.span] * len(above)
+        marks = ax.scatter(
+            above["rank"].astype(float), edge, marker="^", s=size, color=style.INK, linewidth=0, gid="above"
+        )
+        style.name_runs(marks, above["id"])
         margin = 0.02 * len(good) + 0.5
         ax.set_xlim(1 - margin, len(good) + margin)
-        ax.scatter(
+        star = ax.scatter(
             [1], [limits.low], s=90, marker="*", color=style.best_colour(), edgecolor=style.INK, zorder=7, gid="best"
         )
+        style.name_runs(star, [good["id"].iloc[0]])
         write_in(ax, f"★ best: {named_run(good.iloc[0].to_dict(), metric, factors(frame))}")
         handles += draw_threshold(ax, frame, metric, threshold)
         ax.set_xlabel("rank of the run (1 = best)")

@@ -38,10 +38,11 @@ def seeds_figure(
     """
     shown = table.head(MOST_ROWS)
     runs = comparable(frame, metric)
-    seeds = [runs.loc[runs["recipe"] == recipe, metric].to_numpy(dtype=float) for recipe in shown["recipe"]]
+    seeds = [runs[runs["recipe"] == recipe] for recipe in shown["recipe"]]
     with style.context():
-        limits = _limits(np.concatenate(seeds), shown)
-        note = _note(len(table), shown, rule, in_common(shown, settings), np.concatenate(seeds), limits)
+        values = np.concatenate([of_one[metric].to_numpy(dtype=float) for of_one in seeds])
+        limits = _limits(values, shown)
+        note = _note(len(table), shown, rule, in_common(shown, settings), values, limits)
         labels = [_label(*row) for row in zip(names_of(shown, settings), shown["n"], strict=True)]
         lines = max(2, max(label.count("\n") + 1 for label in labels))
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
@@ -49,14 +50,14 @@ def seeds_figure(
         kinds = [_kind(row) for row in shown.to_dict("records")]
         colours = [_colour(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
-        for place, (values, colour) in enumerate(zip(seeds, colours, strict=True)):
-            inside = values[values <= limits.high]
-            points = ax.scatter(
-                inside, [place + _BELOW] * len(inside), s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2
-            )
-            points.set_gid("seeds")
-            if len(inside) < len(values):
-                _count(ax, place, len(values) - len(inside), colour)
+        for place, (of_one, colour) in enumerate(zip(seeds, colours, strict=True)):
+            inside = of_one[of_one[metric] <= limits.high]
+            heights = [place + _BELOW] * len(inside)
+            points = ax.scatter(inside[metric], heights, s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
+            points.set(gid="seeds")
+            style.name_runs(points, inside["id"])
+            if len(inside) < len(of_one):
+                _count(ax, place, len(of_one) - len(inside), colour)
         _draw_means(ax, shown, colours, limits)
         ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)

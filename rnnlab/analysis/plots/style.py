@@ -4,7 +4,7 @@ import base64
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import Collection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -39,6 +40,7 @@ _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
 _FEW_COLOURS = 300  # a scale of colours has 256
 _IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
 _COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
+_RUN = re.compile(r'<a xlink:href="#job-(\d+)"[^>]*>\s*<(\w+)([^<]*/>)\s*</a>')
 _FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 
 
@@ -137,6 +139,16 @@ def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]
     return textwrap.wrap(bound, letters, break_on_hyphens=False, max_lines=most, placeholder=" …")
 
 
+def name_runs(marks: Collection, job_ids: Iterable[int]) -> None:
+    """Say whose the marks of a collection are, one job each; in the SVG they have it as their attribute data-job.
+
+    Marks that become an image do not keep it. Points are drawn whole, at the edge of the axes too.
+    """
+    if isinstance(marks, PathCollection):
+        marks.set_clip_on(False)  # each would be clipped by itself in the SVG, which doubles its size
+    marks.set_urls([f"#job-{job_id}" for job_id in job_ids])
+
+
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
     """The figure in both formats, laid out once; equal figures give equal bytes.
 
@@ -167,7 +179,7 @@ def _svg(figure: Figure, name: str) -> str:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})  # type: ignore[no-untyped-call]
     figure.set_dpi(DOTS_PER_INCH)
-    text = stream.getvalue()
+    text = _RUN.sub(r'<\2 data-job="\1"\3', stream.getvalue())
     text = _COORDINATES.sub(lambda found: _FRACTION.sub(r"\1", found[0]), text[text.index("<svg") :])
     return _IMAGE.sub(lambda found: found[1] + _smaller(found[2]), text)
 

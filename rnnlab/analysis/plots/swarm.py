@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
@@ -199,16 +198,21 @@ def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: style.Limits) -> bo
         alpha = 1.0 if apart else _CROWDED_ALPHA
         points = ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2)
         points.set(gid="runs", rasterized=many)
-        _draw_best(ax, x[inside == best], panels.values[inside][inside == best], colour)
+        style.name_runs(points, panels.job_ids[inside])
+        if best in inside:
+            _draw_best(ax, float(x[inside == best][0]), panels, best, colour)
     for ax, panel in zip(axes, panels.panels, strict=True):
         if panel.continuum is not None:
-            draw_continuum(ax, panel.continuum, panels.values, limits)
-            _draw_best(ax, panel.continuum.values[[best]], panels.values[[best]], style.colours(1)[0])
+            draw_continuum(ax, panel.continuum, panels, limits)
+            _draw_best(ax, float(panel.continuum.values[best]), panels, best, style.colours(1)[0])
     return not apart
 
 
-def _draw_best(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: Any) -> None:
-    ax.scatter(x, y, s=70, marker="*", color=[colour], edgecolor=style.INK, linewidth=0.8, zorder=5, gid="best")
+def _draw_best(ax: Axes, x: float, panels: Panels, best: int, colour: Any) -> None:
+    y = panels.values[best]
+    star = ax.scatter([x], [y], s=70, marker="*", color=[colour], edgecolor=style.INK, linewidth=0.8, zorder=5)
+    star.set_gid("best")
+    style.name_runs(star, [panels.job_ids[best]])
 
 
 def _draw_means(ax: Axes, panel: Panel, limits: style.Limits) -> None:

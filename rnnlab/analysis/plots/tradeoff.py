@@ -64,11 +64,12 @@ def tradeoff_figure(
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
-        _mark_above(ax, costs[~inside], limits.high + 0.05 * limits.span)
+        style.name_runs(dots, points["id"][inside])
+        _mark_above(ax, costs[~inside], limits.high + 0.05 * limits.span, points["id"][~inside])
         handles: list[Artist] = [
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]
-        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist())
+        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), points["id"].iloc[best])
         finish(ax, handles, colours.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
@@ -97,11 +98,11 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
     ax.set_xlabel(label)
 
 
-def _mark_above(ax: Axes, costs: Floats, height: float) -> None:
+def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]") -> None:
     """Triangles for configurations above the axis, with their number where some lie over others."""
-    ax.scatter(
-        costs, [height] * len(costs), s=_TRIANGLE**2, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above"
-    )
+    heights = [height] * len(costs)
+    marks = ax.scatter(costs, heights, s=_TRIANGLE**2, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
+    style.name_runs(marks, job_ids)
     ordered = np.sort(costs)
     dots = ax.transData.transform(np.column_stack([ordered, np.full(len(costs), height)]))[:, 0]
     gaps = np.diff(dots) * style.POINTS_PER_INCH / ax.figure.dpi
@@ -119,11 +120,14 @@ def _mark_above(ax: Axes, costs: Floats, height: float) -> None:
             )
 
 
-def _draw_front(ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any]) -> list[Artist]:
+def _draw_front(
+    ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any], job_ids: "pd.Series[int]"
+) -> list[Artist]:
     """A dark ring around each point of the front, which keeps the colour of its setting."""
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
-    ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
+    dots = ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
+    style.name_runs(dots, job_ids)
     return [
         Line2D(
             *([], []),

@@ -45,6 +45,12 @@ def shown(browser: Chrome, page: MadeUpPage) -> Iterator[Chrome]:
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
+def browser_box(browser: Chrome, element: WebElement) -> list[float]:
+    """Top and bottom of an element in the window, and the height of the window."""
+    look = "const box = arguments[0].getBoundingClientRect(); return [box.top, box.bottom, innerHeight]"
+    return list(browser.execute_script(look, element))
+
+
 def script(browser: Chrome, text: str) -> Any:
     return browser.execute_script(text)
 
@@ -218,6 +224,55 @@ def test_the_keyboard_walks_through_the_runs(shown: Chrome, page: MadeUpPage) ->
     click(shown, one(shown, "h1"))
     check_details(shown, page, jobs[1])  # kept in view
     ActionChains(shown).send_keys(Keys.ESCAPE).perform()
+    assert not one(shown, "#detail").is_displayed()
+
+
+# The runs in the pictures
+
+
+def point_at(browser: Chrome, job_id: int, aside: int = 0) -> ActionChains:
+    """The pointer on a point of the first picture of points, or so many pixels beside its middle."""
+    mark = one(browser, f"figure use[data-job='{job_id}']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    return ActionChains(browser).move_to_element_with_offset(mark, aside, 0)
+
+
+def lit(browser: Chrome) -> set[str]:
+    """Jobs whose marks stand out."""
+    return set(script(browser, "return [...document.querySelectorAll('.picture .shown')].map(it => it.dataset.job)"))
+
+
+def test_a_point_of_a_picture_leads_to_its_run(shown: Chrome, page: MadeUpPage) -> None:
+    good = page.frame[(page.frame["status"] == "done") & ~page.frame["diverged"] & (page.frame["round"] == "explore")]
+    best, worst = (int(good.set_index("id")["min_loss"].agg(which)) for which in ("idxmin", "idxmax"))
+    assert type_filter(shown, f"job={best}") == f"1 of {len(page.frame)} runs"
+    point_at(shown, best).perform()
+    check_details(shown, page, best)
+    assert lit(shown) == {str(best)}
+    point_at(shown, worst, aside=5).click().perform()
+    ActionChains(shown).move_to_element(one(shown, "h1")).perform()
+    check_details(shown, page, worst)  # kept in view
+    assert lit(shown) == {str(worst)}
+    marks = shown.find_elements("css selector", f"figure .shown[data-job='{worst}']")
+    assert len(marks) == len(shown.find_elements("css selector", f"figure [data-job='{worst}']")) > 1
+
+    ActionChains(shown).send_keys(Keys.ESCAPE).perform()
+    assert lit(shown) == set()
+    assert not one(shown, "#detail").is_displayed()
+
+    point_at(shown, worst).click().perform()
+    one(shown, "#detail a").click()
+    assert jobs_in_view(shown)[-1] == worst
+    assert len(jobs_in_view(shown)) > FIRST_ROWS
+    row = one(shown, "#runs-table tr.pinned")
+    assert row.text.split()[-1] == str(worst)
+    assert shown.switch_to.active_element == row
+    top, bottom, height = browser_box(shown, row)
+    assert 0 <= top < bottom <= height
+
+
+def test_beside_the_points_there_is_no_run(shown: Chrome) -> None:
+    ActionChains(shown).move_to_element(one(shown, "figure:nth-of-type(2) svg text")).click().perform()
     assert not one(shown, "#detail").is_displayed()
 
 
