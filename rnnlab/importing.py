@@ -77,7 +77,7 @@ def add_results(store: Store, results: Results) -> Imported:
     plan = continuing(store, results.plan)
     corpus = plan.corpus.model_dump()
     configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
-    before = {job.config_hash: job.status for job in store.jobs(plan.experiment.name, results.round_name)}
+    before = store.statuses(plan.experiment.name, results.round_name)
     unfinished = sum(before.get(config.hash, Status.DONE) is not Status.DONE for config in configs)
     items = [(job, result, seconds) for job, (_, result, seconds) in zip(new_jobs(configs), results.runs, strict=True)]
     added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items, instead_of=plan.stored)
