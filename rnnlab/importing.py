@@ -16,7 +16,6 @@ from rnnlab.spec.experiment import NextRound
 from rnnlab.spec.grid import adjustments
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
-from rnnlab.spec.spelling import shown
 
 _SECONDS = "seconds"
 _SWITCHES = {"0": False, "1": True, "false": False, "true": True}
@@ -78,7 +77,7 @@ def add_results(store: Store, results: Results) -> Imported:
     plan = continuing(store, results.plan)
     corpus = plan.corpus.model_dump()
     configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
-    before = {job.config_hash: job.status for job in store.jobs(plan.experiment.name, results.round_name)}
+    before = store.statuses(plan.experiment.name, results.round_name)
     unfinished = sum(before.get(config.hash, Status.DONE) is not Status.DONE for config in configs)
     items = [(job, result, seconds) for job, (_, result, seconds) in zip(new_jobs(configs), results.runs, strict=True)]
     added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items, instead_of=plan.stored)
@@ -167,7 +166,7 @@ def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) ->
 def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
     settings = plan.experiment.kinds.fields
-    result = {name: _value(name, row) for name in row.fields if name not in settings and name != _SECONDS}
+    result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
     selections = [rule.select for rule in plan.experiment.rounds]
     weighed = [select.pareto for select in selections if select.pareto is not None]
     for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *weighed):
@@ -176,15 +175,14 @@ def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     return result
 
 
-def _value(name: str, row: _Row) -> float | int | str | None:
+def _value(text: str) -> float | int | str | None:
     """A number, a text, or None for an empty field and for nan and inf."""
-    text = row.fields[name]
     try:
         number = float(_digits(text))
     except ValueError:
         return text or None
     if math.isinf(number) and any(letter.isdigit() for letter in text):
-        raise UsageError(f"{row.where}: {name} = {shown(text)}, but a number of at most 1.7e308 is expected")
+        return text  # such as 90407e246758: a name, by chance of digits, and no number that could be kept
     if not math.isfinite(number):
         return None
     try:

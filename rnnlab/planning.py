@@ -181,7 +181,7 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
-    left_over = sum(job.config_hash not in hashes for job in store.jobs(name, FIRST_ROUND))
+    left_over = len(store.statuses(name, FIRST_ROUND).keys() - hashes)
     return Initialised(name, added, len(jobs), left_over)
 
 
@@ -278,20 +278,20 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
             before = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
             round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select))
             configs = round_plan.configs
-        jobs = {job.config_hash: job for job in store.jobs(name, round_name)}
-        state = _round_state(round_name, configs, jobs)
+        statuses = store.statuses(name, round_name)
+        state = _round_state(round_name, configs, statuses)
         n_added = 0
         if state.missing and round_plan is not None and enqueue:
             n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
         states.append(state)
         if not state.complete:
-            lacking = [] if round_plan is None else [config for config in configs if config.hash not in jobs]
+            lacking = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
             return Progression(states, round_plan if state.missing else None, n_added, lacking)
     return Progression(states, None, 0)
 
 
-def _round_state(name: str, configs: Sequence[RunConfig], jobs: Mapping[str, Job]) -> RoundState:
-    statuses = [jobs[config.hash].status if config.hash in jobs else None for config in configs]
+def _round_state(name: str, configs: Sequence[RunConfig], by_hash: Mapping[str, Status]) -> RoundState:
+    statuses = [by_hash.get(config.hash) for config in configs]
     return RoundState(
         name,
         expected=len(configs),

@@ -83,6 +83,13 @@ class Reader:
         with read_transaction(self.engine) as connection:
             return {(name, round_name, Status(status)): n for name, round_name, status, n in connection.execute(query)}
 
+    def statuses(self, experiment: str, round_name: str) -> dict[str, Status]:
+        """Where the jobs of a round stand, by config hash: what enumerations are compared with."""
+        query = select(jobs.c.config_hash, jobs.c.status)
+        query = query.where(jobs.c.experiment == experiment, jobs.c.round == round_name)
+        with read_transaction(self.engine) as connection:
+            return {config_hash: Status(status) for config_hash, status in connection.execute(query)}
+
     def pending_count(self, experiment: str | None = None, *, at_most: int | None = None) -> int:
         """Number of jobs that wait for a worker. at_most: counting ends there, however many there are; None: all."""
         waiting = _of_experiment(_WAITING, experiment).limit(at_most)

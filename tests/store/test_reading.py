@@ -33,6 +33,7 @@ def look_at_everything(reader: Reader) -> list[object]:
         reader.counts("demo"),
         reader.pending_count(),
         reader.pending_count("demo"),
+        reader.statuses("demo", "first"),
         reader.progress("demo"),
         reader.jobs(),
         reader.job(1),
@@ -79,6 +80,14 @@ def test_counts_and_sums(store: Store) -> None:
         Progress("first", "b", pending, False, 3, 0, 3000, 0.0),
         Progress("second", "g", pending, False, 1, 0, 1000, 0.0),
     ]
+
+
+def test_statuses_are_those_of_one_round(store: Store) -> None:
+    fill(store)
+    for round_name in ("first", "second", "third"):
+        expected = {job.config_hash: job.status for job in store.jobs("demo", round_name)}
+        assert store.statuses("demo", round_name) == expected
+    assert store.statuses("none", "first") == {}
 
 
 def test_open_jobs_are_those_that_wait_and_those_that_somebody_has(store: Store) -> None:

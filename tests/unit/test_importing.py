@@ -107,6 +107,15 @@ def test_rows_become_finished_jobs(store: Store, small_toml: str, tmp_path: Path
     assert [(s["n_layers"], s["use_forget_gate"]) for s in settings] == [(1, False), (2, True), (2, False)]
 
 
+def test_what_is_no_number_that_can_be_kept_is_a_text(small_toml: str, tmp_path: Path) -> None:
+    texts = {"id": "90407e246758", "digits": "7" * 310, "more": "7" * 5000, "grouped": "1_000", "note": "good"}
+    numbers = {"whole": 12, "negative": -3, "real": 2.5e-3, "large": 10**40, "nothing": None, "none": None}
+    fields = {**texts, **{name: "" if value is None else str(value) for name, value in numbers.items()}, "none": "-inf"}
+    path = write(tmp_path, ",".join([HEADER, *fields]), ",".join(["1,0,2.5", *fields.values()]))
+    [(_, result, _)] = read_results(plan_of(small_toml), "explore", path).runs
+    assert result == {"min_loss": 2.5, **texts, **numbers, "imported_from": "runs.csv"}
+
+
 def test_a_file_from_a_spreadsheet(small_toml: str, tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f'{HEADER}\r\n"1",0,"2.5"\r\n\r\n2,1,2\r\n'.encode())
@@ -244,9 +253,10 @@ BAD = [
     (f"{HEADER},learning_rate\n1,0,2,1_0\n", ", line 2: learning_rate = '1_0', but a number is expected"),
     (f"{HEADER},seconds\n1,0,2,1_0\n", ", line 2: seconds = '1_0', but a number of at least 0 is expected"),
     (f"{HEADER}\n1,0,1_0\n", ", line 2: min_loss = '1_0', but a number is expected, or nothing"),
-    (f"{HEADER},n\n1,0,2,{'1' * 310}\n", ', line 2: n = "1111'),
-    (f"{HEADER},n\n1,0,2,-{'1' * 5000}\n", ', line 2: n = "-1111'),
-    (f"{HEADER},n\n1,0,2,1e309\n", ', line 2: n = "1e309", but a number of at most 1.7e308 is expected'),
+    (f"{HEADER}\n1,0,{'1' * 310}\n", ", line 2: min_loss = '1111"),
+    (f"{HEADER}\n1,0,-{'1' * 5000}\n", ", line 2: min_loss = '-1111"),
+    (f"{HEADER}\n1,0,1e309\n", ", line 2: min_loss = '1e309', but a number is expected, or nothing"),
+    (f"{HEADER},seconds\n1,0,2,{'1' * 310}\n", ", line 2: seconds = '1111"),
     (f"{HEADER}\n{'1' * 310},0,2\n", ", line 2: experiment small, at n_layers"),
     (f"{HEADER},learning_rate\n1,0,2,{'1' * 310}\n", ", line 2: experiment small, at n_layers"),
     (f"{HEADER},windows\n1,0,2,{'1' * 310}\n", ", line 2: experiment small, at n_layers"),
