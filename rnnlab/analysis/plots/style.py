@@ -16,7 +16,7 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import Collection, PathCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -38,6 +38,8 @@ _LARGE = 1e5  # a loss that is written without decimals
 _BEST_PLACE = 4  # in the palette
 _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
 _FEW_COLOURS = 300  # a scale of colours has 256
+_SCALE_STEPS = 128  # of them kept in a PNG
+_NO_DITHER = Image.Dither.NONE
 _IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
 _COORDINATES = re.compile(r' (?:d|x|y)="[^"]*"')
 _RUN = re.compile(r'<a xlink:href="#job-(\d+)"[^>]*>\s*<(\w+)([^<]*/>)\s*</a>')
@@ -152,7 +154,7 @@ def name_runs(marks: Collection, job_ids: Iterable[int]) -> None:
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
     """The figure in both formats, laid out once; equal figures give equal bytes.
 
-    A PNG of 256 colours has a third of the size. The SVG is one `<svg>` element, a file or a part of a
+    The PNG has 256 colours, which makes it a third of the size. The SVG is one `<svg>` element, a file or a part of a
     page; its letters are text, which can be found and copied and takes half the room of outlines. name: of the picture
     on its page; what the parts of the SVG are called depends on it.
     """
@@ -162,15 +164,14 @@ def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, in 256 colours unless it has a scale of colours; equal figures give equal bytes."""
+    """The figure as PNG in 256 colours; equal figures give equal bytes."""
     # Not by `savefig`, which draws everything twice.
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    image = Image.fromarray(pixels).convert("RGB")
-    # A palette would leave two dozen steps of a scale.
-    return _written(image) if any(ax.images for ax in figure.axes) else _in_256_colours(image)
+    scale = next((ax.images[0].get_cmap() for ax in figure.axes if ax.images), None)
+    return _in_256_colours(Image.fromarray(pixels).convert("RGB"), scale)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -192,19 +193,21 @@ def _smaller(image: str) -> str:
     return base64.b64encode(data if is_scale else _in_256_colours(pixels)).decode()
 
 
-def _in_256_colours(image: Image.Image) -> bytes:
-    reduced = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
+    """scale: half of the colours are from it; of those chosen for the image, hardly any are in a narrow colour bar."""
+    reduced = image.quantize(256 - _SCALE_STEPS * (scale is not None), Image.Quantize.FASTOCTREE, dither=_NO_DITHER)
+    if scale is not None:
+        steps = (255 * scale(np.linspace(0, 1, _SCALE_STEPS))[:, :3]).round().astype(int)
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([*steps.ravel().tolist(), *(reduced.getpalette() or [])])
+        reduced = image.quantize(palette=palette, dither=_NO_DITHER)
     if image.mode == "RGB":
         # The paper stays what it is; it would become the nearest shade of grey.
-        palette, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
-        palette[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
-        reduced.putpalette(palette)
-    return _written(reduced)
-
-
-def _written(image: Image.Image) -> bytes:
+        used, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
+        used[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
+        reduced.putpalette(used)
     stream = io.BytesIO()
-    image.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH), optimize=True)
+    reduced.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return stream.getvalue()
 
 

@@ -44,6 +44,18 @@ def made_up_round(
     return MadeUpRound(jobs, curves)
 
 
+def random_search(n: int) -> list[Job]:
+    """Jobs with a learning rate of their own each, every third without momentum; the largest rates diverge."""
+    random = np.random.default_rng(0)
+    jobs = []
+    for i in range(n):
+        training = {"lr": float(10 ** random.uniform(-5, -1))} | ({"momentum": random.uniform(0, 1)} if i % 3 else {})
+        loss = 1.6 + 0.1 * (np.log10(training["lr"]) + 3) ** 2 + 0.01 * random.standard_normal()
+        result = {"min_loss": loss, "final_loss": loss, "diverged_at_step": 9 if training["lr"] > 0.05 else None}
+        jobs.append(make_job(i + 1, {"cell": ["gru", "rnn"][i % 2]}, result, training=training))
+    return jobs
+
+
 def _curve(lowest: float, points: int, diverges: bool) -> Curve:
     steps = np.linspace(_LAST_STEP / points, _LAST_STEP, points)
     values = lowest + (5.5 - lowest) * np.exp(-0.02 * steps) + 0.5 * np.exp(-steps / 400)
