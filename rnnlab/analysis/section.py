@@ -156,7 +156,7 @@ def _shares_block(frame: pd.DataFrame, question: Question) -> str:
     shares = decompose(frame, question.metric)
     if not shares.main or not shares.varies:
         return ""
-    if max([*shares.main.values(), *shares.interactions.values()]) < LEAST_SHOWN:
+    if not any(share >= LEAST_SHOWN for share in [*shares.main.values(), *shares.interactions.values()]):
         return f"### What explains the differences\n\n{sentences.confounded()}."
     text = f"Share of the variance of {question.metric} ({shares.method})."
     said = sentences.strongest_interaction(frame, shares, question.metric)

@@ -183,7 +183,7 @@ def strongest_interaction(frame: pd.DataFrame, shares: Decomposition, by: str) -
     if not shares.interactions:
         return ""
     (changed, at), share = next(iter(shares.interactions.items()))
-    if share < _LEAST_INTERACTION:
+    if not share >= _LEAST_INTERACTION:  # nor if it is not known
         return ""
     if shares.main[changed] > shares.main[at]:
         changed, at = at, changed

@@ -40,9 +40,9 @@ class Grid:
 def choose(frame: pd.DataFrame, shares: Mapping[str, float]) -> Choice | None:
     """The two numeric settings that explain most, and one worth a panel for each level; None for fewer than two.
 
-    shares: of the variance, by setting, for all that may be chosen.
+    shares: of the variance, by setting, for all that may be chosen; NaN where it is not known.
     """
-    by_share = sorted(shares, key=lambda name: -shares[name])
+    by_share = sorted(shares, key=lambda name: -np.nan_to_num(shares[name]))
     counts = {name: len(levels(frame[name])) for name in by_share}
     numeric = [name for name in by_share if _is_numeric(levels(frame[name]))]
     if len(numeric) < 2:

@@ -50,7 +50,7 @@ def test_shares_of_the_published_round(explore: pd.DataFrame) -> None:
     image = figure.axes[0].images[0].get_array()
     assert image is not None
     drawn = np.ma.filled(image.astype(float), np.nan)
-    total = sum(shares.main.values()) + sum(shares.interactions.values())
+    total = np.nansum([*shares.main.values(), *shares.interactions.values()])
     assert np.nansum(drawn) == pytest.approx(total)
     check_texts(figure)
 
