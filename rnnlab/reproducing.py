@@ -2,14 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnnlab.analysis.reproduction import Measured, reproduction_text
 from rnnlab.errors import UsageError
 from rnnlab.files import Workspace, atomic_write
-from rnnlab.planning import Plan, continuing, new_jobs, stored_plan
+from rnnlab.planning import Plan, config_of, continuing, new_jobs, stored_plan
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -61,7 +61,9 @@ def write_reproduction(store: Reader, workspace: Workspace, name: str) -> Path:
     """
     plan = stored_plan(store, name)
     wanted = _reproduction(plan)
-    done = {job.config_hash: job for job in store.jobs(name, REPRODUCTION_ROUND, Status.DONE)}
+    done: dict[str, list[Job]] = {}
+    for job in store.jobs(name, REPRODUCTION_ROUND, Status.DONE):
+        done.setdefault(_without_seed(config_of(job)), []).append(job)
     measured = [_measured(plan, run, done) for run in wanted.runs]
     path = workspace.experiment_dir(name) / "reproduction.md"
     atomic_write(path, reproduction_text(plan.experiment.title or name, wanted, measured).encode())
@@ -78,25 +80,28 @@ def _configs(plan: Plan, run: PublishedRun, seeds: int) -> list[RunConfig]:
     return [plan.experiment.run_config(plan.corpus, {**run.set, "seed": seed}) for seed in range(seeds)]
 
 
-def _measured(plan: Plan, run: PublishedRun, done: dict[str, Job]) -> Measured:
-    """All finished seeds of a run, however many were asked for."""
-    first = plan.experiment.run_config(plan.corpus, {**run.set, "seed": 0})
-    jobs = [
-        job
-        for seed in range(len(done))
-        if (job := done.get((first if seed == 0 else first.with_settings({"seed": seed})).hash)) is not None
-    ]
+def _without_seed(config: RunConfig) -> str:
+    """Equal for configs that differ in their seed only."""
+    return config.with_settings({"seed": 0}).hash
+
+
+def _measured(plan: Plan, run: PublishedRun, done: Mapping[str, Sequence[Job]]) -> Measured:
+    """All finished seeds of a run, however many were asked for. done: by the hash of a config with seed 0."""
+    config = plan.experiment.run_config(plan.corpus, {**run.set, "seed": 0})
+    jobs = done.get(config.hash, [])
     results = [job.result or {} for job in jobs]
     for key in run.reported:
         for result in results:
             if key not in result:
                 raise UsageError(f"published run {run.name!r} reports {key}, but results have {', '.join(result)}")
     values = {key: [_number(result[key]) for result in results] for key in run.reported}
-    told = {key: sorted({str(result.get(key)) for result in results}) for key in ("device", "git_commit")}
+    told = {
+        key: sorted({str(result[key]) for result in results if result.get(key)}) for key in ("device", "git_commit")
+    }
     return Measured(
         run,
         seeds=len(jobs),
-        steps=first.target_steps,
+        steps=config.target_steps,
         means={key: statistics.fmean(found) for key, found in values.items() if found},
         deviations={key: statistics.stdev(found) for key, found in values.items() if len(found) > 1},
         seconds=sum(job.seconds for job in jobs),

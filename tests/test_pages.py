@@ -96,7 +96,7 @@ def test_the_first_sweep(here: Path) -> None:
 
     frame = pd.read_csv(here / "results" / "first" / "explore.csv")
     best = frame.iloc[0]
-    assert f"explore: Best: {best['validation_loss']:.4f}" in out
+    assert f"Best: {best['validation_loss']:.4f}" in out
     assert best["validation_loss"] < 2.6  # it has learned something: 5.5 is knowing nothing, 3.0 counting characters
     written, described = printed[-1].split("results/first/report.html\n")[-1], repr(best["cell"])
     assert written.startswith("The ")

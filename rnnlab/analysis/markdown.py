@@ -1,6 +1,7 @@
 """Tables of the report in Markdown, with numbers a person reads."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,22 @@ def levels_table(tables: Sequence[OneFactor], by: str) -> str:
 
 
 def shares_table(shares: Decomposition) -> str:
-    """Main effects, the largest interactions, and what they leave."""
-    rows = [[title(name), f"{share:.1%}"] for name, share in shares.main.items()]
-    pairs = list(shares.interactions.items())
-    rows += [[f"{title(a)} × {title(b)}", f"{share:.1%}"] for (a, b), share in pairs[:_MOST_INTERACTIONS]]
-    if more := pairs[_MOST_INTERACTIONS:]:
-        rows.append([f"{len(more)} more pairs, together", f"{sum(share for _, share in more):.1%}"])
-    return table(["setting or pair", "share"], [*rows, ["not explained by these", f"{shares.residual:.1%}"]])
+    """Main effects, the largest interactions, what settings that vary together share, and what all of them leave."""
+    rows = [[title(name), _share(share)] for name, share in shares.main.items()]
+    pairs = [(f"{title(a)} × {title(b)}", share) for (a, b), share in shares.interactions.items()]
+    known = [(name, share) for name, share in pairs if not isnan(share)]
+    rows += [[name, _share(share)] for name, share in known[:_MOST_INTERACTIONS]]
+    if more := known[_MOST_INTERACTIONS:]:
+        rows.append([f"{len(more)} more pairs, together", _share(sum(share for _, share in more))])
+    if lost := len(pairs) - len(known):
+        rows.append([f"{lost} more pair{'' if lost == 1 else 's'}", _share(nan)])
+    if shares.common >= LEAST_SHOWN:
+        rows.append(["in common, of settings that vary together", _share(shares.common)])
+    return table(["setting or pair", "share"], [*rows, ["not explained by these", _share(shares.residual)]])
+
+
+def _share(share: float) -> str:
+    return "– (cannot be separated)" if isnan(share) else f"{share:.1%}"
 
 
 def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10) -> str:

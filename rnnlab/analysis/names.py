@@ -30,12 +30,7 @@ SETTINGS: Mapping[str, SettingName] = {
     "use_residual": SettingName("residual"),
     "n_layers": SettingName("layers L", "L = {}"),
     "state_size": SettingName("state size S", "S = {}"),
-    "n_embd": SettingName("embedding width"),
-    "n_embd2": SettingName("state width"),
     "block_size": SettingName("block size (symbols)", "block size {}"),
-    "num_steps": SettingName("window (symbols)", "window {}"),
-    "num_hiddens": SettingName("state size h", "h = {}"),
-    "lr": SettingName("learning rate"),
     "window_length": SettingName("window length (symbols)", "window length {}"),
 }
 
@@ -105,12 +100,12 @@ def setting_at(setting: str, value: Any) -> str:
 def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
     """A run by the switches that are on and the values of its other settings; those that it does not have are left out.
 
-    "forget + state gate, new state, residual, L = 2, S = 256"; empty without settings.
+    settings: those that vary. "forget + state gate, new state, residual, L = 2, S = 256"; empty without settings.
     """
     switches = [name for name in settings if _is_switch(row[name])]
     on = _merge([title(name) for name in switches if row[name]])
     if switches and not on:
-        on = ["all switches off"] if len(switches) > 1 else [phrase(switches[0], row[switches[0]])]
+        on = ["all varied switches off"] if len(switches) > 1 else [phrase(switches[0], row[switches[0]])]
     others = [name for name in settings if name not in switches and not _is_missing(row[name])]
     rest = [phrase(name, row[name]) for name in others]
     return ", ".join(on + rest)

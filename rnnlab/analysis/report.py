@@ -70,7 +70,7 @@ def write_round(
     effects = paired_effects(frame, question.metric)
     focused = paired_effects(frame, question.metric, question.focus)
     best = best_payload(frame, question.metric)
-    sentence = key_sentence(frame, question)
+    sentence = key_sentence(frame, effects, focused, question, noise)
 
     tables = {f"{round_name}.csv": _csv(rank(frame, question.metric).drop(columns=INTERNAL))}
     if best is not None:

@@ -25,17 +25,38 @@ from rnnlab.analysis.results import factors, tokenizer_kind
 from rnnlab.analysis.variance import decompose
 
 
-def key_sentence(frame: pd.DataFrame, question: Question) -> str:
-    """The round in one line: progress where it is partial, the best, the threshold, what cannot be told apart."""
-    summary = summarize(frame, question.metric, question.threshold)
-    replicated = replicates(frame, question.metric)
+def key_sentence(
+    frame: pd.DataFrame, effects: pd.DataFrame, focused: pd.DataFrame, question: Question, noise: Noise | None = None
+) -> str:
+    """The round in short: progress where it is partial, the strongest effect, the best with its noise, the threshold.
+
+    focused: the effects among the runs that the question is about, which say more than those among all.
+    """
+    metric = question.metric
+    summary = summarize(frame, metric, question.threshold)
+    if not summary.comparable:
+        return sentences.capital(sentences.progress(summary))
+    inside = sentences.strongest_effect(focused, metric) if question.focus else ""
+    strongest = (
+        f"with {where_text(question.focus)}: {inside}" if inside else sentences.strongest_effect(effects, metric)
+    )
     parts = [
         sentences.progress(summary) if summary.finished < summary.jobs else "",
-        sentences.best(frame, question.metric),
+        strongest,
+        _best(frame, metric, noise),
         sentences.below(summary, question.threshold, question.threshold_meaning),
-        seed_sentences.separation(replicated) if (replicated["n"] > 1).any() else "",
     ]
     return ". ".join(sentences.capital(part) for part in parts if part)
+
+
+def _best(frame: pd.DataFrame, metric: str, noise: Noise | None) -> str:
+    """The best mean where there are several seeds, else the best run; and what cannot be told apart from it."""
+    replicated = replicates(frame, metric)
+    if best := seed_sentences.best_mean(replicated, frame):
+        return best
+    close = seed_sentences.within_the_noise(frame, noise, metric) if noise is not None else ""
+    repeated = seed_sentences.separation(replicated, brief=True) if (replicated["n"] > 1).any() else ""
+    return sentences.joined([sentences.joined([sentences.best(frame, metric), close]), repeated], ". ")
 
 
 def section(
@@ -98,7 +119,7 @@ def _findings(
     shares = "" if question.threshold is None else sentences.sharpest_share(frame, question.metric, question.threshold)
     below = sentences.below(summary, question.threshold, question.threshold_meaning)
     found = [
-        sentences.best(frame, question.metric),
+        seed_sentences.best_mean(replicated, frame, alone=True) or sentences.best(frame, question.metric),
         sentences.joined([below, shares]),
         sentences.capital(sentences.strongest_effect(effects, question.metric)),
         f"{seed_sentences.separation(replicated)} ({RULE})"
@@ -156,7 +177,7 @@ def _shares_block(frame: pd.DataFrame, question: Question) -> str:
     shares = decompose(frame, question.metric)
     if not shares.main or not shares.varies:
         return ""
-    if max([*shares.main.values(), *shares.interactions.values()]) < LEAST_SHOWN:
+    if not any(share >= LEAST_SHOWN for share in [*shares.main.values(), *shares.interactions.values()]):
         return f"### What explains the differences\n\n{sentences.confounded()}."
     text = f"Share of the variance of {question.metric} ({shares.method})."
     said = sentences.strongest_interaction(frame, shares, question.metric)

@@ -4,10 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from rnnlab.analysis.names import describe
 from rnnlab.analysis.noise import Noise, within_noise
 from rnnlab.analysis.ranking import best_run
 from rnnlab.analysis.replicates import MOST_SEEDS, not_separable
-from rnnlab.analysis.sentences import joined, listed
+from rnnlab.analysis.results import factors
+from rnnlab.analysis.sentences import in_all, joined, listed
 
 _MOST_MEANS = 5  # in one sentence
 
@@ -33,6 +35,23 @@ def separation(table: pd.DataFrame, brief: bool = False) -> str:
             "several seeds before calling it the best"
         )
     return f"The best configuration, mean {_mean(steady.iloc[0])}, {joined([_tied(steady, brief), _unsteady(table)])}"
+
+
+def best_mean(table: pd.DataFrame, frame: pd.DataFrame, alone: bool = False) -> str:
+    """The best configuration of a `replicates` table of this frame, by its mean, and what cannot be told apart from it.
+
+    "Best mean: 1.5516 (SD 0.016, n 9) with residual, L = 2; it cannot be told apart from 6 of the 8 others"; empty
+    where the best has no second seed. alone: without the others.
+    """
+    steady = table[(table["diverged"] == 0)]
+    if steady.empty or steady["n"].iloc[0] < 2:
+        return ""
+    best = steady.iloc[0]
+    settings = describe(best.to_dict(), factors(frame))
+    text = f"Best mean: {_mean(best)}" + (f" with {settings}" if settings else "") + in_all(frame)
+    if alone or len(table) < 2:
+        return text
+    return joined([text, f"it {_tied(steady, brief=True)}", _unsteady(table)])
 
 
 def _tied(steady: pd.DataFrame, brief: bool) -> str:
@@ -83,14 +102,21 @@ def noise(frame: pd.DataFrame, found: Noise, by: str) -> str:
         f"From seed to seed {by} varies by SD {found.sd:.4f}{beyond} ({source}, {found.freedom} degrees of freedom): "
         f"{runs} closer than {found.least_difference:.4f} cannot be told apart"
     )
-    close = close_to_the_best(frame, found, by)
-    return f"{text}, and {close}" if close else text
+    close = _close_to_the_best(frame, found, by)
+    return text if close is None else f"{text}, and {_other_runs(close)} that close to the best"
 
 
-def close_to_the_best(frame: pd.DataFrame, found: Noise, by: str) -> str:
+def within_the_noise(frame: pd.DataFrame, found: Noise, by: str) -> str:
     """How many runs the noise does not tell from the best; empty where the best ran with several seeds."""
+    close = _close_to_the_best(frame, found, by) if found.least_difference else None
+    return "" if close is None else f"{_other_runs(close)} within the noise of it ({found.least_difference:.4f})"
+
+
+def _close_to_the_best(frame: pd.DataFrame, found: Noise, by: str) -> int | None:
     best = best_run(frame, by)
-    if best is None or (frame["recipe"] == best["recipe"]).sum() > 1:
-        return ""
-    close = within_noise(frame, found, by)
-    return "" if close is None else f"{close} other run{'s are' if close != 1 else ' is'} that close to the best"
+    single = best is not None and (frame["recipe"] == best["recipe"]).sum() == 1
+    return within_noise(frame, found, by) if single else None
+
+
+def _other_runs(count: int) -> str:
+    return f"{count} other run{'s are' if count != 1 else ' is'}"

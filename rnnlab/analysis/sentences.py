@@ -1,14 +1,16 @@
 """Findings in words, computed from the data. Each function returns one sentence without a full stop, or ""."""
 
+import json
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from rnnlab.analysis.effects import paired_effects
 from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
-from rnnlab.analysis.one_factor import OneFactor
+from rnnlab.analysis.one_factor import OneFactor, one_factor_tables
 from rnnlab.analysis.ranking import Summary, best_run
 from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
 from rnnlab.analysis.variance import Decomposition
@@ -18,6 +20,7 @@ FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
 _SIGNIFICANCE = 0.05
 _LEAST_INTERACTION = 0.01  # of the variance
 _MOST_LEVELS = 4
+_SHAPE = ("n_layers", "state_size")  # of a model
 
 
 def progress(summary: Summary) -> str:
@@ -32,9 +35,9 @@ def progress(summary: Summary) -> str:
 
 
 def best(frame: pd.DataFrame, by: str) -> str:
-    """The best run and its settings: "Best: 1.5928 with forget + state gate, new state, L = 2, S = 256"."""
+    """The best run and its settings: "Best: 1.5928 with forget + state gate, L = 2 (in all: new state, S = 256)"."""
     row = best_run(frame, by)
-    return f"Best: {named_run(row, by, factors(frame))}" if row else ""
+    return f"Best: {named_run(row, by, factors(frame))}{in_all(frame)}" if row else ""
 
 
 def named_run(row: Mapping[Any, Any], by: str, settings: Sequence[str]) -> str:
@@ -174,34 +177,61 @@ def series(table: OneFactor, by: str) -> str:
 def strongest_interaction(frame: pd.DataFrame, shares: Decomposition, by: str) -> str:
     """The pair of settings that explains most beyond its main effects, and what the one does at the ends of the other.
 
-    Empty where no pair explains a hundredth of the variance.
+    Over the same settings of all other factors at both ends: else the two medians would not differ in this alone. Empty
+    where these are fewer than six, or no pair explains a hundredth of the variance.
     """
     if not shares.interactions:
         return ""
     (changed, at), share = next(iter(shares.interactions.items()))
-    if share < _LEAST_INTERACTION:
+    if not share >= _LEAST_INTERACTION:  # nor if it is not known
         return ""
     if shares.main[changed] > shares.main[at]:
         changed, at = at, changed
-    ends = levels(comparable(frame, by)[at])
-    told, subject = [], ""
-    for level in (ends[0], ends[-1]):
-        effects = paired_effects(frame, by, {at: level})
-        rows = effects[(effects["factor"] == changed) & (effects["pairs"] > 0)].to_dict("records")
-        if not rows:
-            return ""
-        subject = _subject(rows[-1])
-        told.append(f"{rows[-1]['median']:+.3f} at {setting_at(at, level)}")
+    one = one_factor_tables(frame, by)[changed]
+    ends = levels(one.others[at])
+    found = [_differences(one, at, level) for level in (ends[0], ends[-1])]
+    both = found[0].keys() & found[1].keys()
+    if len(both) < FEWEST_PAIRS:
+        return ""
+    subject = _subject({"factor": changed, "level": one.levels[-1], "reference": one.levels[0]})
+    medians = [median(side[context] for context in both) for side in found]
+    told = [f"{value:+.3f} at {setting_at(at, end)}" for value, end in zip(medians, (ends[0], ends[-1]), strict=True)]
     return (
         f"{title(changed)} and {title(at)} depend on each other most ({share:.1%} beyond their own effects): the "
-        f"median effect of {subject} is {' and '.join(told)}"
+        f"median effect of {subject} is {' and '.join(told)} ({len(both)} pairs each, all others equal)"
     )
+
+
+def _differences(one: OneFactor, at: str, level: Any) -> dict[tuple[Any, ...], float]:
+    """The metric at the last level of a factor minus that at its first, where another setting has this level.
+
+    By the values of the remaining factors; without those pairs of which one is missing or diverged.
+    """
+    others = one.others.reset_index(drop=True)
+    finite = np.isfinite(one.losses[:, [0, -1]]).all(axis=1)
+    here = finite & at_level(others[at], level).to_numpy(dtype=bool)
+    rest = others.loc[here].drop(columns=at).astype(object)
+    differences = one.losses[here, -1] - one.losses[here, 0]
+    contexts = rest.where(rest.notna(), None).itertuples(index=False, name=None)
+    return dict(zip(contexts, differences.tolist(), strict=True))
 
 
 def shared_settings(frame: pd.DataFrame) -> str:
     """The settings that all jobs have in common: "cell gated, batch size 256"; empty where there are none."""
-    same = [name for name in setting_columns(frame) if name not in factors(frame)]
-    return ", ".join(f"{title(name)} {level_label(frame[name].iloc[0])}" for name in same) if len(frame) else ""
+    found = {name: levels(frame[name]) for name in setting_columns(frame)}
+    return ", ".join(f"{title(name)} {level_label(values[0])}" for name, values in found.items() if len(values) == 1)
+
+
+def in_all(frame: pd.DataFrame) -> str:
+    """What is on in the models of all jobs, and their common shape: " (in all: forget gate, new state, S = 512)".
+
+    Empty for nothing.
+    """
+    of_model = {name for payload in frame["payload"].head(1) for name in json.loads(payload)["model"]}
+    found = {name: levels(frame[name]) for name in setting_columns(frame) if name in of_model}
+    shared = {name: values[0] for name, values in found.items() if len(values) == 1}
+    told = [name for name, value in shared.items() if value is True or name in _SHAPE]
+    return f" (in all: {describe(shared, told)})" if told else ""
 
 
 def listed(parts: Sequence[str], most: int) -> str:

@@ -78,6 +78,20 @@ def test_the_table_compares(store: Store, plan: Plan, tmp_path: Path) -> None:
     assert "Device: cpu; 1.00 h in training; rnnlab commit 0123456789ab." in text
 
 
+def test_the_seeds_that_finished_count_whichever_they_are(store: Store, plan: Plan, tmp_path: Path) -> None:
+    """The first ones may still be waiting, or have failed."""
+    enqueue_published(store, plan, seeds=3, only=["deep"])
+    register(store, "w")
+    for job in store.claim("w", 10):
+        if '"seed":2' in job.payload:
+            store.finish(job.claim, {"min_loss": 1.02, "device": "cpu", "git_commit": None}, 1.0, Curve())
+        else:
+            store.release([job.claim])
+    text = write_reproduction(store, Workspace(tmp_path, tmp_path), "small").read_text()
+    assert "| deep | min loss | 1 | 1.020 | – | +2.0% | yes | 1 | 20 |" in text
+    assert "Device: cpu; 0.00 h in training; rnnlab commit –." in text
+
+
 def test_a_number_that_results_do_not_have_is_a_mistake(store: Store, plan: Plan, tmp_path: Path) -> None:
     enqueue_published(store, plan, seeds=1, only=["shallow"])
     finish_all(store, {0: {"min_loss": 2.0}})

@@ -43,9 +43,9 @@ def choose(frame: pd.DataFrame, shares: Mapping[str, float]) -> Choice | None:
 
     None for fewer than two, where both explain nothing, and where their levels make too few cells.
 
-    shares: of the variance, by setting, for all that may be chosen.
+    shares: of the variance, by setting, for all that may be chosen; NaN where it is not known.
     """
-    by_share = sorted(shares, key=lambda name: -shares[name])
+    by_share = sorted(shares, key=lambda name: -np.nan_to_num(shares[name]))
     counts = {name: len(levels(frame[name])) for name in by_share}
     numeric = [name for name in by_share if _is_numeric(levels(frame[name]))]
     if len(numeric) < 2:

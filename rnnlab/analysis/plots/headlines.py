@@ -36,10 +36,12 @@ def effects(found: pd.DataFrame, focused: pd.DataFrame, focus: Mapping[str, Any]
 
 def interactions(shares: Shares) -> str:
     """The setting that explains most alone, and the pair that explains most beyond its two settings."""
-    name, share = max(shares.main.items(), key=lambda item: item[1])
+    name, share = max(shares.main.items(), key=lambda item: np.nan_to_num(item[1]))
+    if np.isnan(share):
+        return "What each setting explains alone cannot be separated"
     alone = f"{capital(title(name))} alone explains {share:.0%} of the variance"
-    pair, both = max(shares.interactions.items(), key=lambda item: item[1])
-    if both < _WORTH_NAMING:
+    pair, both = max(shares.interactions.items(), key=lambda item: np.nan_to_num(item[1]))
+    if not both >= _WORTH_NAMING:
         return f"{alone}; no two settings explain more together than {_WORTH_NAMING:.0%} beyond what each does alone"
     return f"{alone}; {title(pair[0])} and {title(pair[1])} together explain a further {both:.0%}"
 

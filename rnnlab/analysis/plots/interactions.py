@@ -26,7 +26,7 @@ class Shares(Protocol):
 
     @property
     def main(self) -> Mapping[str, float]:
-        """Share of each setting alone."""
+        """Share of each setting alone; NaN, here and for pairs, where it cannot be separated from others."""
 
     @property
     def interactions(self) -> Mapping[tuple[str, str], float]:
@@ -85,7 +85,7 @@ def _of_pair(shares: Shares, one: str, other: str) -> float:
 def _ordered(shares: Shares) -> list[str]:
     """The settings, most involved first."""
     total = {
-        name: share + sum(both for pair, both in shares.interactions.items() if name in pair)
+        name: np.nansum([share, *(both for pair, both in shares.interactions.items() if name in pair)])
         for name, share in shares.main.items()
     }
     return sorted(total, key=lambda name: -total[name])

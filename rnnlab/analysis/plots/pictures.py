@@ -184,7 +184,7 @@ def _effects(whole: _Round) -> _Drawing | None:
 
 def _interactions(whole: _Round) -> _Drawing | None:
     shares = [*whole.shares.main.values(), *whole.shares.interactions.values()]
-    if not whole.shares.interactions or max(shares) < _LEAST_SHARE:
+    if not whole.shares.interactions or not any(share >= _LEAST_SHARE for share in shares):
         return None
     headline = headlines.interactions(whole.shares) + _so_far(whole.frame)
     figure = interactions_figure(whole.shares, headline)

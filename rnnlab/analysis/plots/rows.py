@@ -16,9 +16,7 @@ def telling(rows: pd.DataFrame, settings: Sequence[str]) -> list[str]:
 def names_of(rows: pd.DataFrame, settings: Sequence[str]) -> list[str]:
     """Each row in words, by what tells it from the others."""
     own = telling(rows, settings)
-    names = [describe(row, own) for row in rows.to_dict("records")]
-    # Those that are on in all rows are not among them.
-    return [name.replace("all switches off", "no other switch on") for name in names]
+    return [describe(row, own) for row in rows.to_dict("records")]
 
 
 def in_common(rows: pd.DataFrame, settings: Sequence[str]) -> str:

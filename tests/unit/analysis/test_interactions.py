@@ -22,11 +22,13 @@ class MadeUpShares:
     method: str = "made up"
 
 
-SHARES = MadeUpShares({"cell": 0.3, "lr": 0.2, "n_layers": 0.0}, {("lr", "cell"): 0.25, ("n_layers", "cell"): 0.02})
+SHARES = MadeUpShares(
+    {"cell": 0.3, "learning_rate": 0.2, "n_layers": 0.0}, {("learning_rate", "cell"): 0.25, ("n_layers", "cell"): 0.02}
+)
 
 
 def test_the_matrix_holds_each_share_once() -> None:
-    matrix = share_matrix(SHARES, ["cell", "lr", "n_layers"])
+    matrix = share_matrix(SHARES, ["cell", "learning_rate", "n_layers"])
     nan = np.nan
     expected = np.array([[0.3, nan, nan], [0.25, 0.2, nan], [0.02, nan, 0.0]])
     assert np.array_equal(matrix, expected, equal_nan=True)
@@ -48,7 +50,7 @@ def test_shares_of_the_published_round(explore: pd.DataFrame) -> None:
     image = figure.axes[0].images[0].get_array()
     assert image is not None
     drawn = np.ma.filled(image.astype(float), np.nan)
-    total = sum(shares.main.values()) + sum(shares.interactions.values())
+    total = np.nansum([*shares.main.values(), *shares.interactions.values()])
     assert np.nansum(drawn) == pytest.approx(total)
     check_texts(figure)
 
@@ -67,7 +69,7 @@ def test_the_headline_is_computed() -> None:
     assert headlines.interactions(SHARES) == (
         "Cell alone explains 30% of the variance; learning rate and cell together explain a further 25%"
     )
-    without = MadeUpShares({"cell": 0.3, "lr": 0.5}, {("cell", "lr"): 0.001})
+    without = MadeUpShares({"cell": 0.3, "learning_rate": 0.5}, {("cell", "learning_rate"): 0.001})
     assert headlines.interactions(without) == (
         "Learning rate alone explains 50% of the variance; no two settings explain more together than 1% beyond what "
         "each does alone"

@@ -96,8 +96,10 @@ def test_single_runs_are_marked_as_not_tested() -> None:
 
 
 def test_rows_are_named_by_what_tells_them_apart() -> None:
-    rows = pd.DataFrame({"use_skip": [True, True], "use_norm": [False, True], "depth": [3, 3], "lr": [0.1, 0.2]})
-    settings = ["use_skip", "use_norm", "depth", "lr"]
+    rows = pd.DataFrame(
+        {"use_skip": [True, True], "use_norm": [False, True], "depth": [3, 3], "learning_rate": [0.1, 0.2]}
+    )
+    settings = ["use_skip", "use_norm", "depth", "learning_rate"]
     assert names_of(rows, settings) == ["no use norm, learning rate 0.1", "use norm, learning rate 0.2"]
     assert in_common(rows, settings) == "use skip on, depth 3"
     assert names_of(rows.head(1), settings) == ["use skip, depth 3, learning rate 0.1"]

@@ -1,5 +1,7 @@
 """Findings in words."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from rnnlab.analysis import seed_sentences, sentences
@@ -11,7 +13,7 @@ from rnnlab.analysis.replicates import replicates
 from rnnlab.analysis.results import results_frame
 from rnnlab.analysis.variance import decompose
 
-from .published_runs import make_job
+from .published_runs import SWITCHES, make_job
 
 FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
 
@@ -104,14 +106,45 @@ def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
 
 
 def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
+    """Over the contexts of both ends: S = 32 was run with the residual only."""
     said = sentences.strongest_interaction(explore, decompose(explore), "min_loss")
-    medians = []
-    for residual in (False, True):
-        effects = paired_effects(explore, where={"use_residual": residual})
-        medians.append(effects.set_index("factor")["median"]["use_input_gate"])
+    rest = [name for name in (*SWITCHES, "n_layers", "state_size") if name not in ("use_input_gate", "use_residual")]
+    losses = explore.set_index([*rest, "use_residual", "use_input_gate"])["min_loss"].unstack()
+    differences = (losses[True] - losses[False]).unstack("use_residual").dropna()
+    off, on = (differences[residual].median() for residual in (False, True))
     assert said.endswith(
-        f"the median effect of the input gate is {medians[0]:+.3f} at residual off and {medians[1]:+.3f} at residual on"
+        f"the median effect of the input gate is {off:+.3f} at residual off and {on:+.3f} at residual on "
+        f"({len(differences)} pairs each, all others equal)"
     )
+    few = explore[(explore["n_layers"] == 1) & ~explore["use_state_gate"] & ~explore["use_output_gate"]]
+    few = few[few["use_new_state"] & ~few["use_forget_gate"]]
+    shares = replace(
+        decompose(few),
+        main={"use_input_gate": 0.1, "use_residual": 0.3},
+        interactions={("use_input_gate", "use_residual"): 0.2},
+    )
+    assert sentences.strongest_interaction(few, shares, "min_loss") == ""
+
+
+def test_what_all_have_in_common_is_said_once(replicate: pd.DataFrame) -> None:
+    """Switches that are on in all runs are no reason to say that none is on."""
+    said = sentences.best(replicate, "min_loss")
+    shared = "in all: forget + input + state gate, new state, S = 512"
+    assert said == f"Best: 1.5302 with residual, L = 2 ({shared})"
+    bare = replicate[~replicate["use_residual"] & ~replicate["use_old_state"] & ~replicate["use_output_gate"]]
+    bare = pd.concat([bare, replicate[replicate["use_residual"]].tail(1).assign(min_loss=9.0)])
+    assert "all varied switches off" in sentences.best(bare, "min_loss")
+
+
+def test_only_settings_with_one_value_are_the_same_in_all_runs() -> None:
+    """What follows from the cell is no factor, and not the same either."""
+    jobs = [
+        make_job(i, {"cell": cell, "size": size, "linear": {"rnn": "joint", "lstm": "split"}[cell]}, {"min_loss": 1.0})
+        for i, (cell, size) in enumerate([("rnn", 1), ("rnn", 2), ("lstm", 1), ("lstm", 2)])
+    ]
+    said = sentences.shared_settings(results_frame(jobs))
+    assert "linear" not in said
+    assert "batch size 256, learning rate 0.001" in said
 
 
 def test_a_clear_winner_is_said_to_differ() -> None:
@@ -167,7 +200,7 @@ def test_names_known_and_unknown() -> None:
     assert setting_at("use_old_state", False) == "old state off"
     assert setting_at("state_size", 32) == "S = 32"
     row = {"use_a": False, "use_b": False, "depth": 3}
-    assert describe(row, list(row)) == "all switches off, depth 3"
+    assert describe(row, list(row)) == "all varied switches off, depth 3"
     assert describe({"use_residual": False}, ["use_residual"]) == "no residual"
     of_a_gru = {"cell": "gru", "linear": None, "n_layers": 2}
     assert describe(of_a_gru, list(of_a_gru)) == "cell gru, L = 2"

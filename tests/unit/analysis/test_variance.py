@@ -12,6 +12,8 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
+from rnnlab.analysis.markdown import shares_table
+from rnnlab.analysis.plots.style import limits
 from rnnlab.analysis.results import factors, results_frame
 from rnnlab.analysis.variance import decompose
 from rnnlab.queue.job import Job
@@ -86,17 +88,22 @@ def test_a_published_round_with_gaps_against_statsmodels(replicate: pd.DataFrame
     pairs = list(itertools.combinations(mains, 2))
     data = replicate[[*mains, "min_loss"]].astype(dict.fromkeys(mains, str))
 
-    def lost(terms: list[tuple[str, ...]]) -> float:
+    def fitted(terms: list[tuple[str, ...]]) -> Any:
         warnings.simplefilter("ignore", SingularMatrixWarning)  # that is what this round is about
         formula = " + ".join(":".join(f"C({name})" for name in term) for term in terms) or "1"
-        return float(ols(f"min_loss ~ {formula}", data).fit().ssr)
+        return ols(f"min_loss ~ {formula}", data).fit()
 
     every: list[tuple[str, ...]] = [*((name,) for name in mains), *pairs]
     for term in every:
         rest = [other for other in every if not set(term) <= set(other)]
-        share = max(0.0, lost(rest) - lost([*rest, term])) / total
+        without, whole = fitted(rest), fitted([*rest, term])
+        share = (without.ssr - whole.ssr) / total if whole.df_model > without.df_model else np.nan
         ours = found.main[term[0]] if len(term) == 1 else found.interactions[(term[0], term[1])]
-        assert ours == pytest.approx(share, abs=1e-9), term
+        assert ours == pytest.approx(share, abs=1e-9, nan_ok=True), term
+    known = [share for share in [*found.main.values(), *found.interactions.values()] if share == share]
+    assert 0 < len(known) < len(every)
+    assert list(found.interactions.values())[-1] != list(found.interactions.values())[-1]  # NaN comes last
+    assert found.common == pytest.approx(1 - fitted(every).ssr / total - sum(known))
 
 
 def test_shares_add_up_on_an_additive_grid() -> None:
@@ -121,6 +128,56 @@ def test_nothing_to_explain() -> None:
     assert decompose(results_frame([make_job(1, {"a": 1}, None)])).main == {}
     one = decompose(results_frame([make_job(1, {"a": 1}, {"min_loss": 1.0})]))
     assert (one.main, one.runs) == ({}, 1)
+
+
+def test_settings_that_vary_together_hold_their_share_in_common() -> None:
+    """b follows from a: neither can be given a share, nor can what they do with c."""
+    frame = grid({"a": [0, 1, 2], "c": [0, 1]}, lambda s: 1.0 * s["a"] + 2.0 * s["c"], seeds=4)
+    frame.insert(list(frame.columns).index("a"), "b", 10 * frame["a"])
+    found = decompose(frame)
+    assert np.isnan([found.main["a"], found.main["b"]]).all()
+    # The variance of 0, 1, 2 is 2/3, that of 0, 2 is 1.
+    assert found.main["c"] == pytest.approx(1 / (1 + 2 / 3))
+    assert found.common == pytest.approx(1 - found.main["c"])
+    text = shares_table(found)
+    assert "| a | – (cannot be separated) |" in text
+    assert "| in common, of settings that vary together | 40.0% |" in text
+
+
+def test_shares_that_are_shown_alike_are_ordered_by_name() -> None:
+    """A difference that nobody sees, of rounding for example, must not decide."""
+    found = decompose(grid({"a": [0, 1], "b": [0, 1], "c": [0, 1]}, lambda s: s["a"] + (1 + 1e-9) * s["b"] + s["c"]))
+    assert list(found.main) == ["a", "b", "c"]
+    assert found.main["b"] > found.main["a"]
+
+
+def test_one_run_does_not_decide_the_shares() -> None:
+    frame = grid({"a": [0, 1], "b": [0, 1], "c": [0, 1, 2]}, lambda s: 1.0 + 0.1 * s["a"], noise=0.01, seeds=2)
+    plain = decompose(frame)
+    assert plain.clipped == ""
+    worst = 3
+    outlying = frame.assign(min_loss=frame["min_loss"].where(frame.index != worst, 9.0))
+    found = decompose(outlying)
+    highest = frame["min_loss"].drop(index=worst).max()
+    expected = decompose(frame.assign(min_loss=frame["min_loss"].where(frame.index != worst, highest)))
+    assert found.main == expected.main
+    assert found.main["a"] > 0.7
+    assert f"the run at 9 counts as {highest:.4g}, for it holds 96% of the sum of squares" in found.method
+
+
+def test_the_published_outlier(refine: pd.DataFrame) -> None:
+    """A run at 3.434 holds most of the sum of squares of its round."""
+    assert refine["min_loss"].max() == pytest.approx(3.434, abs=1e-3)
+    method = decompose(refine).method
+    high = limits(refine["min_loss"]).high
+    above = (refine["min_loss"] > high).sum()
+    assert f"{above} runs above {high:.4g} count as {high:.4g}, for one of them, 3.434, holds 72% of the sum" in method
+
+
+def test_a_loss_that_has_no_finite_square_counts_as_diverged() -> None:
+    frame = grid({"a": [0, 1], "b": [0, 1, 2]}, lambda s: 1.0 + s["a"], seeds=2)
+    huge = frame.assign(min_loss=frame["min_loss"].where(frame.index > 0, 1e200))
+    assert decompose(huge) == decompose(frame.iloc[1:])
 
 
 def test_too_few_runs_for_interactions_and_too_many_levels() -> None:
