@@ -18,8 +18,9 @@ from rnnlab.cli.options import (
     repeat_flags,
     workspace_of,
 )
+from rnnlab.cli.patience import patiently
 from rnnlab.cli.pool import WorkerPool
-from rnnlab.cli.running import patiently, wait_for_jobs
+from rnnlab.cli.running import wait_for_jobs
 from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
 

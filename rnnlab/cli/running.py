@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from rnnlab.cli.options import (
     workspace_of,
     writable,
 )
+from rnnlab.cli.patience import patiently
 from rnnlab.cli.pool import WorkerPool
 from rnnlab.cli.stopping import INTERRUPTED, two_stage_stop
 from rnnlab.cli.working import WorkerChoices
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0
-_Result = TypeVar("_Result")
 
 
 def run(
@@ -133,24 +133,6 @@ def wait_for_jobs(
             if time.monotonic() - spoken_at > _LINE_SECONDS:
                 spoken_at = time.monotonic()
                 _say(summary_line(patiently(lambda: experiment_status(store, name), over)))
-
-
-def patiently(call: Callable[[], _Result], in_vain: Callable[[], bool] = lambda: False) -> _Result:
-    """What `call` returns, however long the database is away: the workers wait for it too.
-
-    Raises DatabaseAwayError when it does not answer and `in_vain` says that there is nothing to wait for any more.
-    """
-    told = False
-    while True:
-        try:
-            return call()
-        except DatabaseAwayError as error:
-            if in_vain():
-                raise
-            if not told:
-                _say(f"{error}; waiting for it")
-                told = True
-            time.sleep(_POLL_SECONDS)
 
 
 def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:

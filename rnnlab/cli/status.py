@@ -17,6 +17,7 @@ from rnnlab.cli.options import (
     repeat_flags,
     workspace_of,
 )
+from rnnlab.cli.patience import patiently
 from rnnlab.cli.wording import best_so_far, hint, time_left
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
     if not draws:
         while True:
-            print("\n\n".join("\n".join(_lines(one)) for one in _look(store, experiment)) + "\n", flush=True)
+            found = patiently(lambda: _look(store, experiment))
+            print("\n\n".join("\n".join(_lines(one)) for one in found) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
 
     from rnnlab.cli.dashboard import dashboard
@@ -89,7 +91,7 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             begun = time.monotonic()
-            snapshot = eyes.look(experiment)
+            snapshot = patiently(lambda: eyes.look(experiment))
             live.update(dashboard(snapshot, console.width, console.height, flags), refresh=True)
             # A look into a large table takes a while: the most part of the time is for the workers.
             time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - begun)))

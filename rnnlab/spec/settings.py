@@ -127,7 +127,8 @@ class SplitSettings(Settings):
 class EvaluationSettings(Settings):
     """Loss on each split: over at most `windows` windows as long as in training.
 
-    They are evenly spaced and do not overlap; a run that trains on random windows is evaluated on random ones.
+    They are evenly spaced and do not overlap; for a run that trains on random windows they are drawn at random, the
+    same ones for every seed.
     """
 
     windows: Count = 64

@@ -141,6 +141,20 @@ def test_evaluation_equals_torch_and_reading_symbol_by_symbol(
         assert mine == pytest.approx(theirs, rel=1e-6)
 
 
+@pytest.mark.parametrize("sampling", [{"iterations": 5}, {"sampling": "contiguous", "epoch_windows": 20, "epochs": 1}])
+def test_an_easier_text_is_no_better_run(sampling: dict[str, Any]) -> None:
+    """The same weights have the same losses, whatever the seed of the run: the windows are the same."""
+    configs = [
+        bptt_config(settings_of("rnn", state_size=7), seed=seed, evaluation_windows=6, learning_rate=0.1, **sampling)
+        for seed in (0, 1, 99)
+    ]
+    states = [fresh_state(configs[0], _V)] * 3
+    splits = Splits(_TOKENS[:2000], _TOKENS[2000:2500], _TOKENS[2500:])
+    first, *others = final_losses(configs, states, splits, _V, torch.device("cpu"), 1)
+    assert others == [first, first]
+    assert len(set(first.values())) == 3  # but each split has windows of its own
+
+
 def test_a_step_that_the_kernels_lack_something_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were torch to do it, the bits of a run would depend on its neighbours."""
     monkeypatch.delitem(lowering._LOWERINGS, "tanh_backward")

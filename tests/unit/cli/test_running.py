@@ -5,10 +5,11 @@ from typing import Any, cast
 
 import pytest
 
-from rnnlab.cli import reproducing, running
+from rnnlab.cli import patience, reproducing, running
 from rnnlab.cli.pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
 from rnnlab.queue.job import Status
+from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
 
 from .conftest import Cli
@@ -33,6 +34,7 @@ READS = ("any_open", "counts", "jobs", "progress", "experiment", "curves")  # wh
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "_RETRY_SECONDS", 0.01)
 
 
 def shake(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
@@ -118,3 +120,27 @@ def test_nobody_waits_for_a_database_in_vain(store: Store, capsys: pytest.Captur
     )
     assert len(tries) == 3
     assert capsys.readouterr().err == f"{AWAY}; waiting for it\n"
+
+
+class _SeenEnoughError(Exception):
+    pass
+
+
+def test_a_view_that_is_drawn_anew_waits_too(
+    with_jobs: Cli, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Off a terminal: the first look fails, and the second view is the last."""
+    pauses = iter(range(2))
+
+    def pause(_seconds: float) -> None:
+        if next(pauses, None) is None:
+            raise _SeenEnoughError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "progress", away_before(Reader.progress, 1))
+        patch.setattr("time.sleep", pause)
+        with pytest.raises(_SeenEnoughError):
+            with_jobs("status", "--watch")
+    out, err = capfd.readouterr()
+    assert err == f"{AWAY}; waiting for it\n"
+    assert out.count("small\n") == 2
