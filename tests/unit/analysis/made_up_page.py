@@ -63,6 +63,6 @@ def _hostile(job: Job) -> Job:
     payload = json.loads(job.payload)
     if job.id % 3:
         payload["model"][EVIL_SETTING] = [EVIL, PICTURE_FROM_ELSEWHERE][job.id % 2]
-    payload["training"]["schedule"] = SCHEDULES[job.id % 3]
+    payload["training"]["schedule"] = SCHEDULES[job.id // 5 % 3]
     text = json.dumps(payload, sort_keys=True)
     return replace(job, payload=text, config_hash=sha256_hex(text.encode()))
