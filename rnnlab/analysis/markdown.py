@@ -10,7 +10,7 @@ import pandas as pd
 from rnnlab.analysis.names import level_label, phrase, title
 from rnnlab.analysis.one_factor import OneFactor
 from rnnlab.analysis.results import factors
-from rnnlab.analysis.sentences import is_clear
+from rnnlab.analysis.sentences import equal_pairs, is_clear
 from rnnlab.analysis.variance import Decomposition
 
 LEAST_SHOWN = 0.0005  # of the variance: less is 0.0 %
@@ -49,7 +49,9 @@ def _effect_row(row: dict[Any, Any]) -> list[str]:
     if not row["pairs"]:
         return [*names, "0", "–", "–", "–", "–", "–"]
     spans = [span(row["low"], row["high"]), span(row["q25"], row["q75"])]
-    return [*names, str(row["pairs"]), str(row["better"]), f"{row['median']:+.3f}", *spans, _yes(is_clear(row))]
+    equal = f" ({equal_pairs(row)} equal)" if equal_pairs(row) else ""
+    better = f"{row['better']}{equal}"
+    return [*names, str(row["pairs"]), better, f"{row['median']:+.3f}", *spans, _yes(is_clear(row))]
 
 
 def span(low: float, high: float) -> str:

@@ -32,9 +32,10 @@ class OneFactor:
 
     @property
     def best_counts(self) -> Mapping[Any, int]:
-        """In how many of the complete rows each level has the lowest value; of equals the first counts."""
-        places = self.complete.argmin(axis=1)
-        return {level: int((places == place).sum()) for place, level in enumerate(self.levels)}
+        """In how many of the complete rows each level alone has the lowest value."""
+        lowest = self.complete == self.complete.min(axis=1, keepdims=True)
+        alone = lowest[lowest.sum(axis=1) == 1].sum(axis=0)
+        return {level: int(count) for level, count in zip(self.levels, alone, strict=True)}
 
     @property
     def falling(self) -> int:

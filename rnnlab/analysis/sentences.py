@@ -112,13 +112,21 @@ def effect(row: Mapping[Any, Any], by: str) -> str:
     subject = _subject(row)
     if not row["pairs"]:
         return f"{subject}: no two runs differ in this alone"
-    if not is_clear(row):
-        verb, count = "makes no clear difference; it lowers", row["better"]
-    elif row["better"] > row["worse"]:
-        verb, count = "lowers", row["better"]
-    else:
-        verb, count = "raises", row["worse"]
-    return f"{subject} {verb} {by} in {count} of {row['pairs']} pairs, median {row['median']:+.3f}"
+    verb, count = ("lowers", row["better"]) if row["better"] > row["worse"] else ("raises", row["worse"])
+    pairs, equal = row["pairs"], equal_pairs(row)
+    if 2 * equal > pairs:
+        return f"{subject} changes nothing in {equal} of {pairs} pairs"
+    found = f"{by} in {count} of {pairs} pairs, median {row['median']:+.3f}"
+    if is_clear(row):
+        return f"{subject} {verb} {found}"
+    if pairs < FEWEST_PAIRS:
+        return f"{subject} {verb} {found}; fewer than {FEWEST_PAIRS} pairs are too few to call that clear"
+    return f"{subject} makes no clear difference; it {verb} {found}"
+
+
+def equal_pairs(row: Mapping[Any, Any]) -> int:
+    """Pairs whose two metrics are equal to the last bit, as where a setting has no influence: a bound never reached."""
+    return int(row["pairs"] - row["better"] - row["worse"])
 
 
 def _subject(row: Mapping[Any, Any]) -> str:

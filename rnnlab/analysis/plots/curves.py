@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnnlab.analysis.names import curve_series, metric_title, rounded
 from rnnlab.analysis.plots import style
@@ -70,6 +70,7 @@ def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
         ax.set_xlabel("optimiser steps (logarithmic)")
     else:
         ax.set_xlim(min(first, 0), last * 1.02)
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
         ax.set_xlabel("optimiser steps")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 

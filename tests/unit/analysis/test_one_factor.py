@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from rnnlab.analysis import sentences
+from rnnlab.analysis.effects import paired_effects
+from rnnlab.analysis.markdown import effects_table
 from rnnlab.analysis.one_factor import one_factor_tables
 from rnnlab.analysis.results import results_frame
 from rnnlab.queue.job import Job
@@ -35,6 +37,16 @@ def test_rows_and_columns() -> None:
     assert table.best_counts == {8: 0, 16: 1, 32: 2}
     assert (table.falling, table.rising) == (2, 0)
     assert table.table().columns.tolist() == ["rate", "width", "8", "16", "32"]
+
+
+def test_equals_are_best_at_no_level() -> None:
+    """A bound that is never reached: the first row has a tie."""
+    losses = [(1, 4, 2.0), (2, 4, 2.0), (1, 8, 2.5), (2, 8, 2.4)]
+    jobs = [make_job(i, {"bound": b, "width": w}, {"min_loss": loss}) for i, (b, w, loss) in enumerate(losses)]
+    table = one_factor_tables(results_frame(jobs))["bound"]
+    assert table.best_counts == {1: 0, 2: 1}
+    (effect,) = [row for row in paired_effects(results_frame(jobs)).to_dict("records") if row["factor"] == "bound"]
+    assert "| bound | 1 | 2 | 2 | 1 (1 equal) | -0.050 |" in effects_table(pd.DataFrame([effect]))
 
 
 def test_settings_that_were_not_run_at_every_level() -> None:
