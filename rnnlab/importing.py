@@ -10,7 +10,7 @@ from typing import Any
 
 from rnnlab.errors import SpecError, UsageError
 from rnnlab.planning import Plan, continuing, new_jobs
-from rnnlab.queue.job import Status
+from rnnlab.queue.job import IMPORTED_FROM, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
 from rnnlab.spec.grid import adjustments
@@ -63,7 +63,7 @@ def read_results(plan: Plan, round_name: str, path: Path) -> Results:
     _check_columns(path, list(rows[0].fields), plan)
     configs, repeated = _configs(rows, plan, rule)
     runs = [
-        (config, _result(row, plan) | {"imported_from": path.name}, _seconds(row))
+        (config, _result(row, plan) | {IMPORTED_FROM: path.name}, _seconds(row))
         for config, row in zip(configs, rows, strict=True)
     ]
     return Results(plan, round_name, runs, repeated)

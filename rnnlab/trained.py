@@ -57,10 +57,15 @@ def trained_model(
     run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
     found = _newest(run_dir, config, complain)
     if found is None:
-        raise CheckpointError(
-            f"job {chosen.id} has no whole checkpoint in {run_dir}: it was not trained here; "
-            "`rnnlab worker` trains it, --results names another folder"
-        )
+        why = "it was not trained here (yet); `rnnlab worker` trains it, --results names another folder"
+        if chosen.is_imported:
+            why = "its result was imported, its model was not"
+        elif chosen.result is not None:
+            why = (
+                "it is done, so its final checkpoint was deleted or damaged, or lies elsewhere: restore it from a copy, "
+                "or name another folder with --results"
+            )
+        raise CheckpointError(f"job {chosen.id} has no whole checkpoint in {run_dir}: {why}")
     settings = config.tokenizer
     try:
         tokenizer = make_tokenizer(settings.kind, found.vocabulary, settings.vocabulary_sha256)

@@ -23,7 +23,6 @@ INTERNAL = ["payload", "imported"]  # columns that tables for people do without
 _IDENTITY = ["id", "round", "status", "config_hash", "recipe", *INTERNAL, "seed"]
 _OUTCOME = ["seconds", "diverged"]
 _ALWAYS = ["min_loss", "final_loss"]  # what every training run reports
-_IMPORTED_FROM = "imported_from"  # in the results that `rnnlab import` adds
 _LARGEST = 1e150  # of a metric: sums of squares of larger ones are not finite
 
 _SORTED = json.JSONEncoder(sort_keys=True)
@@ -54,7 +53,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
         "config_hash": pd.Series([job.config_hash for job in jobs]),
         "recipe": pd.Series([_recipe(payload) for payload in payloads]),
         "payload": pd.Series([job.payload for job in jobs]),
-        "imported": pd.Series([_IMPORTED_FROM in (job.result or {}) for job in jobs], dtype=bool),
+        "imported": pd.Series([job.is_imported for job in jobs], dtype=bool),
         "seed": pd.Series([payload.get("seed") for payload in payloads]),
     }
     for path, name in names.items():

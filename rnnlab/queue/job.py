@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+IMPORTED_FROM = "imported_from"  # in results that were trained elsewhere: the name of their file
+
 
 class Status(StrEnum):
     """Where a job stands. The arrows are all the transitions there are, each one a guarded statement of the store.
@@ -92,6 +94,11 @@ class Job:
         """The token of the present owner; only meaningful while the job is running."""
         assert self.worker_id is not None
         return Claim(self.id, self.worker_id, self.epoch)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere: there is a result, but no model."""
+        return self.result is not None and IMPORTED_FROM in self.result
 
 
 @dataclass(frozen=True)

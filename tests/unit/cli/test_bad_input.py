@@ -265,9 +265,8 @@ def test_job(with_results: Cli) -> None:
     check(with_results, ["sample", "best"], "no job 'best': give a number or the first digits of a hash")
     check(with_results, ["sample", ""], "no job ''")
     check(with_results, ["sample", "9" * 30], "no job '9{30}'")
-    check(
-        with_results, ["sample", "1"], r"job 1 has no whole checkpoint in .*: it was not trained here; `rnnlab worker`"
-    )
+    complaint = r"job 1 has no whole checkpoint in .*: its result was imported, its model was not"
+    check(with_results, ["sample", "1"], complaint)
 
 
 def test_ambiguous_hash(cli: Cli, small_toml: str) -> None:

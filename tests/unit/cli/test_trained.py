@@ -93,6 +93,10 @@ def test_eval_agrees_with_the_table_and_sample_needs_no_corpus(
     assert cli("sample", *asked[:-1], "4") != with_corpus
     assert not (tmp_path / "data").exists()
 
+    for path in (cli.folder / "results").rglob("*.rnn"):
+        path.write_bytes(b"")
+    assert "it is done, so its final checkpoint was deleted or damaged" in cli("sample", *asked).err
+
 
 @pytest.mark.parametrize("own", ['loss_at = "last"', "embedding_size = 3"])
 def test_eval_of_windows_that_are_drawn_agrees_with_the_table(cli: Cli, own: str) -> None:
@@ -120,7 +124,7 @@ iterations = 6
 learning_rate = 1e-2
 {training}
 [grid]
-seed = [0]
+seed = [3]
 """,
     )
     assert cli("init", "drawn.toml").code == 0
@@ -260,6 +264,7 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
     assert complaint("eval", "1", "--context", "0") == "rnnlab: --context 0: give a number of at least 1\n"
     assert complaint("eval", "1", "--windows", "-1") == "rnnlab: --windows -1: give a number of at least 1\n"
     assert "job 1 has no whole checkpoint in" in complaint("eval", "1")
+    assert "it was not trained here (yet); `rnnlab worker` trains it" in complaint("eval", "1")
     assert "no job '99'" in complaint("eval", "99")
     assert cli("eval", "1", "--split", "all").code == 2
     running_job(cli)
