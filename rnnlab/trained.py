@@ -62,8 +62,8 @@ def trained_model(
             why = "its result was imported, its model was not"
         elif chosen.result is not None:
             why = (
-                "it is done, so its final checkpoint was deleted or damaged, or lies elsewhere: restore it from a copy, "
-                "or name another folder with --results"
+                "it is done, so its final checkpoint was deleted or damaged, or lies elsewhere: restore it from a "
+                "copy, or name another folder with --results"
             )
         raise CheckpointError(f"job {chosen.id} has no whole checkpoint in {run_dir}: {why}")
     settings = config.tokenizer
