@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from rnnlab.analysis.one_factor import Floats, one_factor_tables
+from rnnlab.analysis.ranges import in_ranges
 from rnnlab.analysis.results import restrict
 
 COLUMNS = [
@@ -34,12 +35,14 @@ COLUMNS = [
 def paired_effects(frame: pd.DataFrame, by: str = "min_loss", where: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """The effect of each level of each setting that varies, against the setting's lowest level; one row each.
 
-    `where` restricts the runs to those with the given settings. A run without a finite metric counts as diverged.
+    `where` restricts the runs to those with the given settings. A run without a finite metric counts as diverged. The
+    levels of a setting with more than 30 numbers are ranges of them (`in_ranges`).
     Raises UsageError for a metric that no result has or a name in `where` that is no setting.
     """
+    runs = in_ranges(frame).loc[restrict(frame, where or {}).index]
     rows = [
         {"factor": table.factor, "reference": table.levels[0], "level": level, **_effect(table.losses[:, 0], losses)}
-        for table in one_factor_tables(restrict(frame, where or {}), by).values()
+        for table in one_factor_tables(runs, by).values()
         for level, losses in zip(table.levels[1:], table.losses.T[1:], strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

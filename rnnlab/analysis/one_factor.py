@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rnnlab.analysis.ranges import in_ranges
 from rnnlab.analysis.results import comparable, factors, finished, levels, setting_columns
 
 Floats = NDArray[np.float64]
@@ -59,9 +60,11 @@ class OneFactor:
 def one_factor_tables(frame: pd.DataFrame, by: str = "min_loss") -> dict[str, OneFactor]:
     """The table of each setting that varies among the finished runs, in payload order.
 
-    A run without a finite metric counts as diverged, and so does a configuration one of whose seeds does.
+    A run without a finite metric counts as diverged, and so does a configuration one of whose seeds does. The levels of
+    a setting with more than 30 numbers are ranges of them, whose configurations are averaged.
     Raises UsageError for a metric that no result has.
     """
+    frame = in_ranges(frame)
     runs, good = finished(frame), comparable(frame, by).index
     losses = runs[by].where(runs.index.isin(good), np.inf)
     configs = runs.assign(_loss=losses).groupby("recipe", sort=False)

@@ -137,7 +137,7 @@ def _effects_block(effects: pd.DataFrame, focused: pd.DataFrame, question: Quest
     if not effects["pairs"].any():
         return f"### What one setting does\n\n{sentences.no_pairs()}."
     blocks = [
-        f"### What one setting does\n\n{sentences.rule_of_pairs(question.metric)}",
+        f"### What one setting does\n\n{sentences.rule_of_pairs(question.metric)}{sentences.rule_of_ranges(effects)}",
         effects_table(effects[effects["pairs"] > 0]),
     ]
     if (effects["pairs"] == 0).any():

@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from rnnlab.analysis.names import describe, level_label, phrase, setting_at, title
 from rnnlab.analysis.one_factor import OneFactor, one_factor_tables
+from rnnlab.analysis.ranges import MOST_LEVELS, RANGES, Range, in_ranges
 from rnnlab.analysis.ranking import Summary, best_run
 from rnnlab.analysis.results import at_level, comparable, factors, levels, setting_columns
 from rnnlab.analysis.variance import Decomposition
@@ -20,6 +21,7 @@ FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
 _SIGNIFICANCE = 0.05
 _LEAST_INTERACTION = 0.01  # of the variance
 _MOST_LEVELS = 4
+_MOST_WITHOUT_PAIRS = 5
 _SHAPE = ("n_layers", "state_size")  # of a model
 
 
@@ -58,7 +60,7 @@ def below(summary: Summary, threshold: float | None, meaning: str = "") -> str:
 
 def shares_below(frame: pd.DataFrame, by: str, threshold: float) -> dict[str, dict[Any, tuple[int, int]]]:
     """For each setting that varies and each of its levels: (runs below the threshold, all runs that compare)."""
-    runs = comparable(frame, by)
+    runs = comparable(in_ranges(frame), by)
     low = runs[by] < threshold
     return {
         name: {
@@ -107,6 +109,17 @@ def rule_of_pairs(by: str) -> str:
     )
 
 
+def rule_of_ranges(effects: pd.DataFrame) -> str:
+    """Which settings of a table of paired effects have ranges as levels; a whole sentence, or nothing."""
+    names = effects.loc[[isinstance(level, Range) for level in effects["level"]], "factor"].unique()
+    if not len(names):
+        return ""
+    return (
+        f" A setting with more than {MOST_LEVELS} values is cut into {RANGES} ranges with equally many of them, and "
+        f"those in one range count as equal: {', '.join(map(title, names))}."
+    )
+
+
 def effect(row: Mapping[Any, Any], by: str) -> str:
     """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
     subject = _subject(row)
@@ -149,11 +162,10 @@ def no_pairs() -> str:
 
 
 def without_pairs(effects: pd.DataFrame) -> str:
-    """The levels that no pair compares with the reference: "block size 8 against 3"."""
+    """The levels that no pair compares with the reference: "block size 8 against 3"; of many the first."""
     rows = effects[effects["pairs"] == 0].to_dict("records")
-    return ", ".join(
-        f"{setting_at(row['factor'], row['level'])} against {level_label(row['reference'])}" for row in rows
-    )
+    told = [f"{setting_at(row['factor'], row['level'])} against {level_label(row['reference'])}" for row in rows]
+    return listed(told, _MOST_WITHOUT_PAIRS)
 
 
 def confounded() -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.names import title
 from rnnlab.analysis.plots.style import limits
+from rnnlab.analysis.ranges import RANGES, in_ranges, ranged
 from rnnlab.analysis.results import comparable, factors
 
 _MOST_LEVELS = 100  # of one setting
@@ -46,6 +47,7 @@ class Decomposition:
     varies: bool  # whether the runs differ at all
     exact: bool  # a balanced complete grid: the shares add up to 1 with the residual
     left_out: Sequence[str] = ()  # settings that vary, but have too many levels
+    ranged: Sequence[str] = ()  # settings whose levels are ranges
     clipped: str = ""  # which values count as lower ones, and why; empty where none does
 
     @property
@@ -57,10 +59,13 @@ class Decomposition:
     @property
     def method(self) -> str:
         """One sentence."""
-        left_out = f"; left out, for too many values: {', '.join(map(title, self.left_out))}" if self.left_out else ""
-        return f"eta squared over {self.runs} runs{self._model}{left_out}" + (
-            f"; {self.clipped}" if self.clipped else ""
-        )
+        parts = [
+            f"eta squared over {self.runs} runs{self._model}",
+            f"in {RANGES} ranges: {', '.join(map(title, self.ranged))}" if self.ranged else "",
+            f"left out, for too many values: {', '.join(map(title, self.left_out))}" if self.left_out else "",
+            self.clipped,
+        ]
+        return "; ".join(filter(None, parts))
 
     @property
     def _model(self) -> str:
@@ -79,12 +84,13 @@ class Decomposition:
 def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
     """The shares of the settings that vary among the runs that can be compared; runs of several seeds count each.
 
-    A setting with more than 100 levels, or (beyond six) a level for every second run, is left out: it would explain
-    anything. Where one run holds more than a quarter of the sum of squares, the values that the pictures cut off count
-    as the largest that they show: the shares would else be those of one run.
+    The levels of a setting with more than 30 numbers are ranges of them. One with more than 100 levels, or (beyond six)
+    a level for every second run, is left out: it would explain anything. Where one run holds more than a quarter of the
+    sum of squares, the values that the pictures cut off count as the largest that they show: the shares would else be
+    those of one run.
     Raises UsageError for a metric that no result has.
     """
-    runs = comparable(frame, by)
+    runs = comparable(in_ranges(frame), by)
     varying = factors(runs)
     most = min(_MOST_LEVELS, max(_ALWAYS_LEVELS, len(runs) // 2))
     names = [name for name in varying if runs[name].nunique(dropna=False) <= most]
@@ -109,6 +115,7 @@ def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
         varies=True,
         exact=is_balanced and (bool(interactions) or len(names) == 1),
         left_out=left_out,
+        ranged=[name for name in ranged(runs) if name in names],
         clipped=clipped,
     )
 

@@ -129,6 +129,44 @@ def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
     assert factors(results_frame(jobs)) == ["cell", "n_layers", "rate"]
 
 
+def random_search(n: int) -> pd.DataFrame:
+    """Learning rates that nobody chose twice, and a gate."""
+    random = np.random.default_rng(7)
+    return results_frame(
+        [
+            make_job(
+                i,
+                {"rate": float(10 ** random.uniform(-5, -1)), "gate": bool(i % 2), "state_size": 8 * (1 + i // 2 % 8)},
+                {"min_loss": float(random.standard_normal()) - i % 2},
+            )
+            for i in range(n)
+        ]
+    )
+
+
+def test_a_continuous_setting_is_compared_by_its_ranges() -> None:
+    frame = random_search(2000)
+    rates = sorted(frame["rate"])
+    effects = paired_effects(frame)
+    found = effects[effects["factor"] == "rate"]
+    assert [level.low for level in found["level"]] == [rates[400 * place] for place in range(1, 5)]
+    assert [level.high for level in found["level"]] == [rates[400 * place - 1] for place in range(2, 6)]
+    assert found["pairs"].tolist() == [16] * 4
+    fifth = np.searchsorted(rates, frame["rate"], side="right").clip(1) - 1
+    means = frame.assign(fifth=fifth // 400).groupby(["gate", "state_size", "fifth"])["min_loss"].mean().unstack()
+    assert found["median"].tolist() == pytest.approx([(means[place] - means[0]).median() for place in range(1, 5)])
+    gate = one(effects, "gate")
+    assert (gate["pairs"], gate["better"]) == (40, 40)
+    where = paired_effects(frame, where={"gate": True})
+    assert where.loc[where["factor"] == "rate", "level"].tolist() == found["level"].tolist()
+
+
+def test_thirty_values_are_taken_as_they_are() -> None:
+    jobs = [make_job(i, {"rate": i / 7}, {"min_loss": 1.0}) for i in range(31)]
+    assert len(paired_effects(results_frame(jobs[:30]))) == 29
+    assert len(paired_effects(results_frame(jobs))) == 4
+
+
 def test_no_pairs_no_runs_and_wrong_names() -> None:
     jobs = [make_job(1, {"a": 1, "b": 1}, {"min_loss": 2.0}), make_job(2, {"a": 2, "b": 2}, {"min_loss": 1.0})]
     frame = results_frame(jobs)

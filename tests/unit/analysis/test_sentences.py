@@ -186,6 +186,28 @@ def test_equal_losses_are_no_effect() -> None:
     assert sentences.no_clear_effect(effects).startswith("No setting makes a clear difference")
 
 
+def test_levels_without_a_pair_are_counted_where_they_are_many() -> None:
+    jobs = [make_job(i, {"depth": i, "width": i}, {"min_loss": 1.0}) for i in range(6)]
+    said = sentences.without_pairs(paired_effects(results_frame(jobs)))
+    assert said == ", ".join(f"depth {i} against 0" for i in range(1, 6)) + " and 5 more"
+
+
+def test_ranges_in_words() -> None:
+    jobs = [
+        make_job(2 * i + on, {"rate": i / 1000, "gate": bool(on)}, {"min_loss": 2.0 - i // 8 * 0.1 - on})
+        for i in range(1, 41)
+        for on in (0, 1)
+    ]
+    frame = results_frame(jobs)
+    effects = paired_effects(frame)
+    row = effects[effects["factor"] == "rate"].iloc[0].to_dict()
+    assert sentences.effect(row, "min_loss").startswith("rate 0.009 to 0.016 instead of 0.001 to 0.008 makes")
+    assert sentences.rule_of_ranges(effects).endswith(" count as equal: rate.")
+    assert sentences.rule_of_ranges(effects[effects["factor"] == "gate"]) == ""
+    said = sentences.sharpest_share(frame, "min_loss", 1.9)
+    assert said == "rate 0.017 to 0.024: 16 of 16, ..., rate 0.001 to 0.008: 8 of 16"
+
+
 def test_names_known_and_unknown() -> None:
     assert title("use_forget_gate") == "forget gate"
     assert title("warmup_steps") == "warmup steps"

@@ -185,5 +185,23 @@ def test_too_few_runs_for_interactions_and_too_many_levels() -> None:
     assert few.interactions == {}
     assert not few.exact
     assert "main effects only" in few.method
-    random = [make_job(i, {"rate": i / 7, "gate": i % 2 == 0}, {"min_loss": i % 2 + i / 1000}) for i in range(40)]
-    assert list(decompose(results_frame(random)).main) == ["gate"]
+    names = [f"text {i}" for i in range(40)]
+    jobs = [make_job(i, {"name": name, "gate": i % 2 == 0}, {"min_loss": i % 2}) for i, name in enumerate(names)]
+    found = decompose(results_frame(jobs))
+    assert list(found.main) == ["gate"]
+    assert found.method == "eta squared over 40 runs; left out, for too many values: name"
+
+
+def test_a_continuous_setting_explains_by_its_ranges() -> None:
+    random = np.random.default_rng(6)
+    rates = (10 ** random.uniform(-5, -1, 100)).tolist()
+    jobs = [
+        make_job(i, {"rate": rate, "gate": i % 2 == 0}, {"min_loss": abs(np.log10(rate) + 3) + 0.1 * (i % 2)})
+        for i, rate in enumerate(rates)
+    ]
+    frame = results_frame(jobs)
+    fifths = frame.assign(rate=pd.qcut(frame["rate"], 5, labels=list("abcde")).astype(str))
+    found, expected = decompose(frame), decompose(fifths)
+    assert found.main["rate"] > 0.5
+    assert (found.main, found.interactions) == (expected.main, expected.interactions)
+    assert "; in 5 ranges: rate" in found.method
