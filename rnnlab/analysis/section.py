@@ -126,6 +126,7 @@ def _findings(
         if (replicated["n"] > 1).any()
         else seed_sentences.separation(replicated),
         seed_sentences.seeds_to_go(replicated),
+        sentences.capital(sentences.unlike_windows(frame, question.metric)),
         seed_sentences.noise(frame, noise, question.metric) if noise is not None else "",
     ]
     return [text for text in found if text]

@@ -21,6 +21,8 @@ FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
 _SIGNIFICANCE = 0.05
 _LEAST_INTERACTION = 0.01  # of the variance
 _MOST_LEVELS = 4
+_WINDOW_LENGTHS = ("block_size", "window_length")
+_EVALUATED = ("training_", "validation_", "test_", "held_out_")  # metrics of finished runs begin so; not of curves
 _MOST_WITHOUT_PAIRS = 5
 _SHAPE = ("n_layers", "state_size")  # of a model
 
@@ -234,6 +236,17 @@ def _differences(one: OneFactor, at: str, level: Any) -> dict[tuple[Any, ...], f
     differences = one.losses[here, -1] - one.losses[here, 0]
     contexts = rest.where(rest.notna(), None).itertuples(index=False, name=None)
     return dict(zip(contexts, differences.tolist(), strict=True))
+
+
+def unlike_windows(frame: pd.DataFrame, by: str) -> str:
+    """That runs were evaluated on windows of different lengths, where they were, and how to do otherwise."""
+    lengths = [name for name in _WINDOW_LENGTHS if name in factors(frame)]
+    if not lengths or not by.startswith(_EVALUATED):
+        return ""
+    return (
+        f"{title(lengths[0])} varies, and each run was evaluated on windows of its own length, so {by} is not one "
+        "quantity: `rnnlab eval JOB --context N` measures runs at one context"
+    )
 
 
 def shared_settings(frame: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from rnnlab.analysis import seed_sentences, sentences
 from rnnlab.analysis.effects import paired_effects
@@ -201,7 +202,7 @@ def test_ranges_in_words() -> None:
     frame = results_frame(jobs)
     effects = paired_effects(frame)
     row = effects[effects["factor"] == "rate"].iloc[0].to_dict()
-    assert sentences.effect(row, "min_loss").startswith("rate 0.009 to 0.016 instead of 0.001 to 0.008 makes")
+    assert sentences.effect(row, "min_loss").startswith("rate 0.009 to 0.016 instead of 0.001 to 0.008 lowers")
     assert sentences.rule_of_ranges(effects).endswith(" count as equal: rate.")
     assert sentences.rule_of_ranges(effects[effects["factor"] == "gate"]) == ""
     said = sentences.sharpest_share(frame, "min_loss", 1.9)
@@ -242,3 +243,17 @@ def test_too_few_pairs_are_no_clear_effect_but_have_a_direction() -> None:
         "rate 99 instead of 0.1 raises the loss in 3 of 3 pairs, median +666.320; fewer than 6 pairs are too few to "
         "call that clear"
     )
+
+
+@pytest.mark.parametrize(
+    ("by", "sizes", "is_said"),
+    [("validation_loss", [8, 32], True), ("min_loss", [8, 32], False), ("test_loss", [8, 8], False)],
+)
+def test_losses_over_windows_of_different_lengths_are_said_to_be(by: str, sizes: list[int], is_said: bool) -> None:
+    jobs = [
+        make_job(place, {"width": place}, {by: 2.0}, training={"block_size": size}) for place, size in enumerate(sizes)
+    ]
+    said = sentences.unlike_windows(results_frame(jobs), by)
+    assert bool(said) == is_said
+    if is_said:
+        assert said.startswith("block size (symbols) varies, and each run was evaluated on windows of its own length")
