@@ -49,9 +49,15 @@ def random_search(n: int) -> list[Job]:
     random = np.random.default_rng(0)
     jobs = []
     for i in range(n):
-        training = {"lr": float(10 ** random.uniform(-5, -1))} | ({"momentum": random.uniform(0, 1)} if i % 3 else {})
-        loss = 1.6 + 0.1 * (np.log10(training["lr"]) + 3) ** 2 + 0.01 * random.standard_normal()
-        result = {"min_loss": loss, "final_loss": loss, "diverged_at_step": 9 if training["lr"] > 0.05 else None}
+        training = {"learning_rate": float(10 ** random.uniform(-5, -1))} | (
+            {"momentum": random.uniform(0, 1)} if i % 3 else {}
+        )
+        loss = 1.6 + 0.1 * (np.log10(training["learning_rate"]) + 3) ** 2 + 0.01 * random.standard_normal()
+        result = {
+            "min_loss": loss,
+            "final_loss": loss,
+            "diverged_at_step": 9 if training["learning_rate"] > 0.05 else None,
+        }
         jobs.append(make_job(i + 1, {"cell": ["gru", "rnn"][i % 2]}, result, training=training))
     return jobs
 

@@ -112,7 +112,7 @@ def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> No
     figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8)
     assert max(asked) == 2  # no colour a value
     good = frame[~frame["diverged"]]
-    for name, title, scale in (("lr", "learning rate", "log"), ("momentum", "momentum", "linear")):
+    for name, title, scale in (("learning_rate", "learning rate", "log"), ("momentum", "momentum", "linear")):
         ax = next(ax for ax in figure.axes if ax.get_title() == title)
         assert ax.get_xscale() == scale
         known = good[good[name].notna()]
