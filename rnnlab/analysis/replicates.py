@@ -21,9 +21,9 @@ POWER = 0.8
 MOST_SEEDS = 1000  # a difference that needs more is none in practice
 PAIRED, WELCH = "paired", "Welch"
 RULE = (
-    "two configurations count as different when a t-test, paired over the seeds that both ran with (Welch's where they "
-    f"have not two in common, or were imported), gives p < {SIGNIFICANCE:g}, corrected for as many comparisons as "
-    "there are pairs of configurations (Holm)"
+    f"two configurations count as different when a t-test gives p < {SIGNIFICANCE:g}: paired over the seeds that both "
+    "ran with, or Welch's where they were imported or have not two seeds in common; corrected for as many comparisons "
+    "as there are pairs of configurations (Holm)"
 )
 _FEWEST_IN_COMMON = 2  # seeds, for a paired test
 

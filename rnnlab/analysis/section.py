@@ -122,9 +122,7 @@ def _findings(
         seed_sentences.best_mean(replicated, frame, alone=True) or sentences.best(frame, question.metric),
         sentences.joined([below, shares]),
         sentences.capital(sentences.strongest_effect(effects, question.metric)),
-        f"{seed_sentences.separation(replicated)} ({RULE})"
-        if (replicated["n"] > 1).any()
-        else seed_sentences.separation(replicated),
+        seed_sentences.separation(replicated),
         seed_sentences.seeds_to_go(replicated),
         sentences.capital(sentences.unlike_windows(frame, question.metric)),
         seed_sentences.noise(frame, noise, question.metric) if noise is not None else "",

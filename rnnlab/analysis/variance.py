@@ -54,7 +54,7 @@ class Decomposition:
     def common(self) -> float:
         """What is explained, but belongs to no term alone: settings that vary together have it in common."""
         known = [share for share in [*self.main.values(), *self.interactions.values()] if not isnan(share)]
-        return max(0.0, 1 - self.residual - sum(known)) if self.varies else 0.0
+        return max(0.0, 1 - self.residual - sum(known)) if self.varies and self.main else 0.0
 
     @property
     def method(self) -> str:
@@ -128,7 +128,7 @@ def _without_outliers(values: _Matrix) -> tuple[_Matrix, str]:
         return values, ""
     high = limits(values).high
     above = int((values > high).sum())
-    if not above:
+    if not above or high == values.min():  # without it there would be nothing to explain
         return values, ""
     what = f"the run at {values[worst]:.4g} counts" if above == 1 else f"{above} runs above {high:.4g} count"
     who = "it" if above == 1 else f"one of them, {values[worst]:.4g},"

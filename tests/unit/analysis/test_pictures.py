@@ -145,9 +145,8 @@ def test_every_picture_can_be_read_at_any_size(n: int, drawn: list[Figure]) -> N
     frame = frame.assign(parameters=size**2 * frame["n_layers"], seconds=size + np.arange(n) % 7)
     pictures = round_pictures(frame, made.curves, Question(threshold=1.8, focus={"cell": "rnn"}))
     assert {"parallel", "grid", "parameters", "seconds"} <= set(pictures)
-    assert {"seeds", "interactions", "effects"} & set(pictures) == (
-        {"seeds", "interactions", "effects"} if n > 10 else set()
-    )
+    several = {"effects", "interactions", "seeds"}  # five pairs are too few to tell what a setting does
+    assert several & set(pictures) == (several if n > 10 else set())
     for figure in drawn:
         check_texts(figure)
 

@@ -94,7 +94,7 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     assert "All 40 jobs" not in text
     assert "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071".capitalize() in text
     assert "cannot be told apart" in text
-    assert "a t-test, paired over the seeds" in text
+    assert "paired over the seeds that both ran with, or Welch's" in text
     again = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report.read_text()
     assert again == text
 

@@ -165,6 +165,12 @@ def test_one_run_does_not_decide_the_shares() -> None:
     assert f"the run at 9 counts as {highest:.4g}, for it holds 96% of the sum of squares" in found.method
 
 
+def test_the_only_run_that_differs_is_no_outlier() -> None:
+    found = decompose(grid({"a": [0, 1], "b": [0, 1, 2, 3]}, lambda s: 1.0 + (s["a"] == 1 and s["b"] == 3), seeds=2))
+    assert (found.varies, found.clipped) == (True, "")
+    assert found.main["b"] > 0.1
+
+
 def test_the_published_outlier(refine: pd.DataFrame) -> None:
     """A run at 3.434 holds most of the sum of squares of its round."""
     assert refine["min_loss"].max() == pytest.approx(3.434, abs=1e-3)
