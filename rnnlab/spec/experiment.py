@@ -202,7 +202,7 @@ class Experiment(Settings):
                 raise ValueError(complaints[0])
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
-        check_uses(kinds, self._uses())
+        check_uses(kinds, self.uses())
         given = {**self.model, **self.training, **self.grid}
         for table, other, own in (
             ("model", "training", kinds.model_fields),
@@ -254,7 +254,7 @@ class Experiment(Settings):
     def _published(self) -> list[PublishedRun]:
         return [] if self.reproduction is None else self.reproduction.runs
 
-    def _uses(self) -> Iterator[Use]:
+    def uses(self) -> Iterator[Use]:
         """Every place of the file that gives values to settings of a run."""
         tables: list[tuple[str, Mapping[str, Scalar | list[Scalar]]]] = [
             ("grid.", self.grid),
