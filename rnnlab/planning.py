@@ -168,6 +168,7 @@ class Initialised:
     added: int  # jobs that were not in the table before
     total: int  # jobs of the grid
     left_over: int  # jobs of the table's first round that the grid no longer names; they stay
+    own_cells: bool = False  # whether workers need --allow-code
 
 
 def initialise(store: Store, plan: Plan) -> Initialised:
@@ -182,7 +183,7 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = len(store.statuses(name, FIRST_ROUND).keys() - hashes)
-    return Initialised(name, added, len(jobs), left_over)
+    return Initialised(name, added, len(jobs), left_over, bool(plan.experiment.code))
 
 
 def continuing(store: Reader, new: Plan) -> Plan:
@@ -259,6 +260,7 @@ class Progression:
     added: RoundPlan | None
     n_added: int
     lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
+    own_cells: bool = False  # whether workers need --allow-code
 
 
 def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
@@ -286,7 +288,8 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
         states.append(state)
         if not state.complete:
             lacking = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
-            return Progression(states, round_plan if state.missing else None, n_added, lacking)
+            own_cells = bool(plan.experiment.code)
+            return Progression(states, round_plan if state.missing else None, n_added, lacking, own_cells)
     return Progression(states, None, 0)
 
 

@@ -14,6 +14,7 @@ from rnnlab.cli.options import (
     PlotsOption,
     ResultsOption,
     ScaleOption,
+    code_flag,
     counted,
     open_store,
     repeat_flags,
@@ -144,7 +145,7 @@ def next_round(store: "Store", name: str, progression: "Progression") -> str:
 
 def next_step(progression: "Progression", flags: str, *, working: bool = False) -> str:
     """How far the rounds are and, unless workers are at it already, what to do next, in one sentence."""
-    worker = "" if working else f"; next: rnnlab worker{flags}"
+    worker = "" if working else f"; next: rnnlab worker{code_flag(progression.own_cells)}{flags}"
     last = progression.rounds[-1]
     if last.complete:
         return "every round is complete"

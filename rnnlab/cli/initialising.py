@@ -12,6 +12,7 @@ from rnnlab.cli.options import (
     DatabaseOption,
     ResultsOption,
     ScaleOption,
+    code_flag,
     counted,
     repeat_flags,
 )
@@ -55,7 +56,7 @@ def init(
     print(f"{outcome.experiment}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
     if outcome.left_over:
         print(f"{counted(outcome.left_over, 'job')} of an earlier grid stay in the table", file=sys.stderr)
-    print(f"next: rnnlab worker{repeat_flags(db, results)}", file=sys.stderr)
+    print(f"next: rnnlab worker{code_flag(outcome.own_cells)}{repeat_flags(db, results)}", file=sys.stderr)
 
 
 def _print_dry_run(plan: "Plan", device_name: str) -> None:
