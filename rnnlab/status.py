@@ -192,8 +192,10 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
 
 
 def format_seconds(seconds: float | None) -> str:
-    """1:02:03, or 'unknown'."""
+    """1:02:03, or 'less than a second', or 'unknown'."""
     if seconds is None:
         return "unknown"
+    if seconds < 1:
+        return "less than a second"
     whole = round(seconds)
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"

@@ -134,7 +134,8 @@ def next_round(store: "Store", name: str, progression: "Progression") -> str:
     part = "" if cost.jobs == len(plan.configs) else f" for the {cost.jobs:,} that the table lacks"
     lines.append(f"  cost{part}: {cost.steps:,} optimiser steps")
     workers = max(1, live_workers(store))
-    time = f"about {format_seconds(cost.seconds / workers)} with {counted(workers, 'worker')}"
+    seconds = cost.seconds / workers
+    time = f"{'about ' if seconds >= 1 else ''}{format_seconds(seconds)} with {counted(workers, 'worker')}"
     if not cost.unmeasured:
         lines[-1] += f", {time}"
     elif cost.unmeasured < cost.jobs:
