@@ -41,6 +41,6 @@ def check_metrics(experiment: Experiment) -> None:
         if name not in known:
             value = "" if where.endswith(name) else f" = {shown(name)}"
             raise SpecError(
-                f"experiment {experiment.name}: {where}{value}: results will have no such number"
-                f"{did_you_mean(name, known)}: choose one of {', '.join(known)}"
+                f"experiment {experiment.name}: {where}{value}: results will have no such number: choose one of "
+                f"{', '.join(known)}{did_you_mean(name, known)}"
             )

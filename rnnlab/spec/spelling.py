@@ -43,9 +43,9 @@ def shown(value: Any, most: int = 60) -> str:
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """`, did you mean NAME?` for the known name that is nearest to what somebody wrote; empty where none is near."""
+    """`; did you mean NAME?` for the known name that is nearest to what somebody wrote; empty where none is near."""
     near = difflib.get_close_matches(given, list(known), n=1)
-    return f", did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _loosely(value: Any) -> str:

@@ -73,9 +73,13 @@ METRICS = [
     (
         '[[rounds]]\nname = "refine"',
         '[analysis]\nmetric = "validaton_loss"\n[[rounds]]\nname = "refine"',
-        r'experiment small: analysis\.metric = "validaton_loss": .*, did you mean validation_loss\?: choose one of',
+        r'experiment small: analysis\.metric = "validaton_loss": .*choose one of .*; did you mean validation_loss\?',
     ),
-    ('by = "min_loss", top', 'by = "mim_loss", top', r"round replicate: select\.by = .*, did you mean min_loss\?"),
+    (
+        'by = "min_loss", top',
+        'by = "mim_loss", top',
+        r"round replicate: select\.by = .*; did you mean min_loss\?",
+    ),
     (
         'by = "min_loss", top',
         'by = "host", top',
@@ -86,7 +90,7 @@ METRICS = [
         '[[rounds]]\nname = "refine"',
         '[reproduction]\nsource = "s"\ntolerance = 0.1\nbecause = "b"\n[[reproduction.runs]]\nname = "r"\nset = {}\n'
         'reported = { test_los = 1.0 }\n[[rounds]]\nname = "refine"',
-        r"reproduction run 'r': reported\.test_los: .*, did you mean test_loss\?",
+        r"reproduction run 'r': reported\.test_los: .*; did you mean test_loss\?",
     ),
     (
         'name = "replicate"',
@@ -117,8 +121,12 @@ def test_experiment_file_that_is_none(cli: Cli) -> None:
 
 
 def test_scale(cli: Cli) -> None:
-    check(cli, ["init", "small.toml", "--scale", "tiny"], "experiment small has no scale 'tiny': known scales are none")
-    check(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': known scales are tiny")
+    check(
+        cli,
+        ["init", "small.toml", "--scale", "tiny"],
+        "experiment small has no scale 'tiny': its file defines none, leave it",
+    )
+    check(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': it has tiny")
 
 
 # Corpora
