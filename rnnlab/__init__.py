@@ -1,7 +1,7 @@
 """rnnlab: sweep small recurrent networks.
 
-The functions of this package are its interface for Python (docs/python.md); none of them loads torch or pandas before
-it is called.
+The functions of this package are its interface for Python (docs/python.md). They are looked up when they are first
+used, and none of them loads torch or pandas before it is called: a command can thus heed Ctrl-C from its first moment.
 
 Importing rnnlab sets two variables that torch's libraries read when they start; a user's own values are left alone.
 
@@ -13,10 +13,25 @@ Importing rnnlab sets two variables that torch's libraries read when they start;
 
 import os
 
-from rnnlab.api import analyze, curves, init, load_model, results
 from rnnlab.version import __version__
+
+TYPE_CHECKING = False  # for type checkers it is true; `typing` would take most of the time of this import
+if TYPE_CHECKING:
+    from rnnlab.api import analyze, curves, init, load_model, results
 
 __all__ = ["__version__", "analyze", "curves", "init", "load_model", "results"]
 
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rnnlab import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """`python -m rnnlab` is the command `rnnlab`."""
 
-from rnnlab.cli.main import main
+from rnnlab.cli.entry import main
 
 if __name__ == "__main__":
     main()

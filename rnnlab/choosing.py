@@ -2,7 +2,7 @@
 
 from rnnlab.errors import UsageError
 from rnnlab.planning import only_experiment, stored_plan
-from rnnlab.queue.job import Job
+from rnnlab.queue.job import Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.status import best_run
 
@@ -27,10 +27,26 @@ def chosen_job(store: Store, job: str | None, experiment: str | None) -> Job:
 
 
 def best_job(store: Store, experiment: str | None) -> Job:
-    """The finished job with the lowest metric, trained or imported. Raises UsageError if no job is done."""
+    """The finished job with the lowest metric, trained or imported. Raises UsageError if no job has a finite one."""
     name = only_experiment(store, experiment)
-    best = best_run(store, name, stored_plan(store, name).experiment.analysis.metric)
+    metric = stored_plan(store, name).experiment.analysis.metric
+    best = best_run(store, name, metric)
     found = store.job(best.job_id) if best is not None else None
     if found is None:
-        raise UsageError(f"experiment {name} has no finished job yet: `rnnlab worker` trains them")
+        raise UsageError(_without_best(store, name, metric))
     return found
+
+
+def _without_best(store: Store, name: str, metric: str) -> str:
+    done = store.jobs(name, status=Status.DONE)
+    if not done:
+        return f"experiment {name} has no finished job yet: `rnnlab worker` trains them"
+    numbers = sorted(
+        {key for job in done for key, value in (job.result or {}).items() if isinstance(value, int | float)}
+    )
+    if not any(metric in (job.result or {}) for job in done):
+        return (
+            f"no result of experiment {name} has {metric!r}, its metric: they have {', '.join(numbers)}: change "
+            "[analysis] metric in the experiment file, then `rnnlab init` it again"
+        )
+    return f"no finished job of experiment {name} has a finite {metric}: their losses stopped being finite"

@@ -34,6 +34,8 @@ class Estimate:
     disk_bytes: int  # final checkpoints
     smallest_parameters: int
     largest_parameters: int
+    groups: int
+    measured: int  # of the groups; the others are derived from the nearest of these
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,18 @@ class GroupRate:
     measured: bool  # else derived from the nearest group that was
 
 
-def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str | None = None) -> Estimate:
-    """Train the beginning of one cohort of each group and extrapolate. Writes nothing.
+def estimate(
+    configs: Sequence[RunConfig], device: torch.device, vocabulary: str | None = None, seconds: float = math.inf
+) -> Estimate:
+    """Train the beginning of one cohort of each group, as far as about `seconds` suffice, and extrapolate.
 
-    `vocabulary`: what their tokenizer learned, if anything.
+    Writes nothing. `vocabulary`: what their tokenizer learned, if anything.
 
     Raises CorpusError if the text is not here or too short.
     """
     bench = workbench(device, vocabulary)
     groups = by_group(configs)
-    rates = group_rates(bench, groups, CohortSizes(bench, default_path()).unmeasured)
+    rates = group_rates(bench, groups, CohortSizes(bench, default_path()).unmeasured, seconds)
     vocabulary_size = bench.text(configs[0])[1].vocabulary_size
     counts = [count_parameters(config.model, vocabulary_size) for config in configs]
     return Estimate(
@@ -62,6 +66,8 @@ def estimate(configs: Sequence[RunConfig], device: torch.device, vocabulary: str
         disk_bytes=sum(count * _copies(config) for count, config in zip(counts, configs, strict=True)) * _BYTES,
         smallest_parameters=min(counts),
         largest_parameters=max(counts),
+        groups=len(groups),
+        measured=sum(rate.measured for rate in rates.values()),
     )
 
 

@@ -17,6 +17,7 @@ from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import FIRST_ROUND, CorpusChoice, Experiment, Selection, parse_experiment
 from rnnlab.spec.grid import enumerate_configs
+from rnnlab.spec.protocol import check_round, check_values
 from rnnlab.spec.rounds import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
@@ -168,6 +169,7 @@ class Initialised:
     added: int  # jobs that were not in the table before
     total: int  # jobs of the grid
     left_over: int  # jobs of the table's first round that the grid no longer names; they stay
+    own_cells: bool = False  # whether workers need --allow-code
 
 
 def initialise(store: Store, plan: Plan) -> Initialised:
@@ -182,7 +184,7 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = len(store.statuses(name, FIRST_ROUND).keys() - hashes)
-    return Initialised(name, added, len(jobs), left_over)
+    return Initialised(name, added, len(jobs), left_over, bool(plan.experiment.code))
 
 
 def continuing(store: Reader, new: Plan) -> Plan:
@@ -206,14 +208,12 @@ def continuing(store: Reader, new: Plan) -> Plan:
         )
     if old == new:
         return new.instead_of(stored)
-    before, after = _protocol(old), _protocol(new)
-    for key in before:
-        was, now = before[key], after.get(key, [])
-        # A fixed value may become an axis, and an axis a fixed value, as long as they have a value in common.
-        if (len(was) == 1 or len(now) == 1) and not any(value in now for value in was):
-            raise SpecError(
-                f"experiment {name} was started with {key} = {_either(was)}, now it has {_either(now)}: {advice}"
-            )
+    check_values(f"experiment {name}", _protocol(old), _protocol(new), advice)
+    begun = {round_name for _, round_name, _ in store.counts(name)}
+    later = {rule.name: rule for rule in new.experiment.rounds}
+    for rule in old.experiment.rounds:
+        if rule.name in begun and rule.name in later:
+            check_round(rule, later[rule.name])
     # Jobs of cells that the grid no longer names stay in the table, and need their code.
     experiment = new.experiment.model_copy(update={"code": old.experiment.code | new.experiment.code})
     return replace(new, experiment=experiment, corpus=old.corpus, stored=stored)
@@ -227,10 +227,6 @@ def _protocol(plan: Plan) -> dict[str, list[Any]]:
         for key, value in {**shared, **config.settings}.items():
             protocol.setdefault(key, {}).setdefault(repr(value), value)
     return {key: list(values.values()) for key, values in protocol.items()}
-
-
-def _either(values: list[Any]) -> str:
-    return " or ".join(shown(value) for value in values) or "no such setting"
 
 
 @dataclass(frozen=True)
@@ -259,6 +255,7 @@ class Progression:
     added: RoundPlan | None
     n_added: int
     lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
+    own_cells: bool = False  # whether workers need --allow-code
 
 
 def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
@@ -286,7 +283,8 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
         states.append(state)
         if not state.complete:
             lacking = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
-            return Progression(states, round_plan if state.missing else None, n_added, lacking)
+            own_cells = bool(plan.experiment.code)
+            return Progression(states, round_plan if state.missing else None, n_added, lacking, own_cells)
     return Progression(states, None, 0)
 
 

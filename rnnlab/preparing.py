@@ -2,6 +2,7 @@
 
 from rnnlab.planning import Plan, make_plan
 from rnnlab.spec.library import find_experiment
+from rnnlab.spec.metrics import check_metrics
 
 
 def prepare(experiment: str, corpus: str | None, scale: str | None, *, allow_code: bool) -> Plan:
@@ -12,7 +13,9 @@ def prepare(experiment: str, corpus: str | None, scale: str | None, *, allow_cod
     Raises SpecError or CorpusError, in one line, for an experiment or a corpus that is not right; CellError if its
     cells are code that may not be run (nothing was executed then), cannot be loaded, or are not what a cell must be.
     """
-    plan = make_plan(find_experiment(experiment, scale), corpus)
+    found = find_experiment(experiment, scale)
+    check_metrics(found)
+    plan = make_plan(found, corpus)
     if plan.experiment.code:  # torch is not imported for nothing
         _try_cells(plan, allowed=allow_code)
     return plan

@@ -58,6 +58,7 @@ class ExperimentStatus:
     seconds_left: float | None  # with the live workers there are (one, if there are none); None as above
     best: BestRun | None
     failures: list[Failure] = field(default_factory=list)
+    own_cells: bool = False  # whether workers need --allow-code
 
     @property
     def open_jobs(self) -> int:
@@ -108,6 +109,7 @@ def experiment_status(
             Failure(job_id, (error or "").strip().rpartition("\n")[2] or "no reason given")
             for job_id, error in store.failures(name, most_failures)
         ],
+        own_cells=bool(plan.experiment.code),
     )
 
 
@@ -190,8 +192,10 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
 
 
 def format_seconds(seconds: float | None) -> str:
-    """1:02:03, or 'unknown'."""
+    """1:02:03, or 'less than a second', or 'unknown'."""
     if seconds is None:
         return "unknown"
+    if seconds < 1:
+        return "less than a second"
     whole = round(seconds)
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"

@@ -14,6 +14,7 @@ from rnnlab.cli.options import (
     PlotsOption,
     ResultsOption,
     ScaleOption,
+    code_flag,
     counted,
     open_store,
     repeat_flags,
@@ -133,7 +134,8 @@ def next_round(store: "Store", name: str, progression: "Progression") -> str:
     part = "" if cost.jobs == len(plan.configs) else f" for the {cost.jobs:,} that the table lacks"
     lines.append(f"  cost{part}: {cost.steps:,} optimiser steps")
     workers = max(1, live_workers(store))
-    time = f"about {format_seconds(cost.seconds / workers)} with {counted(workers, 'worker')}"
+    seconds = cost.seconds / workers
+    time = f"{'about ' if seconds >= 1 else ''}{format_seconds(seconds)} with {counted(workers, 'worker')}"
     if not cost.unmeasured:
         lines[-1] += f", {time}"
     elif cost.unmeasured < cost.jobs:
@@ -144,7 +146,7 @@ def next_round(store: "Store", name: str, progression: "Progression") -> str:
 
 def next_step(progression: "Progression", flags: str, *, working: bool = False) -> str:
     """How far the rounds are and, unless workers are at it already, what to do next, in one sentence."""
-    worker = "" if working else f"; next: rnnlab worker{flags}"
+    worker = "" if working else f"; next: rnnlab worker{code_flag(progression.own_cells)}{flags}"
     last = progression.rounds[-1]
     if last.complete:
         return "every round is complete"

@@ -120,7 +120,6 @@ def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) ->
 def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     from rnnlab.spec.cells import short_name
     from rnnlab.spec.spelling import spelled
-    from rnnlab.status import format_seconds
 
     names = list(dict.fromkeys(name for one in rounds for group in one.groups for name in group.settings))
     rows = [["round", *names, "jobs", "at once", "model-steps/s", "time"]]
@@ -129,7 +128,7 @@ def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
             settings = {name: spelled(value) for name, value in group.settings.items()}
             settings["cell"] = short_name(group.settings["cell"])
             rate = f"{'' if group.rate.measured else '~'}{group.rate.model_steps_per_second:,.0f}"
-            numbers = [f"{group.jobs:,}", f"{group.rate.models}", rate, format_seconds(group.seconds)]
+            numbers = [f"{group.jobs:,}", f"{group.rate.models}", rate, _clock(group.seconds)]
             rows.append([one.name, *(settings.get(name, "-") for name in names), *numbers])
     _print_table(rows, left=2)
     print()
@@ -139,7 +138,7 @@ def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     counts = sorted({1, processes})
     total_rows = [["training", "jobs", *(counted(count, "process", "processes") for count in counts)]]
     for name, jobs, total in totals:
-        total_rows.append([name, f"{jobs:,}", *(format_seconds(total / count) for count in counts)])
+        total_rows.append([name, f"{jobs:,}", *(_clock(total / count) for count in counts)])
     _print_table(total_rows, left=1)
     estimated = sum(not group.rate.measured for one in rounds for group in one.groups)
     if estimated:
@@ -150,6 +149,13 @@ def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
         )
     if len(rounds) > 1:
         print("which runs go on is not known yet: later rounds are those of the largest models", file=sys.stderr)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds in a column of them."""
+    from rnnlab.status import format_seconds
+
+    return "<1s" if seconds < 1 else format_seconds(seconds)
 
 
 def _print_table(rows: Sequence[Sequence[str]], *, left: int) -> None:

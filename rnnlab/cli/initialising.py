@@ -12,12 +12,15 @@ from rnnlab.cli.options import (
     DatabaseOption,
     ResultsOption,
     ScaleOption,
+    code_flag,
     counted,
     repeat_flags,
 )
 
 if TYPE_CHECKING:
     from rnnlab.planning import Plan
+
+_MEASURING_SECONDS = 60.0  # of a dry run, as of `rnnlab bench`
 
 
 def init(
@@ -55,7 +58,7 @@ def init(
     print(f"{outcome.experiment}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
     if outcome.left_over:
         print(f"{counted(outcome.left_over, 'job')} of an earlier grid stay in the table", file=sys.stderr)
-    print(f"next: rnnlab worker{repeat_flags(db, results)}", file=sys.stderr)
+    print(f"next: rnnlab worker{code_flag(outcome.own_cells)}{repeat_flags(db, results)}", file=sys.stderr)
 
 
 def _print_dry_run(plan: "Plan", device_name: str) -> None:
@@ -66,12 +69,11 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
 
     experiment = plan.experiment
     device = find_device(device_name)
-    cost = estimate(plan.first_round, device, plan.vocabulary)
     steps = sum(config.target_steps for config in plan.first_round)
     worker = "of one core" if device.type == "cpu" else f"on {device}"
 
     def line(topic: str, text: str) -> None:
-        print(f"{topic:<12}{text}")
+        print(f"{topic:<12}{text}", flush=True)  # what is known is read while the rest is measured
 
     line("experiment", f"{experiment.name}: {experiment.title}" if experiment.title else experiment.name)
     line("corpus", f"{plan.corpus.name} ({plan.corpus.sha256[:12]})")
@@ -80,9 +82,11 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
     for rule in experiment.skip:
         line("skip", spelled_condition(rule.when) + (f" ({rule.because})" if rule.because else ""))
     line("jobs", f"{len(plan.first_round):,} in the first round, {steps:,} optimiser steps")
+    cost = estimate(plan.first_round, device, plan.vocabulary, _MEASURING_SECONDS)
     parameters = {f"{cost.smallest_parameters:,}", f"{cost.largest_parameters:,}"}
     line("parameters", " to ".join(sorted(parameters, key=lambda text: (len(text), text))))
-    line("time", f"{format_seconds(cost.seconds)} {worker}, measured on a few steps of each group of jobs")
+    part = "each group" if cost.measured == cost.groups else f"{cost.measured:,} of {cost.groups:,} groups"
+    line("time", f"{format_seconds(cost.seconds)} {worker}, measured on a few steps of {part} of jobs")
     line("disk", f"{cost.disk_bytes / 1e6:,.1f} MB of final checkpoints")
     for next_round in experiment.rounds:
         variants = f", {len(next_round.vary)} variants of each" if len(next_round.vary) > 1 else ""

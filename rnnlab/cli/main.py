@@ -89,12 +89,13 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
-    if is_heeded(signal.SIGINT):
-        signal.signal(signal.SIGINT, _interrupt)
+    """Run the command of the command line, and end with its exit code."""
     try:
+        if is_heeded(signal.SIGINT):
+            signal.signal(signal.SIGINT, _interrupt)
         sys.exit(_code_of_command())
     except _Interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: a second Ctrl-C has nothing to add
         print("rnnlab: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

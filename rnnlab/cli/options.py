@@ -57,6 +57,11 @@ def repeat_flags(database: str | None, results: Path) -> str:
     return flags
 
 
+def code_flag(own_cells: bool) -> str:
+    """The flag without which no worker trains the jobs of an experiment with own cells; empty for others."""
+    return " --allow-code" if own_cells else ""
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 job`, `2 jobs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -13,6 +13,7 @@ from rnnlab.cli.options import (
     DatabaseOption,
     DeviceOption,
     ResultsOption,
+    code_flag,
     counted,
     open_store,
     repeat_flags,
@@ -60,7 +61,8 @@ def reproduce(
                     wait_for_jobs(store, name, pool, stopped.is_set, lambda: open_published(store, name))
                     if stopped.is_set():
                         pool.wait()
-                        _say(f"to go on: the same command again, or rnnlab worker {name}{repeat_flags(db, results)}")
+                        flags = code_flag(allow_code) + repeat_flags(db, results)
+                        _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
                         raise typer.Exit(INTERRUPTED)
                     if pool.all_ended:
                         _say("all workers have ended before their work was done: see the lines above")

@@ -20,6 +20,7 @@ from rnnlab.cli.options import (
     PlotsOption,
     ResultsOption,
     ScaleOption,
+    code_flag,
     counted,
     open_store,
     repeat_flags,
@@ -81,7 +82,7 @@ def demo(
 
 
 def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
-    flags = repeat_flags(choices.db, choices.results) + (" --allow-code" if choices.allow_code else "")
+    flags = repeat_flags(choices.db, choices.results)
     pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
     try:
         with two_stage_stop(pool.forward, pool.forward) as stopped:
@@ -89,7 +90,8 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                 wait_for_jobs(store, name, pool, stopped.is_set, lambda: store.any_open(name))
                 if stopped.is_set():
                     pool.wait()
-                    _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
+                    code = code_flag(choices.allow_code)
+                    _say(f"to go on: the same command again, or rnnlab worker {name}{code}{flags}")
                     return INTERRUPTED
                 if pool.all_ended:
                     _say("all workers have ended before their work was done: see the lines above")

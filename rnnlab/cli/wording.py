@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rnnlab.cli.options import counted
+from rnnlab.cli.options import code_flag, counted
 
 if TYPE_CHECKING:
     from rnnlab.status import ExperimentStatus
@@ -35,7 +35,7 @@ def hint(one: "ExperimentStatus") -> str:
     """What to do next, where nothing goes on by itself; the flags of the command fit behind it."""
     failed = sum(part.failed for part in one.rounds)
     if one.open_jobs:
-        return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}"
+        return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}{code_flag(one.own_cells)}"
     if failed:
         return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry --failed"
     return f"next: rnnlab analyze {one.experiment}" if one.rounds_to_come else ""

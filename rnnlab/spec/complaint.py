@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from rnnlab.spec.cells import CELL_SETTINGS, OWN_CELL, OwnSettings
 from rnnlab.spec.regimes import REGIME_SETTINGS
 from rnnlab.spec.settings import TOKENIZER_SETTINGS
-from rnnlab.spec.spelling import shown
+from rnnlab.spec.spelling import did_you_mean, shown
 
 # A union of types adds to the place the name of the member that it tried.
 _UNION_TAGS = frozenset({"built-in cell", "bool", "int", "float", "str", "list[union[bool,int,float,str]]"})
@@ -52,11 +52,14 @@ def first_complaint(error: ValidationError, root: type[BaseModel] | None = None)
     """The line. `root` is the model that was validated; without it, unknown keys are named without the known ones."""
     complaints = error.errors(include_url=False)
     details = complaints[0]
+    if details["type"] == "missing":  # it may be there, under a name that is spelled otherwise
+        details = next((one for one in complaints if one["type"] == "extra_forbidden"), details)
     key = _key(details)
     given = details["input"]
     if details["type"] == "extra_forbidden":
         known = [] if root is None else _fields_at(root, details["loc"][:-1])
         line = f"unknown key {key}" + (f": known here are {', '.join(known)}" if known else "")
+        line += did_you_mean(str(details["loc"][-1]), known)
     elif details["type"] == "missing":
         line = f"{key} is missing: it must be given"
     elif details["type"] == "value_error":
@@ -84,6 +87,8 @@ def _key(details: Mapping[str, Any]) -> str:
     """`rounds entry 1: select.top`, as nobody counts from zero."""
     key = ""
     for part in details["loc"]:
+        if part == "[key]":  # said of a key itself, which stands before it
+            continue
         if isinstance(part, int):
             key += f" entry {part + 1}:"
         elif part not in _UNION_TAGS and part not in _KINDS:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from rnnlab.errors import SpecError
 from rnnlab.spec.code import CodeFile, check_code
 from rnnlab.spec.complaint import first_complaint
-from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
+from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, two_regimes, unfit, unknown_kind
 from rnnlab.spec.legal import Use, check_uses, legal_values
 from rnnlab.spec.reproduction import PublishedRun, Reproduction
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
@@ -199,10 +199,10 @@ class Experiment(Settings):
         for cell in kinds.cells:
             complaints = [unfit(cell, regime) for regime in kinds.regimes]
             if all(complaints):
-                raise ValueError(complaints[0])
+                raise ValueError(two_regimes(kinds.cells) or complaints[0])
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
-        check_uses(kinds, self._uses())
+        check_uses(kinds, self.uses())
         given = {**self.model, **self.training, **self.grid}
         for table, other, own in (
             ("model", "training", kinds.model_fields),
@@ -254,7 +254,7 @@ class Experiment(Settings):
     def _published(self) -> list[PublishedRun]:
         return [] if self.reproduction is None else self.reproduction.runs
 
-    def _uses(self) -> Iterator[Use]:
+    def uses(self) -> Iterator[Use]:
         """Every place of the file that gives values to settings of a run."""
         tables: list[tuple[str, Mapping[str, Scalar | list[Scalar]]]] = [
             ("grid.", self.grid),

@@ -1,5 +1,6 @@
 """The cells and regimes that there are, and the settings that they have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -64,12 +65,29 @@ def unfit(cell: Scalar, regime: Scalar) -> str | None:
 
     The gated layer detaches its state at every symbol; the other cells have no step without autograd yet.
     """
-    wanted = "online" if cell == "gated" else "bptt"
+    wanted = _regime_of(cell)
     return (
         None
         if regime == wanted
         else f'cell "{short_name(cell)}" is trained with regime = "{wanted}": give that in [training]'
     )
+
+
+def two_regimes(cells: Sequence[Scalar]) -> str | None:
+    """What is wrong with cells that no single regime trains; None where one does."""
+    one = cells[0]
+    other = next((cell for cell in cells if _regime_of(cell) != _regime_of(one)), None)
+    if other is None:
+        return None
+    return (
+        f'cell "{short_name(one)}" is trained with regime = "{_regime_of(one)}", cell "{short_name(other)}" with '
+        f'"{_regime_of(other)}": make two experiments of them: one job table takes both, and `rnnlab compare` sets '
+        "them side by side"
+    )
+
+
+def _regime_of(cell: Scalar) -> str:
+    return "online" if cell == "gated" else "bptt"
 
 
 def _merged(tables: list[dict[str, FieldInfo]], kind: str, known: list[str]) -> dict[str, FieldInfo]:

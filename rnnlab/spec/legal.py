@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from rnnlab.spec.complaint import first_complaint
 from rnnlab.spec.kinds import Kinds
 from rnnlab.spec.settings import Scalar, Settings
-from rnnlab.spec.spelling import shown
+from rnnlab.spec.spelling import did_you_mean, shown
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,10 @@ def check_uses(kinds: Kinds, uses: Iterable[Use]) -> None:
     """Raises ValueError, in one line, at the first setting that `kinds` do not know and the first illegal value."""
     for use in uses:
         if use.name not in kinds.fields:
-            raise ValueError(f"{use.where}: unknown setting {use.name!r}: {kinds} knows {', '.join(kinds.fields)}")
+            raise ValueError(
+                f"{use.where}: unknown setting {use.name!r}: {kinds} knows {', '.join(kinds.fields)}"
+                f"{did_you_mean(use.name, kinds.fields)}"
+            )
         if not use.values:
             raise ValueError(f"{use.where} is empty: give at least one value")
         for _ in legal_values(kinds, use):

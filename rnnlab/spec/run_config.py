@@ -22,6 +22,7 @@ from rnnlab.spec.settings import (
     SplitSettings,
     TokenizerSettings,
 )
+from rnnlab.spec.spelling import did_you_mean
 
 
 class RunConfig(Settings):
@@ -141,7 +142,9 @@ def place_settings(document: dict[str, Any], settings: Mapping[str, Scalar]) -> 
     kinds = kinds_of(document)
     for name in sorted(settings, key=lambda name: name not in ("cell", "regime")):
         if name not in kinds.fields:
-            raise SpecError(f"unknown setting {name!r}: {kinds} knows {', '.join(kinds.fields)}")
+            raise SpecError(
+                f"unknown setting {name!r}: {kinds} knows {', '.join(kinds.fields)}{did_you_mean(name, kinds.fields)}"
+            )
         if name == "seed":
             document["seed"] = settings[name]
         else:

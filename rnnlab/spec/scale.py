@@ -19,8 +19,8 @@ def scaled(experiment: Experiment, scale: str) -> Experiment:
     Raises SpecError if the file has no such scale, or if the scale replaces a value that stands nowhere.
     """
     if scale not in experiment.scale:
-        known = ", ".join(experiment.scale) or "none"
-        raise SpecError(f"experiment {experiment.name} has no scale {scale!r}: known scales are {known}")
+        known = f"it has {', '.join(experiment.scale)}" if experiment.scale else "its file defines none, leave it out"
+        raise SpecError(f"experiment {experiment.name} has no scale {scale!r}: {known}")
     swaps = experiment.scale[scale]
     used: set[tuple[str, str]] = set()
 

@@ -1,7 +1,8 @@
 """Values as TOML writes them: in experiment files that rnnlab makes, and in messages about those of the user."""
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rnnlab.spec.settings import Scalar
@@ -39,6 +40,12 @@ def shown(value: Any, most: int = 60) -> str:
     """What somebody wrote, in one line of a message and not more than `most` characters of it."""
     text = " ".join(_loosely(value).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """`; did you mean NAME?` for the known name that is nearest to what somebody wrote; empty where none is near."""
+    near = difflib.get_close_matches(given, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _loosely(value: Any) -> str:

@@ -164,6 +164,47 @@ def test_another_protocol_is_refused(store: Store, small_toml: str, old: str, ne
     assert stored_plan(store, "small") == plan
 
 
+REFUSED_IN_A_ROUND = [
+    ("set = { windows = 3 }", "set = { windows = 4 }", "windows = 3, now it has 4"),
+    ("set = { windows = 3 }", "", "windows = 3, now it has that of the selected run"),
+    (
+        "set = { windows = 3 }",
+        "set = { windows = 3, learning_rate = 0.1 }",
+        "learning_rate = that of the selected run, now it has 0.1",
+    ),
+    ("[[rounds.vary]]\n\n", "", "state_size = that of the selected run or 6, now it has 5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"), REFUSED_IN_A_ROUND, ids=[new for _, new, _ in REFUSED_IN_A_ROUND]
+)
+def test_another_protocol_of_a_round_that_has_jobs_is_refused(
+    store: Store, small_toml: str, old: str, new: str, difference: str
+) -> None:
+    changed = small_toml.replace(old, new)
+    if not new:
+        changed = changed.replace("state_size = 6", "state_size = 5") if "vary" in old else changed
+    plan = plan_of(small_toml)
+    initialise(store, plan)
+    initialise(store, plan_of(changed))  # while the round has no jobs, its rules are free
+    initialise(store, plan)
+    finish(store, by_place, "explore")
+    assert advance(store, "small", enqueue=True).n_added > 0
+    before = rows(store)
+    with pytest.raises(SpecError) as caught:
+        initialise(store, plan_of(changed))
+    assert str(caught.value) == (
+        f"round refine was started with {difference}: give the round another name, or use another database (--db), or "
+        "go back to what refine had"
+    )
+    assert rows(store) == before
+    assert stored_plan(store, "small") == plan
+    # More of the same may follow, and the rounds that have no jobs yet are free.
+    grown = small_toml.replace("{ state_size = 6 }", "{ state_size = 6 }\n[[rounds.vary]]\nset = { state_size = 7 }")
+    initialise(store, plan_of(grown.replace("set = { windows = 2 }", "set = { windows = 5 }")))
+
+
 def test_another_corpus_is_refused(store: Store, small_toml: str) -> None:
     plan = plan_of(small_toml)
     initialise(store, plan)

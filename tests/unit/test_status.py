@@ -178,7 +178,15 @@ def test_a_look_takes_no_lock_and_changes_no_byte(store: Store, plan: Plan, tmp_
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "unknown"), (0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (360_000, "100:00:00")],
+    [
+        (None, "unknown"),
+        (0, "less than a second"),
+        (0.99, "less than a second"),
+        (1.0, "0:00:01"),
+        (59.6, "0:01:00"),
+        (3661, "1:01:01"),
+        (360_000, "100:00:00"),
+    ],
 )
 def test_format_seconds(seconds: float | None, text: str) -> None:
     assert format_seconds(seconds) == text

@@ -31,7 +31,7 @@ class Cli:
         self._capfd = capfd
 
     def __call__(self, *arguments: str) -> Outcome:
-        """Run the command in this process, through the function that the installed script calls."""
+        """Run the command in this process, through the function that the installed script leads to."""
         self._capfd.readouterr()
         self._monkeypatch.setattr(sys, "argv", ["rnnlab", *arguments])
         handler = signal.getsignal(signal.SIGINT)

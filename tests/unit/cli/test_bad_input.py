@@ -69,6 +69,45 @@ def test_experiment_file(cli: Cli, small_toml: str, old: str, new: str, complain
         check(cli, ["import", "runs.csv", "--experiment", "bad.toml"], complaint)
 
 
+METRICS = [
+    (
+        '[[rounds]]\nname = "refine"',
+        '[analysis]\nmetric = "validaton_loss"\n[[rounds]]\nname = "refine"',
+        r'experiment small: analysis\.metric = "validaton_loss": .*choose one of .*; did you mean validation_loss\?',
+    ),
+    (
+        'by = "min_loss", top',
+        'by = "mim_loss", top',
+        r"round replicate: select\.by = .*; did you mean min_loss\?",
+    ),
+    (
+        'by = "min_loss", top',
+        'by = "host", top',
+        r'round replicate: select\.by = "host": results will have no such number',
+    ),
+    ('by = "min_loss", top', 'by = "epoch_loss", top', "results will have no such number"),
+    (
+        '[[rounds]]\nname = "refine"',
+        '[reproduction]\nsource = "s"\ntolerance = 0.1\nbecause = "b"\n[[reproduction.runs]]\nname = "r"\nset = {}\n'
+        'reported = { test_los = 1.0 }\n[[rounds]]\nname = "refine"',
+        r"reproduction run 'r': reported\.test_los: .*; did you mean test_loss\?",
+    ),
+    (
+        'name = "replicate"',
+        'name = "last"\nselect = { by = "x", top = 2 }\n[[rounds]]\nname = "replicate"',
+        "choose one of",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "complaint"), METRICS, ids=range(len(METRICS)))
+def test_a_metric_that_no_result_will_have(cli: Cli, small_toml: str, old: str, new: str, complaint: str) -> None:
+    assert old in small_toml
+    cli.file("bad.toml", small_toml.replace(old, new, 1))
+    for command in (["init", "bad.toml"], ["init", "bad.toml", "--dry-run"], ["run", "bad.toml"]):
+        check(cli, command, complaint)
+
+
 def test_experiment_file_that_is_none(cli: Cli) -> None:
     cli.file("text.toml", "dear diary")
     cli.file("binary.toml", bytes(range(256)))
@@ -82,8 +121,12 @@ def test_experiment_file_that_is_none(cli: Cli) -> None:
 
 
 def test_scale(cli: Cli) -> None:
-    check(cli, ["init", "small.toml", "--scale", "tiny"], "experiment small has no scale 'tiny': known scales are none")
-    check(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': known scales are tiny")
+    check(
+        cli,
+        ["init", "small.toml", "--scale", "tiny"],
+        "experiment small has no scale 'tiny': its file defines none, leave it",
+    )
+    check(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': it has tiny")
 
 
 # Corpora
@@ -258,6 +301,17 @@ def test_several_experiments(with_jobs: Cli, small_toml: str) -> None:
 def test_nothing_finished(with_jobs: Cli) -> None:
     for command in (["best"], ["sample"], ["eval"]):
         check(with_jobs, command, "experiment small has no finished job yet: `rnnlab worker` trains them")
+
+
+def test_no_best_job_among_finished_ones(with_results: Cli, small_toml: str) -> None:
+    cli = with_results
+    cli.file("lost.csv", "n_layers,use_forget_gate,min_loss\n1,0,nan\n2,1,inf\n")
+    assert cli("import", "lost.csv", "--experiment", "small.toml", "--as", "lost").code == 0
+    check(cli, ["best", "lost"], "no finished job of experiment lost has a finite min_loss")
+    cli.file("small.toml", f'{small_toml}\n[analysis]\nmetric = "test_loss"\n')
+    assert cli("init", "small.toml").code == 0
+    for command in (["best", "small"], ["sample", "--experiment", "small"]):
+        check(cli, command, "no result of experiment small has 'test_loss', its metric: they have min_loss: change")
 
 
 def test_job(with_results: Cli) -> None:

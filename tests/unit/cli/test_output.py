@@ -14,6 +14,7 @@ import termios
 import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,6 +85,29 @@ def test_dry_run_agrees_with_init_and_writes_nothing(cli: Cli) -> None:
     assert "then        replicate: the best 2 by min_loss, 3 seeds each" in lines
     assert outcome.err == "nothing was added: the same command without --dry-run does it\n"
     assert cli("init", "small.toml").out == "small: added 4 jobs, 4 in the grid\n"
+
+
+def test_dry_run_says_at_once_what_it_knows_and_measures_for_a_minute(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    before: list[str] = []
+
+    def measure(*_: object, **__: object) -> float:
+        now[0] += 59.0 if not before else 2.0
+        before.append(capfd.readouterr().out)
+        return 1000.0
+
+    monkeypatch.setattr("rnnlab.estimate.model_steps_per_second", measure)
+    monkeypatch.setattr("rnnlab.estimate.time", SimpleNamespace(monotonic=lambda: now[0]))
+    cli.file("small.toml", (cli.folder / "small.toml").read_text().replace("n_layers = [1, 2]", "n_layers = [1, 2, 3]"))
+    outcome = cli("init", "small.toml", "--dry-run", "--device", "cpu")
+    assert "axis        n_layers: 1, 2, 3\n" in before[0]
+    assert "jobs        6 in the first round, 120 optimiser steps\n" in before[0]
+    assert len(before) == 2
+    assert (
+        "time        less than a second of one core, measured on a few steps of 2 of 3 groups of jobs\n" in outcome.out
+    )
 
 
 def test_dry_run_shows_rules_as_the_file_writes_them(cli: Cli, small_toml: str) -> None:
@@ -232,6 +256,13 @@ def test_import(cli: Cli) -> None:
     )
     again = cli("import", "runs.csv", "--experiment", "small.toml", "--as", "hers", "--results", "there")
     assert again.out == "hers: added 0 finished jobs to round explore, 2 rows read\n"
+
+
+def test_import_by_a_metric_that_is_unknown_here(cli: Cli, small_toml: str) -> None:
+    cli.file("small.toml", f'{small_toml}\n[analysis]\nmetric = "nats"\n')
+    cli.file("runs.csv", "n_layers,use_forget_gate,nats\n1,0,2.4\n2,1,2.1\n")
+    assert cli("import", "runs.csv", "--experiment", "small.toml").code == 0
+    assert "nats 2.1" in cli("best").out
 
 
 def test_import_after_init_says_what_it_left_out(with_jobs: Cli) -> None:

@@ -13,10 +13,11 @@ from rnnlab.errors import CellError
 from rnnlab.files import Workspace, sha256_hex
 from rnnlab.planning import config_of, stored_plan
 from rnnlab.queue.database import open_database
-from rnnlab.queue.job import Job, Status
+from rnnlab.queue.job import Job, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.training.checkpoint import decode
 from rnnlab.worker import Worker, WorkerOptions
+from tests.store.helpers import fail_for_good
 
 from .conftest import Cli
 
@@ -194,6 +195,22 @@ def test_run_passes_the_permission_on(own: Cli) -> None:
     outcome = own.in_subprocess("run", "own.toml", "--allow-code", "--device", "cpu")
     assert outcome.code == 0, outcome.err
     assert [job.round for job in table(own)[0]] == ["explore", "explore", "replicate", "replicate"]
+
+
+def test_hints_give_the_permission_to_those_commands_that_take_it(own: Cli) -> None:
+    assert own("init", "own.toml", "--allow-code").err == "next: rnnlab worker --allow-code\n"
+    assert own("status").err == "next: rnnlab worker own --allow-code\n"
+    assert own("analyze").err == "round explore: 0 of 2 jobs are done; next: rnnlab worker --allow-code\n"
+    engine = open_database(own.folder / "results" / "rnnlab.db", create=False)
+    store = Store(engine)
+    now = store.clock()
+    store.register_worker(WorkerRecord("w", "elsewhere", "", 1, "cpu", "/x", now, now, now + 3600, None))
+    for job in store.claim("w", 2):
+        fail_for_good(store, job.claim, "Traceback")
+    store.stop_worker("w")
+    engine.dispose()
+    outcome = own.in_subprocess("run", "own.toml", "--allow-code", "--device", "cpu")
+    assert "`rnnlab retry --failed` lets them run again" in outcome.err
 
 
 def test_another_code_under_the_same_name_is_refused(own: Cli) -> None:

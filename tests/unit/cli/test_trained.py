@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from rnnlab.planning import config_of, stored_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Job, WorkerRecord
 from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import parse_experiment
+from rnnlab.spec.metrics import result_numbers
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.checkpoint import Checkpoint
@@ -270,3 +273,37 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
     running_job(cli)
     assert "--prime '€': the vocabulary has no character '€' (U+20AC)" in complaint("sample", "1", "--prime", "€")
     assert "the text is not UTF-8" in complaint("sample", "1", "--prime", "\udcff")
+
+
+TRAINED = {
+    "online": "batch_size = 2\nwindow_length = 11\nwindows = 1\nlearning_rate = 1e-3",
+    "random": 'regime = "bptt"\nbatch_size = 4\nblock_size = 5\niterations = 2\nlearning_rate = 1e-3',
+    "epochs": 'regime = "bptt"\nbatch_size = 4\nblock_size = 5\nepochs = 1\nlearning_rate = 1e-3\n'
+    'sampling = "stride-1"\nepoch_windows = 40\nheld_out_share = 0.2',
+}
+
+
+@pytest.mark.parametrize("test_share", [0.1, 0])
+@pytest.mark.parametrize("training", TRAINED)
+def test_the_numbers_of_a_result_are_known_before(cli: Cli, training: str, test_share: float) -> None:
+    text = f"""
+name = "known"
+corpus = "generated"
+split = {{ train = 0.8, validation = {0.2 - test_share}, test = {test_share} }}
+[model]
+cell = "{"gated" if training == "online" else "rnn"}"
+n_layers = 1
+state_size = 4
+[training]
+record_every = 1
+{TRAINED[training]}
+[grid]
+seed = [0]
+"""
+    known = result_numbers(parse_experiment(tomllib.loads(text), "known.toml"))
+    cli.file("known.toml", text)
+    assert cli("init", "known.toml").code == 0
+    (job,) = train(cli)
+    assert job.result is not None
+    numbers = [key for key, value in job.result.items() if type(value) in (int, float)]
+    assert sorted(known) == sorted(numbers)

@@ -214,6 +214,36 @@ def test_mistake(small_toml: str, old: str, new: str, complaint: str) -> None:
     assert not re.search(r"(?i)input should|valid (string|integer|number|dictionary)|instance of|pydantic|Error", line)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "[training]",
+            "[trainin]",
+            r"^x\.toml: unknown key trainin: known here are .*; did you mean training\? \(and 1",
+        ),
+        ("n_layers = [1, 2]", "n_layer = [1, 2]", r"grid\.n_layer: unknown setting .*; did you mean n_layers\?$"),
+        ("top = 2", "topp = 2", r"unknown key rounds entry 2: select\.topp: .*; did you mean top\?"),
+        ("seed = 0", "zzz = 0", r"unknown key zzz: known here are [a-z, ]*$"),
+        ("[model]", 'code = { a = { file = "x", source = "y" } }\n[model]', 'code.a = "a": must be 64 hexadecimal'),
+    ],
+)
+def test_near_misses(small_toml: str, old: str, new: str, complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        parse(small_toml.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("regime", ["", 'regime = "online"\n', 'regime = "bptt"\n'])
+def test_cells_of_two_regimes_make_two_experiments(small_toml: str, regime: str) -> None:
+    text = small_toml.replace('cell = "gated"\n', "").replace(AXIS, f'{AXIS}\ncell = ["lstm", "gated"]')
+    with pytest.raises(SpecError) as caught:
+        parse(text.replace("[training]\n", f"[training]\n{regime}"))
+    assert str(caught.value) == (
+        'x.toml: cell "lstm" is trained with regime = "bptt", cell "gated" with "online": make two experiments of '
+        "them: one job table takes both, and `rnnlab compare` sets them side by side"
+    )
+
+
 def test_several_mistakes_are_counted(small_toml: str) -> None:
     with pytest.raises(SpecError, match=r"^x\.toml: seed = -1: must be at least 0 \(and 2 more\)$"):
         parse(small_toml.replace("seed = 0", "seed = -1\nsede = 0").replace("[1, 2]", "[nan, 2]"))
@@ -274,9 +304,9 @@ def test_find_experiment(small_toml: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert find_experiment("mine.toml") == parse(small_toml)
     with pytest.raises(SpecError, match=r"^no experiment called 'mine': built in are demo, dynamics.*; a file of your"):
         find_experiment("mine")
-    with pytest.raises(SpecError, match=r"^experiment demo has no scale 'tiny': known scales are none$"):
+    with pytest.raises(SpecError, match=r"^experiment demo has no scale 'tiny': its file defines none, leave it out$"):
         find_experiment("demo", "tiny")
-    with pytest.raises(SpecError, match=r"^experiment dynamics has no scale '': known scales are tiny$"):
+    with pytest.raises(SpecError, match=r"^experiment dynamics has no scale '': it has tiny$"):
         find_experiment("dynamics", "")
 
 
