@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.data.corpus import Corpus, read_bytes, resolve
+from rnnlab.data.corpus import Corpus, keep, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
 from rnnlab.data.splits import Fractions, check_sizes
 from rnnlab.errors import CorpusError, SpecError, UsageError
@@ -63,7 +63,8 @@ class Plan:
 def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash.
+    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash. The text of a file
+    is stored when jobs are added, not before.
 
     Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
     a vocabulary is made from it.
@@ -77,7 +78,7 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
     if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        found = resolve(wanted.name, expected_sha256=wanted.sha256)
+        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)
@@ -178,13 +179,20 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     Raises SpecError if the experiment in the table has another corpus or another protocol, ExperimentChangedError if
     somebody else puts it there in the same moment.
     """
-    plan = continuing(store, plan)
+    plan = to_be_added(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = len(store.statuses(name, FIRST_ROUND).keys() - hashes)
     return Initialised(name, added, len(jobs), left_over, bool(plan.experiment.code))
+
+
+def to_be_added(store: Reader, new: Plan) -> Plan:
+    """`continuing`, for a plan whose jobs come into the table now: their text is stored. Raises CorpusError too."""
+    plan = continuing(store, new)
+    keep(plan.corpus.sha256)
+    return plan
 
 
 def continuing(store: Reader, new: Plan) -> Plan:

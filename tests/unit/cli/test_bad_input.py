@@ -147,6 +147,21 @@ def test_corpus_file(cli: Cli) -> None:
             check(cli, [*command, "--corpus", option], complaint)
 
 
+def test_a_text_is_stored_with_jobs_and_not_before(cli: Cli, small_toml: str) -> None:
+    cli.file("mine.txt", "to be or not to be, " * 50)
+    cli.file("slow.toml", small_toml.replace("window_length = 11", "window_length = 1100"))
+    shelf = cli.folder.parent / "data" / "corpora"
+    check(cli, ["init", "slow.toml", "--corpus", "mine.txt"], "corpus 'mine' has 1,000 tokens")
+    assert cli("init", "small.toml", "--corpus", "mine.txt", "--dry-run", "--device", "cpu").code == 0
+    assert cli("data", "list").out.count("mine") == 0
+    assert not shelf.exists()
+    assert cli("init", "small.toml", "--corpus", "mine.txt").code == 0
+    (text,) = shelf.glob("*/text")
+    assert text.read_text() == "to be or not to be, " * 50
+    (cli.folder / "mine.txt").unlink()
+    assert cli("init", "small.toml", "--corpus", "mine").out == "small: added 0 jobs, 4 in the grid\n"
+
+
 def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_toml: str) -> None:
     cli.file("mine.txt", "to be or not to be, " * 50)
     cli.file("hers.txt", "that is the question, " * 50)
