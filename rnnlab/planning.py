@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnlab.data.corpus import Corpus, keep, read_bytes, resolve
@@ -60,12 +61,15 @@ class Plan:
         return plan
 
 
-def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
+def make_plan(
+    experiment: Experiment, corpus: str | None, *, need_text: bool = True, folder: Path | None = None
+) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
     The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash. The text of a file
     is stored when jobs are added, not before.
 
+    folder: of the experiment file, where the file of its own corpus is looked for beside the working directory.
     Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
     a vocabulary is made from it.
     Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
@@ -78,7 +82,8 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
     if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False)
+        beside = folder if corpus is None else None
+        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=beside)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)

@@ -146,6 +146,11 @@ def hold(corpus: Corpus, data: bytes) -> Corpus:
     return corpus
 
 
+def let_go(sha256: str) -> None:
+    """Forget the text with this hash where it is held."""
+    _held.pop(sha256, None)
+
+
 def is_held(sha256: str) -> bool:
     """Whether the text with this hash is at hand in this process alone."""
     return sha256 in _held
@@ -154,7 +159,7 @@ def is_held(sha256: str) -> bool:
 def store_held(sha256: str) -> None:
     """Store the text with this hash, which is held. Raises CorpusError where the folder cannot be written."""
     store(*_held[sha256])
-    del _held[sha256]
+    let_go(sha256)
 
 
 @contextmanager

@@ -25,13 +25,19 @@ __all__ = ["Corpus", "add", "fetch", "find", "keep", "read_bytes", "resolve"]
 
 
 def resolve(
-    name_or_path: str, *, expected_sha256: str | None = None, download: bool = False, store: bool = True
+    name_or_path: str,
+    *,
+    expected_sha256: str | None = None,
+    download: bool = False,
+    store: bool = True,
+    folder: Path | None = None,
 ) -> Corpus:
     """The corpus that an experiment names: a registered name, else a file's path, else a name that the user gave.
 
     Afterwards its whole text lies in the cache, proven against its hash; a damaged entry is written again where its
     source is at hand. A public corpus is taken from the network only with `download`. Without `store`, the text of a
-    user's file that is not in the cache is at hand in this process alone, until `keep` stores it.
+    user's file that is not in the cache is at hand in this process alone, until `keep` stores it. `folder`: where a
+    file is looked for beside the working directory.
 
     Raises CorpusError, in one line, where there is no such text, it cannot be read or stored, or its hash is not
     `expected_sha256` (64 hexadecimal digits).
@@ -41,7 +47,7 @@ def resolve(
         corpus = cache.lookup_verified(expected_sha256)
         if corpus is not None:
             return corpus
-    corpus = _resolve(name_or_path, download, store)
+    corpus = _resolve(name_or_path, download, store, folder)
     if expected_sha256 is not None and corpus.sha256 != expected_sha256:
         raise CorpusError(
             f"corpus {name_or_path!r} is another text here (sha256 {corpus.sha256[:12]}, expected "
@@ -117,7 +123,7 @@ def fetch(name: str, progress: Progress = lambda done_bytes, total_bytes: None) 
         return _at_hand(entry) or _download(entry, progress)
 
 
-def _resolve(name_or_path: str, may_download: bool, store: bool) -> Corpus:
+def _resolve(name_or_path: str, may_download: bool, store: bool, folder: Path | None) -> Corpus:
     if name_or_path in OFFLINE:
         return _make(name_or_path)
     if name_or_path in PUBLIC:
@@ -129,14 +135,18 @@ def _resolve(name_or_path: str, may_download: bool, store: bool) -> Corpus:
             )
         return corpus
     path = cache.expanded(name_or_path)
+    if folder is not None and not _may_exist(path) and _is_file(folder / path):
+        path = folder / path
     # A file goes before a name of the user's: it may have changed since its text was stored under its stem.
     named = None if _is_file(path) else shelf.named(name_or_path)
     if named is not None:
         read_bytes(named)  # raises where it is damaged
         return named
     if not _may_exist(path):
+        places = "the working directory" + ("" if folder in (None, Path()) else f" and in {folder}")
         raise CorpusError(
-            f"no corpus or file {name_or_path!r}: known corpora are {', '.join(known_names())}; a file's path works too"
+            f"no corpus or file {name_or_path!r}: known corpora are {', '.join(known_names())}; a file's path works "
+            f"too, and was looked for in {places}"
         )
     return _add_file(path, store)
 

@@ -40,9 +40,9 @@ def keep_file(data: bytes, stem: str, source: str) -> Corpus:
 
     Raises CorpusError where the cache cannot be written.
     """
-    present = cache.lookup_verified(sha256_hex(data))
-    if present is not None and not cache.is_held(present.sha256):
-        return present
+    corpus = hold_file(data, stem, source)
+    if not cache.is_held(corpus.sha256):
+        return corpus
     with cache.locked("corpora"):
         corpus = hold_file(data, stem, source)
         if cache.is_held(corpus.sha256):  # another process may have stored it meanwhile
@@ -53,6 +53,7 @@ def keep_file(data: bytes, stem: str, source: str) -> Corpus:
 def hold_file(data: bytes, stem: str, source: str) -> Corpus:
     """What `keep_file` stores, for this process alone until it is kept."""
     corpus = Corpus(_allowed(stem), sha256_hex(data), len(data), _UNSTATED, source)
+    cache.let_go(corpus.sha256)  # the name that it was held under may have been given away
     present = cache.lookup_verified(corpus.sha256)
     if present is not None:
         return present
