@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.errors import SpecError, UsageError
-from rnnlab.planning import Plan, continuing, new_jobs
+from rnnlab.planning import Plan, new_jobs, to_be_added
 from rnnlab.queue.job import IMPORTED_FROM, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import NextRound
@@ -74,7 +74,7 @@ def add_results(store: Store, results: Results) -> Imported:
 
     Raises SpecError if the table has another experiment of that name.
     """
-    plan = continuing(store, results.plan)
+    plan = to_be_added(store, results.plan)
     corpus = plan.corpus.model_dump()
     configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
     before = store.statuses(plan.experiment.name, results.round_name)

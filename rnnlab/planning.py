@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.data.corpus import Corpus, read_bytes, resolve
+from rnnlab.data.corpus import Corpus, keep, read_bytes, resolve
 from rnnlab.data.registry import PUBLIC
 from rnnlab.data.splits import Fractions, check_sizes
 from rnnlab.errors import CorpusError, SpecError, UsageError
@@ -60,11 +61,15 @@ class Plan:
         return plan
 
 
-def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = True) -> Plan:
+def make_plan(
+    experiment: Experiment, corpus: str | None, *, need_text: bool = True, folder: Path | None = None
+) -> Plan:
     """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
 
-    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash.
+    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash. The text of a file
+    is stored when jobs are added, not before.
 
+    folder: of the experiment file, where the file of its own corpus is looked for beside the working directory.
     Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
     a vocabulary is made from it.
     Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
@@ -77,7 +82,8 @@ def make_plan(experiment: Experiment, corpus: str | None, *, need_text: bool = T
     if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        found = resolve(wanted.name, expected_sha256=wanted.sha256)
+        beside = folder if corpus is None else None
+        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=beside)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)
@@ -178,13 +184,20 @@ def initialise(store: Store, plan: Plan) -> Initialised:
     Raises SpecError if the experiment in the table has another corpus or another protocol, ExperimentChangedError if
     somebody else puts it there in the same moment.
     """
-    plan = continuing(store, plan)
+    plan = to_be_added(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
     hashes = {job.config_hash for job in jobs}
     left_over = len(store.statuses(name, FIRST_ROUND).keys() - hashes)
     return Initialised(name, added, len(jobs), left_over, bool(plan.experiment.code))
+
+
+def to_be_added(store: Reader, new: Plan) -> Plan:
+    """`continuing`, for a plan whose jobs come into the table now: their text is stored. Raises CorpusError too."""
+    plan = continuing(store, new)
+    keep(plan.corpus.sha256)
+    return plan
 
 
 def continuing(store: Reader, new: Plan) -> Plan:

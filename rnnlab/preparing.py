@@ -1,5 +1,7 @@
 """An experiment made ready to be trained: found, on its corpus, its own cells tried."""
 
+from pathlib import Path
+
 from rnnlab.planning import Plan, make_plan
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.metrics import check_metrics
@@ -15,7 +17,7 @@ def prepare(experiment: str, corpus: str | None, scale: str | None, *, allow_cod
     """
     found = find_experiment(experiment, scale)
     check_metrics(found)
-    plan = make_plan(found, corpus)
+    plan = make_plan(found, corpus, folder=Path(experiment).parent)
     if plan.experiment.code:  # torch is not imported for nothing
         _try_cells(plan, allowed=allow_code)
     return plan

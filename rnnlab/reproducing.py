@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnlab.analysis.reproduction import Measured, reproduction_text
 from rnnlab.errors import UsageError
 from rnnlab.files import Workspace, atomic_write
-from rnnlab.planning import Plan, config_of, continuing, new_jobs, stored_plan
+from rnnlab.planning import Plan, config_of, new_jobs, stored_plan, to_be_added
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.reading import Reader
 from rnnlab.queue.store import Store
@@ -34,7 +34,6 @@ def enqueue_published(store: Store, plan: Plan, *, seeds: int | None, only: Sequ
     only: parts of names; runs that contain none of them are left out (no parts: all runs).
     Raises UsageError if the experiment has no published runs, or none of these names.
     """
-    plan = continuing(store, plan)
     wanted = _reproduction(plan)
     chosen = [run for run in wanted.runs if not only or any(part in run.name for part in only)]
     if not chosen:
@@ -42,6 +41,7 @@ def enqueue_published(store: Store, plan: Plan, *, seeds: int | None, only: Sequ
             f"no published run of {plan.experiment.name} has {' or '.join(map(repr, only))} in its name: there are "
             f"{', '.join(run.name for run in wanted.runs)}"
         )
+    plan = to_be_added(store, plan)
     configs = [config for run in chosen for config in _configs(plan, run, seeds or wanted.seeds)]
     jobs = [replace(job, priority=_PRIORITY) for job in new_jobs(configs)]
     name = plan.experiment.name

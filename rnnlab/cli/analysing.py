@@ -104,7 +104,8 @@ def import_results(
     from rnnlab.spec.library import find_experiment
 
     found = find_experiment(experiment, scale)
-    plan = make_plan(renamed(found, name) if name else found, corpus, need_text=False)
+    found = renamed(found, name) if name else found
+    plan = make_plan(found, corpus, need_text=False, folder=Path(experiment).parent)
     rows = read_results(plan, round_name, file)
     with open_store(db, workspace_of(results), create=True) as store:
         outcome = add_results(store, rows)

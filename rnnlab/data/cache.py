@@ -37,6 +37,10 @@ class Corpus:
     source: str  # where the bytes came from: a URL, a file, a Python version
 
 
+# Texts of files that this process may use, before it is known whether they are to be stored: hash -> text.
+_held: dict[str, tuple[Corpus, bytes]] = {}
+
+
 def data_dir() -> Path:
     """The data folder: RNNLAB_DATA, `data` in rnnlab.toml, or the user's cache folder."""
     chosen = configured("data")
@@ -60,7 +64,12 @@ def text_path(sha256: str) -> Path:
 
 
 def lookup(sha256: str) -> Corpus | None:
-    """The entry with this hash, or None where there is none or it is torn. Reads no text: a size check is all."""
+    """The entry with this hash, or None where there is none or it is torn. Reads no text: a size check is all.
+
+    A text that is held counts as one.
+    """
+    if sha256 in _held:
+        return _held[sha256][0]
     path = text_path(sha256)
     try:
         corpus = Corpus(**json.loads(path.with_name("about.json").read_bytes()))
@@ -73,8 +82,8 @@ def lookup(sha256: str) -> Corpus | None:
 def lookup_verified(sha256: str) -> Corpus | None:
     """`lookup`, and the text is hashed: None where a single bit of it differs."""
     corpus = lookup(sha256)
-    if corpus is None:
-        return None
+    if corpus is None or sha256 in _held:
+        return corpus
     try:
         with text_path(sha256).open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -98,6 +107,8 @@ def read_bytes(corpus: Corpus) -> bytes:
 
     Raises CorpusError where the text is missing, unreadable or damaged.
     """
+    if corpus.sha256 in _held:
+        return _held[corpus.sha256][1]
     path = text_path(corpus.sha256)
     try:
         data = path.read_bytes()
@@ -127,6 +138,28 @@ def store(corpus: Corpus, data: bytes) -> Corpus:
     except OSError as error:
         raise unwritable(error) from error
     return corpus
+
+
+def hold(corpus: Corpus, data: bytes) -> Corpus:
+    """Have a text at hand in this process, and nothing of it on disk, until `store_held`."""
+    _held[corpus.sha256] = corpus, data
+    return corpus
+
+
+def let_go(sha256: str) -> None:
+    """Forget the text with this hash where it is held."""
+    _held.pop(sha256, None)
+
+
+def is_held(sha256: str) -> bool:
+    """Whether the text with this hash is at hand in this process alone."""
+    return sha256 in _held
+
+
+def store_held(sha256: str) -> None:
+    """Store the text with this hash, which is held. Raises CorpusError where the folder cannot be written."""
+    store(*_held[sha256])
+    let_go(sha256)
 
 
 @contextmanager

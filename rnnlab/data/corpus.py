@@ -21,14 +21,23 @@ from rnnlab.data.unpack import default_name, read_text_file
 from rnnlab.errors import CorpusError
 from rnnlab.files import sha256_hex
 
-__all__ = ["Corpus", "add", "fetch", "find", "read_bytes", "resolve"]
+__all__ = ["Corpus", "add", "fetch", "find", "keep", "read_bytes", "resolve"]
 
 
-def resolve(name_or_path: str, *, expected_sha256: str | None = None, download: bool = False) -> Corpus:
+def resolve(
+    name_or_path: str,
+    *,
+    expected_sha256: str | None = None,
+    download: bool = False,
+    store: bool = True,
+    folder: Path | None = None,
+) -> Corpus:
     """The corpus that an experiment names: a registered name, else a file's path, else a name that the user gave.
 
     Afterwards its whole text lies in the cache, proven against its hash; a damaged entry is written again where its
-    source is at hand. A public corpus is taken from the network only with `download`.
+    source is at hand. A public corpus is taken from the network only with `download`. Without `store`, the text of a
+    user's file that is not in the cache is at hand in this process alone, until `keep` stores it. `folder`: where a
+    file is looked for beside the working directory.
 
     Raises CorpusError, in one line, where there is no such text, it cannot be read or stored, or its hash is not
     `expected_sha256` (64 hexadecimal digits).
@@ -38,13 +47,23 @@ def resolve(name_or_path: str, *, expected_sha256: str | None = None, download: 
         corpus = cache.lookup_verified(expected_sha256)
         if corpus is not None:
             return corpus
-    corpus = _resolve(name_or_path, download)
+    corpus = _resolve(name_or_path, download, store, folder)
     if expected_sha256 is not None and corpus.sha256 != expected_sha256:
         raise CorpusError(
             f"corpus {name_or_path!r} is another text here (sha256 {corpus.sha256[:12]}, expected "
             f"{expected_sha256[:12]}): {_how_to_match(name_or_path)}"
         )
     return corpus
+
+
+def keep(sha256: str) -> None:
+    """Store the text with this hash if it is at hand in this process alone.
+
+    Raises CorpusError where the cache cannot be written.
+    """
+    if cache.is_held(sha256):
+        with cache.locked("corpora"):
+            cache.store_held(sha256)
 
 
 def find(sha256: str, name: str) -> Corpus:
@@ -79,7 +98,7 @@ def add(path: Path, name: str | None = None) -> Corpus:
     if entry is not None:
         return _add_public(entry, path, "give the file of that text, or choose another name with --name")
     if name is None:
-        return _add_file(path)
+        return _add_file(path, store=True)
     return shelf.keep_named(read_text_file(path), name, _file_source(path))
 
 
@@ -104,7 +123,7 @@ def fetch(name: str, progress: Progress = lambda done_bytes, total_bytes: None) 
         return _at_hand(entry) or _download(entry, progress)
 
 
-def _resolve(name_or_path: str, may_download: bool) -> Corpus:
+def _resolve(name_or_path: str, may_download: bool, store: bool, folder: Path | None) -> Corpus:
     if name_or_path in OFFLINE:
         return _make(name_or_path)
     if name_or_path in PUBLIC:
@@ -116,16 +135,20 @@ def _resolve(name_or_path: str, may_download: bool) -> Corpus:
             )
         return corpus
     path = cache.expanded(name_or_path)
+    if folder is not None and not _may_exist(path) and _is_file(folder / path):
+        path = folder / path
     # A file goes before a name of the user's: it may have changed since its text was stored under its stem.
     named = None if _is_file(path) else shelf.named(name_or_path)
     if named is not None:
         read_bytes(named)  # raises where it is damaged
         return named
     if not _may_exist(path):
+        places = "the working directory" + ("" if folder in (None, Path()) else f" and in {folder}")
         raise CorpusError(
-            f"no corpus or file {name_or_path!r}: known corpora are {', '.join(known_names())}; a file's path works too"
+            f"no corpus or file {name_or_path!r}: known corpora are {', '.join(known_names())}; a file's path works "
+            f"too, and was looked for in {places}"
         )
-    return _add_file(path)
+    return _add_file(path, store)
 
 
 def _make(name: str) -> Corpus:
@@ -153,12 +176,13 @@ def _add_public(entry: PublicCorpus, path: Path, advice: str) -> Corpus:
     return shelf.keep_registered(data, entry.name, entry.licence, _file_source(path))
 
 
-def _add_file(path: Path) -> Corpus:
+def _add_file(path: Path, store: bool) -> Corpus:
     data = read_text_file(path)
     entry = public_with_hash(sha256_hex(data))
     if entry is not None:
         return shelf.keep_registered(data, entry.name, entry.licence, _file_source(path))
-    return shelf.keep_file(data, default_name(path), _file_source(path))
+    settle = shelf.keep_file if store else shelf.hold_file
+    return settle(data, default_name(path), _file_source(path))
 
 
 def _download(entry: PublicCorpus, progress: Progress) -> Corpus:

@@ -40,15 +40,27 @@ def keep_file(data: bytes, stem: str, source: str) -> Corpus:
 
     Raises CorpusError where the cache cannot be written.
     """
+    corpus = hold_file(data, stem, source)
+    if not cache.is_held(corpus.sha256):
+        return corpus
+    with cache.locked("corpora"):
+        corpus = hold_file(data, stem, source)
+        if cache.is_held(corpus.sha256):  # another process may have stored it meanwhile
+            cache.store_held(corpus.sha256)
+    return corpus
+
+
+def hold_file(data: bytes, stem: str, source: str) -> Corpus:
+    """What `keep_file` stores, for this process alone until it is kept."""
     corpus = Corpus(_allowed(stem), sha256_hex(data), len(data), _UNSTATED, source)
+    cache.let_go(corpus.sha256)  # the name that it was held under may have been given away
     present = cache.lookup_verified(corpus.sha256)
     if present is not None:
         return present
-    with cache.locked("corpora"):
-        holder = named(corpus.name)
-        if corpus.name in known_names() or (holder is not None and holder.sha256 != corpus.sha256):
-            corpus = replace(corpus, name=f"{corpus.name}-{corpus.sha256[:8]}")
-        return cache.store(corpus, data)
+    holder = named(corpus.name)
+    if corpus.name in known_names() or (holder is not None and holder.sha256 != corpus.sha256):
+        corpus = replace(corpus, name=f"{corpus.name}-{corpus.sha256[:8]}")
+    return cache.hold(corpus, data)
 
 
 def keep_named(data: bytes, name: str, source: str) -> Corpus:

@@ -38,7 +38,7 @@ class CorpusChoice(Settings):
     """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
 
     name: Annotated[str, Field(min_length=1)]
-    """A name from `rnnlab data list`, or a file."""
+    """A name from `rnnlab data list`, or a file, in the working directory or beside the experiment file."""
     sha256: Sha256 | None = None
     """Insists on its contents."""
 

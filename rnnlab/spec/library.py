@@ -53,7 +53,8 @@ def load_experiment(path: Path) -> Experiment:
 
 def _base(path: Path, name: Any) -> Path:
     """The file that the one at `path` extends: one beside it, else a built-in one."""
-    places = [folder / f"{name}.toml" for folder in (path.parent, library_dir())]
+    file_name = name if str(name).endswith(".toml") else f"{name}.toml"
+    places = [folder / file_name for folder in (path.parent, library_dir())]
     for place in places:
         if place.is_file():
             return place

@@ -147,6 +147,36 @@ def test_corpus_file(cli: Cli) -> None:
             check(cli, [*command, "--corpus", option], complaint)
 
 
+def test_a_text_is_stored_with_jobs_and_not_before(cli: Cli, small_toml: str) -> None:
+    cli.file("mine.txt", "to be or not to be, " * 50)
+    cli.file("slow.toml", small_toml.replace("window_length = 11", "window_length = 1100"))
+    shelf = cli.folder.parent / "data" / "corpora"
+    check(cli, ["init", "slow.toml", "--corpus", "mine.txt"], "corpus 'mine' has 1,000 tokens")
+    assert cli("init", "small.toml", "--corpus", "mine.txt", "--dry-run", "--device", "cpu").code == 0
+    assert cli("data", "list").out.count("mine") == 0
+    assert not shelf.exists()
+    assert cli("init", "small.toml", "--corpus", "mine.txt").code == 0
+    (text,) = shelf.glob("*/text")
+    assert text.read_text() == "to be or not to be, " * 50
+    (cli.folder / "mine.txt").unlink()
+    assert cli("init", "small.toml", "--corpus", "mine").out == "small: added 0 jobs, 4 in the grid\n"
+
+
+def test_a_text_beside_the_experiment_file(cli: Cli, small_toml: str) -> None:
+    (cli.folder / "sub").mkdir()
+    cli.file("sub/small.toml", small_toml.replace('"generated"', '"mine.txt"'))
+    complaint = r"no corpus or file 'mine\.txt': .* and was looked for in the working directory"
+    check(cli, ["init", "sub/small.toml"], f"{complaint} and in sub")
+    cli.file("sub/mine.txt", "to be or not to be, " * 50)
+    check(cli, ["init", "sub/small.toml", "--corpus", "mine.txt"], complaint)
+    cli.file("runs.csv", "n_layers,use_forget_gate,min_loss\n1,0,2.4\n")
+    assert cli("import", "runs.csv", "--experiment", "sub/small.toml").code == 0
+    assert cli("init", "sub/small.toml").code == 0
+    # One in the working directory goes before it.
+    cli.file("mine.txt", "that is the question, " * 50)
+    check(cli, ["init", "sub/small.toml"], "small was started on corpus mine")
+
+
 def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_toml: str) -> None:
     cli.file("mine.txt", "to be or not to be, " * 50)
     cli.file("hers.txt", "that is the question, " * 50)

@@ -115,7 +115,7 @@ def test_an_unknown_name() -> None:
         resolve("shakespear")
     assert one_line(error) == (
         "no corpus or file 'shakespear': known corpora are enwik8, tinyshakespeare, timemachine, nietzsche, "
-        "pydoc-topics, stdlib, generated; a file's path works too"
+        "pydoc-topics, stdlib, generated; a file's path works too, and was looked for in the working directory"
     )
 
 

@@ -350,10 +350,11 @@ def test_documented_example_is_valid(small_toml: str) -> None:
         assert parse(base + "\n" + block)
 
 
-def test_a_file_extends_another_one(tmp_path: Path, small_toml: str) -> None:
+@pytest.mark.parametrize("named", ["small", "small.toml"])
+def test_a_file_extends_another_one(tmp_path: Path, small_toml: str, named: str) -> None:
     (tmp_path / "small.toml").write_text(small_toml)
     (tmp_path / "other.toml").write_text(
-        'extends = "small"\nname = "other"\n[training]\nwindows = 7\n[grid]\nn_layers = [3]\n'
+        f'extends = "{named}"\nname = "other"\n[training]\nwindows = 7\n[grid]\nn_layers = [3]\n'
     )
     base, other = load_experiment(tmp_path / "small.toml"), load_experiment(tmp_path / "other.toml")
     assert (other.name, other.training) == ("other", {**base.training, "windows": 7})
