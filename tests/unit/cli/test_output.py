@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import tomllib
@@ -270,6 +272,38 @@ def test_import_after_init_says_what_it_left_out(with_jobs: Cli) -> None:
     outcome = with_jobs("import", "runs.csv", "--experiment", "small.toml")
     assert outcome.out == "small: added 0 finished jobs to round explore, 1 row read\n"
     assert outcome.err.startswith("1 row left out: the table has such a job, which is not done. To import its result, ")
+
+
+def test_a_read_only_table_is_analysed_where_nothing_is_to_be_added(
+    with_results: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert with_results("analyze", "--no-enqueue").code == 0  # loads what an ordinary user may not read here
+    table = (with_results.folder / "results" / "rnnlab.db").read_bytes()
+    folder = Path(tempfile.mkdtemp())  # pytest's are closed to the ordinary user whom permissions bind
+    try:
+        for name in ("table", "results", "plots"):
+            (folder / name).mkdir()
+            (folder / name).chmod(0o777)
+        database = folder / "table" / "jobs.db"
+        database.write_bytes(table)
+        database.chmod(0o444)
+        (folder / "table").chmod(0o555)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        former = os.geteuid()
+        os.seteuid(65_534 if former == 0 else former)
+        try:
+            refused = with_results("analyze", "--db", "table/jobs.db")
+            done = with_results("analyze", "--no-enqueue", "--db", "table/jobs.db")
+        finally:
+            os.seteuid(former)
+        assert (refused.code, "is read-only" in refused.err) == (2, True)
+        assert (done.code, done.out.startswith("explore: ")) == (0, True), done.err
+        assert database.read_bytes() == table
+    finally:
+        monkeypatch.undo()
+        (folder / "table").chmod(0o755)
+        shutil.rmtree(folder)
 
 
 def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> None:
