@@ -128,6 +128,19 @@ def test_init_dynamics_on_the_beginning_of_enwik8(cli: Cli) -> None:
     assert {job.target_steps for job in jobs(cli.folder / "results" / "rnnlab.db")} == {10_989}
 
 
+# verbs about jobs
+
+
+def test_a_priority_below_that_of_others(with_jobs: Cli) -> None:
+    assert with_jobs("priority", "-5", "1").out == "job 1: has the new priority\n"
+    assert {job.id: job.priority for job in jobs(with_jobs.folder / "results" / "rnnlab.db")} == {
+        1: -5,
+        2: 0,
+        3: 0,
+        4: 0,
+    }
+
+
 # status
 
 
