@@ -25,7 +25,7 @@ from rnnlab.queue.job import Curve, Job, WorkerRecord
 from rnnlab.queue.store import Store
 from tests.store.helpers import fail_for_good
 
-from .conftest import Cli
+from .conftest import Cli, Outcome
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
 ENWIK8_HEAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "enwik8.first1MB.gz"
@@ -139,6 +139,35 @@ def test_a_priority_below_that_of_others(with_jobs: Cli) -> None:
         3: 0,
         4: 0,
     }
+
+
+def test_all_jobs_of_an_experiment_or_of_a_round(with_results: Cli) -> None:
+    cli = with_results
+    assert cli("init", "demo").code == 0
+    assert cli("analyze", "small").code == 0  # adds four jobs of round refine
+
+    small = ["--experiment", "small"]
+    others = [job.status for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "demo"]
+    paused = cli("pause", *small)
+    assert paused.out == "4 jobs: left as it is: done\n4 jobs: paused\n"
+    assert paused.err == "to take it back: rnnlab resume --experiment small\n"
+    assert cli("resume", *small, "--round", "refine").out == "4 jobs: pending again\n"
+    assert cli("priority", "-3", *small, "--round", "refine").out == "4 jobs: has the new priority\n"
+    cancelled = cli("cancel", *small, "--round", "refine")
+    assert cancelled.out == "4 jobs: cancelled\n"
+    assert cancelled.err == "to take it back: rnnlab retry --experiment small --round refine\n"
+    ours = [job for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "small"]
+    assert [(job.status, job.priority) for job in ours] == [("done", 0)] * 4 + [("cancelled", -3)] * 4
+    assert cli("retry", *small, "--round", "refine").out == "4 jobs: pending again\n"
+    assert [job.status for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "demo"] == others
+    for arguments, complaint in [
+        (["cancel"], "give jobs, or --experiment NAME for all of its jobs"),
+        (["cancel", *small, "--round", "polish"], "--round polish: small has jobs in explore, refine"),
+        (["cancel", "1", "--round", "refine"], "--round refine: it goes with --experiment, where no JOB is named"),
+        (["cancel", "--experiment", "other"], "no experiment 'other' in this database: it has demo, small"),
+        (["retry", "--failed", "1"], "--failed means all failed jobs: leave it out, or JOB and --round"),
+    ]:
+        assert cli(*arguments) == Outcome(2, "", f"rnnlab: {complaint}\n")
 
 
 # status
