@@ -80,7 +80,7 @@ def analyze(
     from rnnlab.planning import only_experiment
 
     workspace = _workspace(results, plots)
-    with open_store(_database(db), workspace) as store:
+    with open_store(_database(db), workspace, read_only=not enqueue) as store:
         name = only_experiment(store, experiment)
         folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
         with writable(*folders):

@@ -82,17 +82,20 @@ def _device() -> Finding:
 
 
 def _kernels() -> Finding:
-    from rnnlab.kernels.library import NOT_WANTED, why_none
+    from rnnlab.kernels.library import NOT_WANTED, UNWRITABLE, why_none
 
     reason = why_none()
     if reason is None:
         return Finding("kernels", Verdict.GOOD, "compiled for this processor")
     if reason == NOT_WANTED:
         return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU torch does the training steps")
+    advice = "install a C compiler (gcc or clang)"
+    if reason.startswith(UNWRITABLE):
+        advice = "make it writable, or name another cache folder in XDG_CACHE_HOME"
     return Finding(
         "kernels",
         Verdict.WARNING,
-        f"{reason}: on a CPU torch does the training steps, several times slower; install a C compiler (gcc or clang)",
+        f"{reason}: on a CPU torch does the training steps, several times slower; {advice}",
     )
 
 

@@ -43,7 +43,7 @@ def analyze(
     from rnnlab.planning import advance, only_experiment
 
     workspace = workspace_of(results, plots)
-    with open_store(db, workspace) as store:
+    with open_store(db, workspace, read_only=no_enqueue) as store:
         name = only_experiment(store, experiment)
         folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
         with writable(*folders):

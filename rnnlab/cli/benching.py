@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import AllowCodeOption, CorpusOption, DeviceOption, ScaleOption, counted
 from rnnlab.errors import UsageError
 
@@ -45,6 +46,7 @@ def bench_command(
     from rnnlab.preparing import prepare
     from rnnlab.training.sizing import find_device, usable_cores
 
+    check_device(device)
     if experiment is None:
         for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
             if value is not None:

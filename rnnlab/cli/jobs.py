@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption, open_store, workspace_of
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    ResultsOption,
+    counted,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from rnnlab.queue.job import Event, Job
@@ -20,6 +29,11 @@ _FOLLOW_SECONDS = 0.5
 JobsArgument = Annotated[
     list[str], typer.Argument(metavar="JOB...", help="Numbers of jobs, or the first digits of their hashes.")
 ]
+ManyJobsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[JOB...]", help="Jobs, by number or hash; none: all of --experiment."),
+]
+RoundOption = Annotated[str | None, typer.Option("--round", help="Without JOB: only the jobs of this round.")]
 ExperimentOption = Annotated[str | None, typer.Option("--experiment", help="Look for the jobs in this experiment.")]
 
 
@@ -65,64 +79,67 @@ def logs(
 
 
 def pause(
-    jobs: JobsArgument,
+    jobs: ManyJobsArgument = None,
     experiment: ExperimentOption = None,
+    round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Take jobs out of the running: one in training writes a checkpoint first. `resume` lets them go on."""
-    _apply(jobs, experiment, db, results, lambda store, ids: store.pause(ids))
+    _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.pause(ids), undo="resume")
 
 
 def resume(
-    jobs: JobsArgument,
+    jobs: ManyJobsArgument = None,
     experiment: ExperimentOption = None,
+    round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Let paused jobs be claimed again."""
-    _apply(jobs, experiment, db, results, lambda store, ids: store.resume(ids))
+    _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.resume(ids))
 
 
 def cancel(
-    jobs: JobsArgument,
+    jobs: ManyJobsArgument = None,
     experiment: ExperimentOption = None,
+    round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """End jobs without a result. Their history and checkpoints stay; `retry` takes it back."""
-    _apply(jobs, experiment, db, results, lambda store, ids: store.cancel(ids))
+    _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.cancel(ids), undo="retry")
 
 
 def priority(
     value: Annotated[int, typer.Argument(help="Higher is claimed first; new jobs have 0.", min=-1000, max=1000)],
-    jobs: JobsArgument,
+    jobs: ManyJobsArgument = None,
     experiment: ExperimentOption = None,
+    round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Let jobs be claimed before or after others."""
-    _apply(jobs, experiment, db, results, lambda store, ids: store.set_priority(ids, value))
+    _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.set_priority(ids, value))
 
 
 def retry(
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="[JOB...]", help="Failed or cancelled jobs, by number or hash.")
-    ] = None,
+    jobs: ManyJobsArgument = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed jobs.")] = False,
     experiment: Annotated[str | None, typer.Option("--experiment", help="Only jobs of this experiment.")] = None,
+    round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Let failed jobs be claimed again; they go on from their last checkpoint."""
+    """Let failed and cancelled jobs be claimed again; they go on from their last checkpoint."""
     from rnnlab.errors import UsageError
     from rnnlab.planning import only_experiment
 
-    if bool(jobs) == failed:
-        raise UsageError("give jobs, or --failed for all failed ones")
-    if jobs:
-        _apply(jobs, experiment, db, results, lambda store, ids: store.retry(ids))
+    if not failed:
+        _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.retry(ids))
         return
+    if jobs or round_name is not None:
+        raise UsageError("--failed means all failed jobs: leave it out, or JOB and --round")
     with open_store(db, workspace_of(results)) as store:
         if experiment is not None:
             only_experiment(store, experiment)
@@ -164,14 +181,44 @@ def _jobs(store: "Store", names: Sequence[str], experiment: str | None) -> "list
 
 
 def _apply(
-    names: Sequence[str],
+    names: Sequence[str] | None,
     experiment: str | None,
+    round_name: str | None,
     db: str | None,
     results: Path,
     verb: "Callable[[Store, list[int]], Mapping[int, str]]",
+    *,
+    undo: str | None = None,
 ) -> None:
+    """Do something to the jobs that are named, one line each; or to all of an experiment or a round: how many."""
+    from rnnlab.errors import UsageError
+
+    if names and round_name is not None:
+        raise UsageError(f"--round {round_name}: it goes with --experiment, where no JOB is named")
+    if not names and experiment is None:
+        raise UsageError("give jobs, or --experiment NAME for all of its jobs")
     with open_store(db, workspace_of(results)) as store:
-        _report(verb(store, [job.id for job in _jobs(store, names, experiment)]))
+        if names:
+            _report(verb(store, [job.id for job in _jobs(store, names, experiment)]))
+            return
+        assert experiment is not None
+        outcomes = Counter(verb(store, _all_jobs(store, experiment, round_name)).values())
+    for outcome, number in outcomes.items():
+        print(f"{counted(number, 'job')}: {outcome}")
+    if undo is not None:
+        which = f" --round {round_name}" if round_name else ""
+        flags = repeat_flags(db, results)
+        print(f"to take it back: rnnlab {undo} --experiment {experiment}{which}{flags}", file=sys.stderr)
+
+
+def _all_jobs(store: "Store", experiment: str, round_name: str | None) -> list[int]:
+    from rnnlab.errors import UsageError
+    from rnnlab.planning import only_experiment
+
+    rounds = list(dict.fromkeys(found for _, found, _ in store.counts(only_experiment(store, experiment))))
+    if round_name is not None and round_name not in rounds:
+        raise UsageError(f"--round {round_name}: {experiment} has jobs in {', '.join(rounds) or 'no round'}")
+    return [job.id for job in store.jobs(experiment, round_name)]
 
 
 def _report(outcomes: Mapping[int, str]) -> None:

@@ -1,5 +1,6 @@
 """The `rnnlab` command: its sub-commands, and how errors end."""
 
+import re
 import signal
 import sys
 from typing import Annotated
@@ -26,6 +27,17 @@ from rnnlab.cli.stopping import INTERRUPTED, is_heeded
 from rnnlab.cli.working import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
+
+# What the library that checks the values of options says, and what a person would.
+_PLAIN_WORDS = [
+    (r"Value error, ", ""),
+    (r"Input should be greater than or equal to ", "must be at least "),
+    (r"Input should be less than or equal to ", "must be at most "),
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be a valid number.*", "must be a number"),
+    (r"Input should be a valid boolean.*", "must be 1, 0, true or false"),
+    (r"Input should be ", "must be "),
+]
 
 # Unknown options and the like; typer gives their class no public name.
 _CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
@@ -54,7 +66,7 @@ app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("cancel")(cancel)
 app.command("retry")(retry)
-app.command("priority")(priority)
+app.command("priority", context_settings={"ignore_unknown_options": True})(priority)
 app.command("extend")(extend)
 app.command("gc")(gc)
 app.command("bench")(bench_command)
@@ -125,6 +137,8 @@ def _in_one_line(error: Exception) -> str:
     if type(error).__name__ == "NoArgsIsHelpError":
         return message
     message = " ".join(message.split())  # choices stand on lines of their own
+    for pattern, words in _PLAIN_WORDS:
+        message = re.sub(pattern, words, message)
     context: typer.Context | None = error.ctx  # type: ignore[attr-defined]
     command = "rnnlab" if context is None else context.command_path
     return f"rnnlab: {message.rstrip('.')}: `{command} --help` shows what is allowed"

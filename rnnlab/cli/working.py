@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from rnnlab.cli.devices import check_device
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
     AllowCodeOption,
@@ -133,6 +134,7 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
     from rnnlab.training.sizing import find_device
     from rnnlab.worker import Worker, WorkerOptions
 
+    check_device(choices.device)
     options = WorkerOptions(
         find_device(choices.device),
         choices.experiment,

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ _NATIVE = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") e
 _FLAGS = ("-O3", _NATIVE, "-fno-math-errno", "-fno-fast-math", "-ffp-contract=fast", "-shared", "-fPIC")
 _SECONDS = 120
 NOT_WANTED = "RNNLAB_KERNELS=torch"
+
+UNWRITABLE = "the cache folder"  # so begins the reason where it is that
 
 
 class NoKernelsError(Exception):
@@ -62,11 +65,11 @@ def _found() -> ctypes.CDLL | str:
         compiler = _compiler()
         path = user_cache_path("rnnlab") / "kernels" / f"{_identity(compiler)}.so"
         if not path.is_file():
-            _compile_once(compiler, path)
+            _made(_compile_once, compiler, path)
         try:
             library = ctypes.CDLL(str(path))
         except OSError:  # damaged
-            _compile(compiler, path)
+            _made(_compile, compiler, path)
             library = ctypes.CDLL(str(path))
     except (NoKernelsError, OSError) as error:
         return str(error)
@@ -105,6 +108,13 @@ def _processor() -> str:
     wanted = ("model name", "cpu family", "model", "flags", "features", "cpu part")
     found = {line.split(":")[0].strip().lower(): line for line in reversed(lines)}
     return "\n".join(found.get(name, "") for name in wanted)
+
+
+def _made(compiling: Callable[[str, Path], None], compiler: str, path: Path) -> None:
+    try:
+        compiling(compiler, path)
+    except OSError as error:
+        raise NoKernelsError(f"{UNWRITABLE} {path.parent} cannot be written ({error.strerror or error})") from None
 
 
 def _compile_once(compiler: str, path: Path) -> None:

@@ -409,6 +409,22 @@ def test_as_a_program(cli: Cli, small_toml: str, arguments: list[str], complaint
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "arguments", "complaint"),
+    [
+        ("RNNLAB_DEVICE", "foo", ["run", "small.toml"], "RNNLAB_DEVICE = foo: give auto, cpu, cuda or cuda:N"),
+        ("RNNLAB_DEVICE", "foo", ["bench", "small.toml"], "RNNLAB_DEVICE = foo: give auto"),
+        ("RNNLAB_DEVICE", "cpu", ["run", "small.toml", "--device", "foo"], "--device foo: give auto"),
+        ("RNNLAB_ALLOW_CODE", "maybe", ["init", "small.toml"], "RNNLAB_ALLOW_CODE"),
+    ],
+)
+def test_a_variable_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, arguments: list[str], complaint: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    check(cli, arguments, complaint)
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["init"], "Missing argument 'experiment'"),
@@ -428,5 +444,6 @@ def test_usage_errors_of_the_parser_are_one_line_too(cli: Cli, arguments: list[s
     (line,) = outcome.err.splitlines()
     assert line.startswith("rnnlab: ")
     assert complaint in line
+    assert not re.search("Input should|Value error|parse", line)  # words of a library
     assert line.endswith(f"`{command} --help` shows what is allowed")
     assert cli.tree() == before

@@ -83,7 +83,7 @@ def test_words_about_jobs_that_are_not_there(with_jobs: Cli) -> None:
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
         assert "no job '99'" in outcome.err
     assert "has no log" in with_jobs("logs", "1").err
-    assert with_jobs("retry").err.startswith("rnnlab: give jobs, or --failed")
+    assert with_jobs("retry").err.startswith("rnnlab: give jobs, or --experiment NAME")
     assert with_jobs("status", "--watch", "--json").code == 2
 
 

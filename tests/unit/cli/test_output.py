@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import tomllib
@@ -23,7 +25,7 @@ from rnnlab.queue.job import Curve, Job, WorkerRecord
 from rnnlab.queue.store import Store
 from tests.store.helpers import fail_for_good
 
-from .conftest import Cli
+from .conftest import Cli, Outcome
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[0-9;]*m")
 ENWIK8_HEAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "enwik8.first1MB.gz"
@@ -124,6 +126,48 @@ def test_init_dynamics_on_the_beginning_of_enwik8(cli: Cli) -> None:
     assert cli("init", "dynamics", "--corpus", str(ENWIK8_HEAD)).out == "dynamics: added 432 jobs, 432 in the grid\n"
     assert cli("init", "dynamics", "--corpus", str(ENWIK8_HEAD)).out == "dynamics: added 0 jobs, 432 in the grid\n"
     assert {job.target_steps for job in jobs(cli.folder / "results" / "rnnlab.db")} == {10_989}
+
+
+# verbs about jobs
+
+
+def test_a_priority_below_that_of_others(with_jobs: Cli) -> None:
+    assert with_jobs("priority", "-5", "1").out == "job 1: has the new priority\n"
+    assert {job.id: job.priority for job in jobs(with_jobs.folder / "results" / "rnnlab.db")} == {
+        1: -5,
+        2: 0,
+        3: 0,
+        4: 0,
+    }
+
+
+def test_all_jobs_of_an_experiment_or_of_a_round(with_results: Cli) -> None:
+    cli = with_results
+    assert cli("init", "demo").code == 0
+    assert cli("analyze", "small").code == 0  # adds four jobs of round refine
+
+    small = ["--experiment", "small"]
+    others = [job.status for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "demo"]
+    paused = cli("pause", *small)
+    assert paused.out == "4 jobs: left as it is: done\n4 jobs: paused\n"
+    assert paused.err == "to take it back: rnnlab resume --experiment small\n"
+    assert cli("resume", *small, "--round", "refine").out == "4 jobs: pending again\n"
+    assert cli("priority", "-3", *small, "--round", "refine").out == "4 jobs: has the new priority\n"
+    cancelled = cli("cancel", *small, "--round", "refine")
+    assert cancelled.out == "4 jobs: cancelled\n"
+    assert cancelled.err == "to take it back: rnnlab retry --experiment small --round refine\n"
+    ours = [job for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "small"]
+    assert [(job.status, job.priority) for job in ours] == [("done", 0)] * 4 + [("cancelled", -3)] * 4
+    assert cli("retry", *small, "--round", "refine").out == "4 jobs: pending again\n"
+    assert [job.status for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "demo"] == others
+    for arguments, complaint in [
+        (["cancel"], "give jobs, or --experiment NAME for all of its jobs"),
+        (["cancel", *small, "--round", "polish"], "--round polish: small has jobs in explore, refine"),
+        (["cancel", "1", "--round", "refine"], "--round refine: it goes with --experiment, where no JOB is named"),
+        (["cancel", "--experiment", "other"], "no experiment 'other' in this database: it has demo, small"),
+        (["retry", "--failed", "1"], "--failed means all failed jobs: leave it out, or JOB and --round"),
+    ]:
+        assert cli(*arguments) == Outcome(2, "", f"rnnlab: {complaint}\n")
 
 
 # status
@@ -270,6 +314,38 @@ def test_import_after_init_says_what_it_left_out(with_jobs: Cli) -> None:
     outcome = with_jobs("import", "runs.csv", "--experiment", "small.toml")
     assert outcome.out == "small: added 0 finished jobs to round explore, 1 row read\n"
     assert outcome.err.startswith("1 row left out: the table has such a job, which is not done. To import its result, ")
+
+
+def test_a_read_only_table_is_analysed_where_nothing_is_to_be_added(
+    with_results: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert with_results("analyze", "--no-enqueue").code == 0  # loads what an ordinary user may not read here
+    table = (with_results.folder / "results" / "rnnlab.db").read_bytes()
+    folder = Path(tempfile.mkdtemp())  # pytest's are closed to the ordinary user whom permissions bind
+    try:
+        for name in ("table", "results", "plots"):
+            (folder / name).mkdir()
+            (folder / name).chmod(0o777)
+        database = folder / "table" / "jobs.db"
+        database.write_bytes(table)
+        database.chmod(0o444)
+        (folder / "table").chmod(0o555)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        former = os.geteuid()
+        os.seteuid(65_534 if former == 0 else former)
+        try:
+            refused = with_results("analyze", "--db", "table/jobs.db")
+            done = with_results("analyze", "--no-enqueue", "--db", "table/jobs.db")
+        finally:
+            os.seteuid(former)
+        assert (refused.code, "is read-only" in refused.err) == (2, True)
+        assert (done.code, done.out.startswith("explore: ")) == (0, True), done.err
+        assert database.read_bytes() == table
+    finally:
+        monkeypatch.undo()
+        (folder / "table").chmod(0o755)
+        shutil.rmtree(folder)
 
 
 def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> None:

@@ -1,5 +1,6 @@
 """Where kernels come from, and that rnnlab trains without them."""
 
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import filelock
 import pytest
 
+from rnnlab.doctor import examine
+from rnnlab.files import Workspace
 from rnnlab.kernels import library
 from tests.kernels import need_kernels
 
@@ -66,6 +69,19 @@ def test_a_compiler_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
     assert _refusal().endswith("refused kernels.c: kernels.c:1: error: no")
     assert list((tmp_path / "cache").rglob("*.so")) == []
+
+
+def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    need_kernels()
+    library._found.cache_clear()
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("a file")
+    assert _refusal() == f"the cache folder {tmp_path}/cache/rnnlab/kernels cannot be written (Not a directory)"
+    workspace = Workspace(tmp_path, tmp_path)
+    finding = next(one for one in examine(workspace, tmp_path / "none.db") if one.topic == "kernels")
+    assert finding.text.endswith(
+        "several times slower; make it writable, or name another cache folder in XDG_CACHE_HOME"
+    )
 
 
 def test_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
