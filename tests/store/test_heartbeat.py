@@ -35,6 +35,11 @@ def start(store: Store) -> Iterator[Start]:
         assert not heartbeat.is_alive()
 
 
+def has_seen(heartbeat: Heartbeat, worker_id: str) -> bool:
+    """Whether it has looked at that worker's lease, whose silence it counts from then on."""
+    return worker_id in heartbeat._watch._seen
+
+
 def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
@@ -106,7 +111,7 @@ def test_no_exception_ends_it(store: Store, clock: ManualClock, start: Start, mo
     register(store, "me")
     heartbeat = start(store, "me", on_error=on_error, on_rescue=on_rescue)
     eventually(lambda: len(errors) >= 2)
-    time.sleep(0.2)  # it has looked at the silent one
+    eventually(lambda: has_seen(heartbeat, "silent"))
     clock.now += 61
     eventually(lambda: len(errors) >= 3)
     assert [str(error) for error in errors] == ["one", "two", "1"]
@@ -149,9 +154,8 @@ def test_several_workers_rescue_a_dead_one_once(store: Store, clock: ManualClock
         with lock:
             rescued.extend(job_ids)
 
-    for number in range(3):
-        start(store, register(store, f"w{number}"), on_rescue=note)
-    time.sleep(0.2)  # all of them have looked at the silent one
+    beating = [start(store, register(store, f"w{number}"), on_rescue=note) for number in range(3)]
+    eventually(lambda: all(has_seen(heartbeat, "silent") for heartbeat in beating))
     clock.now += 59
     time.sleep(0.2)
     clock.now += 2
