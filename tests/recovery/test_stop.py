@@ -18,6 +18,7 @@ from .harness import (
     Outcome,
     Process,
     Site,
+    View,
     assert_done_once,
     assert_same_bits,
     ignoring,
@@ -176,20 +177,25 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
     assert_same_bits(site, long_reference)
 
 
-def test_a_stop_while_the_database_stays_away_ends_with_the_command_to_go_on(
-    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome
+def test_a_stop_while_the_database_stays_away_ends_in_time(
+    new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rnnlab.worker.patience._LEAVING_SECONDS", 0.5)
     site = new_site(database=server.url(server.create_database())).init(LONG_PART)
-    worker = site.start("--checkpoint-seconds", "0.2")
-    wait_for("a worker in mid-run", lambda: site.midway(1))
-    server.stop()
-    try:
-        worker.send(signal.SIGTERM)
-        assert worker.wait() == 130, worker.messages
-    finally:
-        server.start()
-    assert "its jobs go on from their checkpoints when others take them" in worker.messages
-    assert resume_command(worker)[0] == "worker"
+    view = View()
+    with site.worker(view, checkpoint_seconds=0) as worker:
+
+        def on_block() -> None:
+            if len(view.blocks) == 3:
+                server.stop()
+                worker.stop_requested.set()
+
+        view.on_block = on_block
+        try:
+            worker.run()  # returns: the command line says then how to go on
+        finally:
+            server.start()
+    assert "its jobs go on from their checkpoints when others take them" in view.text
     site.finish()
     assert_same_bits(site, long_reference)
 

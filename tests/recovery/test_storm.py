@@ -92,7 +92,7 @@ def _storm(folder: Path, kind: str, request: pytest.FixtureRequest, quiet: Evide
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_storm(tmp_path: Path, kind: str, request: pytest.FixtureRequest, quiet: Evidence) -> None:
-    _storm(tmp_path, kind, request, quiet, kills=10, seed=1)
+    _storm(tmp_path, kind, request, quiet, kills=6, seed=1)
 
 
 @pytest.mark.storm
