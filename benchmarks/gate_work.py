@@ -15,15 +15,15 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnlab.models.gated import GatedCohort, arrangement, parameter_shapes
-from rnnlab.models.initialise import initial_parameters
-from rnnlab.models.online import OnlineStep
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated.online_step import OnlineStep
+from rnnlab.models.initialization import initial_parameters
+from rnnlab.spec.cell_settings import GatedSettings
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
-from rnnlab.training.sizing import cohort_size
+from rnnlab.training.cohort_size.heuristic import cohort_size
 
 _CPU = torch.device("cpu")
 _VOCABULARY = 256

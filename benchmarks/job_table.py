@@ -170,7 +170,7 @@ def postgres_addresses(url: str | None) -> Iterator[NewAddress | None]:
         yield lambda: emptied(url)
         return
     try:
-        from tests.store.postgres_server import PostgresServer, why_unavailable
+        from tests.support.postgres_server import PostgresServer, why_unavailable
     except ImportError as error:
         print(f"PostgreSQL           is not measured: {error}")
         yield None

@@ -45,7 +45,7 @@ def needed_bytes(case: Case) -> tuple[int, int]:
     import torch
 
     from benchmarks.training.plain_models import plain_model
-    from rnnlab.spec.regimes import OnlineSettings
+    from rnnlab.spec.regime_settings import OnlineSettings
     from rnnlab.training.run_state import fresh_state
 
     config, V = case.config, case.vocabulary_size

@@ -19,18 +19,19 @@ from typing import Any
 import torch
 
 from rnnlab.files import Workspace
-from rnnlab.planning import initialise, make_plan
+from rnnlab.plans.enqueue import initialize
+from rnnlab.plans.plan import make_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Job
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
-from rnnlab.training.workbench import Workbench
-from rnnlab.worker.checkpoints import Checkpoints
-from rnnlab.worker.ledger import Ledger, Written
-from rnnlab.worker.options import WorkerOptions
-from rnnlab.worker.worker import Worker
+from rnnlab.training.context import Workbench
+from rnnlab.worker.checkpoint_writer import Checkpoints
+from rnnlab.worker.job_committer import Ledger, Written
+from rnnlab.worker.process import Worker
+from rnnlab.worker.worker_options import WorkerOptions
 
 _GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
     "online, two layers of 256": ("dynamics", {"n_layers": [2], "state_size": [256]}),
@@ -81,7 +82,7 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
     workspace.results_dir.mkdir(parents=True)
     engine = open_database(workspace.default_database, create=True)
     store = Store(engine)
-    initialise(store, make_plan(experiment_of(name), "generated"))
+    initialize(store, make_plan(experiment_of(name), "generated"))
     options = WorkerOptions(device=torch.device("cpu"), checkpoint_seconds=checkpoint_seconds)
     worker = Worker(store, workspace, options, view := _Clock(seconds, threading.Event()))
     view._stop = worker.stop_requested

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rnnlab.cli.main import app
-from rnnlab.spec import cells, experiment, regimes, reproduction, settings
+from rnnlab.spec import cell_settings, experiment, published_runs, regime_settings, settings
 
 _PLACEHOLDERS = {"str": "TEXT", "int": "N", "float": "X", "Path": "PATH"}
 _COMMANDS_HEAD = """# Commands
@@ -45,24 +45,24 @@ _SECTIONS: Sequence[Section] = [
     ("`evaluation`", settings.EvaluationSettings, ""),
     ('`tokenizer` with `kind = "characters"`', settings.CharacterSettings, ""),
     ('`tokenizer` with `kind = "bpe"`', settings.PairSettings, ""),
-    ('`[model]` with `cell = "gated"`', cells.GatedSettings, ""),
-    ("`[model]`, all other cells", cells.StackSettings, ""),
-    ("`[model]` with `cell` `rnn`, `lstm`", cells.LinearSettings, ""),
+    ('`[model]` with `cell = "gated"`', cell_settings.GatedSettings, ""),
+    ("`[model]`, all other cells", cell_settings.StackSettings, ""),
+    ("`[model]` with `cell` `rnn`, `lstm`", cell_settings.LinearSettings, ""),
     (
         "`[model]` with `cell` `gru-reset-before`, `gru-reset-after`, `gru-update-only`",
-        cells.UpdateGateSettings,
+        cell_settings.UpdateGateSettings,
         "`gru-reset-after` is torch.nn.GRU.",
     ),
-    ('`[training]` with `regime = "online"`', regimes.OnlineSettings, "For cell `gated`."),
-    ('`[training]` with `regime = "bptt"`', regimes.BpttSettings, "For all other cells."),
+    ('`[training]` with `regime = "online"`', regime_settings.OnlineSettings, "For cell `gated`."),
+    ('`[training]` with `regime = "bptt"`', regime_settings.BpttSettings, "For all other cells."),
     ("`[[skip]]`", experiment.SkipRule, ""),
     ("`[[adjust]]`", experiment.Adjustment, ""),
     ("`[[rounds]]`", experiment.NextRound, ""),
     ("`select` of a round", experiment.Selection, ""),
     ("`[[rounds.vary]]`", experiment.Variant, ""),
     ("`[analysis]`", experiment.AnalysisSettings, ""),
-    ("`[reproduction]`", reproduction.Reproduction, ""),
-    ("`[[reproduction.runs]]`", reproduction.PublishedRun, ""),
+    ("`[reproduction]`", published_runs.Reproduction, ""),
+    ("`[[published_runs.runs]]`", published_runs.PublishedRun, ""),
 ]
 
 
@@ -137,7 +137,9 @@ def settings_page() -> str:
 
 def _settings_section(heading: str, model: type[settings.Settings], beside: str) -> str:
     base = model.__mro__[1]
-    inherited = base.model_fields if issubclass(base, cells.StackSettings) else {}  # they have a table of their own
+    inherited = (
+        base.model_fields if issubclass(base, cell_settings.StackSettings) else {}
+    )  # they have a table of their own
     told = " ".join(" ".join((model.__doc__ or "").split()).split() + beside.split())
     rows = [
         (f"`{name}`", _legal(field.annotation, field), _initially(field), " ".join((field.description or "").split()))

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlab.configuration import configured
-from rnnlab.opening import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
+from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rnnlab.analyzing import Analysis
-    from rnnlab.exporting.runs import Runs
+    from rnnlab.actions.analyze import Analysis
+    from rnnlab.actions.export.exported_runs import Runs
     from rnnlab.files import Workspace
-    from rnnlab.planning import Initialised
+    from rnnlab.plans.enqueue import Initialized
     from rnnlab.training.language_model import LanguageModel
 
 Place = str | os.PathLike[str]  # a path; of a database also a URL
@@ -36,7 +36,7 @@ def init(
     allow_code: bool = False,
     db: Place | None = None,
     results: Place | None = None,
-) -> "Initialised":
+) -> "Initialized":
     """Enumerate an experiment into the job table, as `rnnlab init` does; `rnnlab worker` then trains its jobs.
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
@@ -49,12 +49,12 @@ def init(
     that is missing or too short; CellError for an own cell; DatabaseError; UsageError for a folder that cannot be
     written. Nothing was added then.
     """
-    from rnnlab.planning import initialise
-    from rnnlab.preparing import prepare
+    from rnnlab.actions.prepare import prepare
+    from rnnlab.plans.enqueue import initialize
 
     plan = prepare(os.fspath(experiment), None if corpus is None else os.fspath(corpus), scale, allow_code=allow_code)
     with open_store(_database(db), _workspace(results), create=True) as store:
-        return initialise(store, plan)
+        return initialize(store, plan)
 
 
 def analyze(
@@ -76,8 +76,8 @@ def analyze(
     Raises UsageError for an unknown experiment, a metric that no result has, or a folder that cannot be written;
     DatabaseError.
     """
-    from rnnlab.analyzing import analyze_experiment
-    from rnnlab.planning import only_experiment
+    from rnnlab.actions.analyze import analyze_experiment
+    from rnnlab.plans.plan import only_experiment
 
     workspace = _workspace(results, plots)
     with open_store(_database(db), workspace, read_only=not enqueue) as store:
@@ -107,9 +107,9 @@ def results(
 
     Raises UsageError for an unknown experiment or round, or a metric that no result has; DatabaseError.
     """
-    from rnnlab.analysis.ranking import rank
-    from rnnlab.analysis.results import finished
-    from rnnlab.exporting.table import run_table
+    from rnnlab.actions.export.data_frames import run_table
+    from rnnlab.analysis.runs import finished
+    from rnnlab.analysis.statistics.ranking import rank
 
     runs = _runs(experiment, round_name, db, results)
     table = run_table(runs)
@@ -135,7 +135,7 @@ def curves(
 
     Raises UsageError for an unknown experiment or round; DatabaseError.
     """
-    from rnnlab.exporting.table import curve_table
+    from rnnlab.actions.export.data_frames import curve_table
 
     return curve_table(_runs(experiment, round_name, db, results))
 
@@ -158,7 +158,7 @@ def load_model(
     job that has no whole checkpoint in the results folder; CellError for an own cell; DatabaseError. Warns
     (RuntimeWarning) of damaged checkpoints where an older one does.
     """
-    from rnnlab.trained import trained_model
+    from rnnlab.actions.load_model import trained_model
 
     complaints: list[str] = []
     chosen = None if job == "best" else str(job)
@@ -172,8 +172,8 @@ def load_model(
 
 
 def _runs(experiment: str | None, round_name: str | None, db: Place | None, results: Place | None) -> "Runs":
-    from rnnlab.exporting.runs import read_runs
-    from rnnlab.planning import only_experiment
+    from rnnlab.actions.export.exported_runs import read_runs
+    from rnnlab.plans.plan import only_experiment
 
     with open_store(_database(db), _workspace(results), read_only=True) as store:
         return read_runs(store, only_experiment(store, experiment), round_name)

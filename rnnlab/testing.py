@@ -15,10 +15,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.models.cells import Cell
-from rnnlab.models.initialise import initial_parameters
-from rnnlab.models.own import adopt, cell_class, shape_complaint
-from rnnlab.models.recurrent import RecurrentCohort, parameter_shapes
-from rnnlab.spec.cells import GatedSettings, RecurrentSettings, settings_table
+from rnnlab.models.initialization import initial_parameters
+from rnnlab.models.own_cells import adopt, cell_class, shape_complaint
+from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort, parameter_shapes
+from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings, settings_table
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member

@@ -11,64 +11,10 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "rnnlab"
+from tests.support.layers import LAYERS
+from tests.support.paths import ROOT
 
-# part of rnnlab -> (parts that it may import besides itself, packages that it may import besides the standard library)
-LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "rnnlab": ({"api", "version"}, set()),
-    # L0
-    "version": (set(), set()),
-    "errors": (set(), set()),
-    "files": ({"errors"}, set()),
-    "configuration": ({"errors"}, set()),
-    "provenance": ({"version"}, set()),
-    # L1
-    "spec": ({"errors", "files"}, {"pydantic"}),
-    # L2
-    "queue": ({"errors", "files"}, {"sqlalchemy", "alembic", "filelock"}),
-    "data": ({"errors", "files", "configuration"}, {"numpy", "torch", "filelock", "platformdirs", "tokenizers"}),
-    "models": ({"errors", "files", "spec"}, {"torch"}),
-    "kernels": ({"files"}, {"numpy", "scipy", "torch", "filelock", "platformdirs"}),
-    "training": ({"kernels", "version", "errors", "files", "provenance", "spec", "data", "models"}, {"numpy", "torch"}),
-    # L3
-    "worker": ({"errors", "files", "kernels", "spec", "queue", "data", "models", "training", "planning"}, {"torch"}),
-    "testing": ({"errors", "spec", "models", "training"}, {"torch"}),
-    "planning": ({"errors", "files", "spec", "queue", "data"}, set()),
-    "importing": ({"errors", "files", "spec", "queue", "planning"}, set()),
-    "speed": ({"queue"}, set()),
-    "status": ({"errors", "files", "spec", "queue", "planning", "speed"}, set()),
-    "watching": ({"queue", "spec", "planning", "status", "analysis"}, set()),
-    "extending": ({"errors", "files", "spec", "queue", "planning"}, set()),
-    "housekeeping": ({"errors", "files", "queue"}, set()),
-    "doctor": ({"errors", "files", "kernels", "queue", "data"}, {"torch"}),
-    "estimate": ({"errors", "spec", "data", "models", "training"}, {"torch"}),
-    "forecast": ({"errors", "spec", "models", "training", "estimate"}, set()),
-    "standard": ({"errors", "spec", "data", "training"}, set()),
-    "sampled": ({"files", "queue"}, set()),
-    "analysis": (
-        {"errors", "files", "spec", "queue"},
-        {"numpy", "pandas", "scipy", "matplotlib", "seaborn", "PIL", "jinja2", "markdown_it"},
-    ),
-    "analyzing": ({"errors", "files", "spec", "queue", "planning", "sampled", "analysis"}, set()),
-    "comparing": (
-        {"errors", "files", "spec", "queue", "planning", "analysis"},
-        {"pandas", "matplotlib"},
-    ),
-    "reproducing": ({"errors", "files", "spec", "queue", "planning", "analysis"}, set()),
-    "exporting": ({"errors", "files", "queue", "planning", "analysis"}, {"pandas", "optuna", "tensorboard"}),
-    "opening": ({"errors", "files", "queue"}, set()),
-    "choosing": ({"errors", "queue", "planning", "status"}, set()),
-    "preparing": ({"spec", "models", "planning"}, set()),
-    "trained": (
-        {"errors", "files", "spec", "data", "models", "training", "planning", "opening", "choosing"},
-        set(),
-    ),
-}
-# L4, for Python: sees all of the above; heavy packages are imported inside its functions.
-LAYERS["api"] = (set(LAYERS), {"pandas"})
-# L4, for the shell: sees all of the above; heavy packages are imported inside its functions.
-LAYERS["cli"] = (set(LAYERS), {"typer", "rich"})
-LAYERS["__main__"] = ({"cli"}, set())
+PACKAGE = ROOT / "rnnlab"
 
 SEAM = "worker"  # the only part that imports both the queue and the training
 
@@ -77,16 +23,16 @@ HEAVY = {"torch", "pandas", "seaborn", "matplotlib"}
 LIGHT_COMMANDS: dict[str, tuple[str, str, set[str]]] = {
     "import rnnlab": ("rnnlab.api", "_database", {*HEAVY, "numpy", "sqlalchemy", "pydantic", "typer"}),
     "--help": ("rnnlab.cli.main", "main", {*HEAVY, "numpy", "sqlalchemy", "pydantic"}),
-    "init": ("rnnlab.cli.initialising", "init", HEAVY),
+    "init": ("rnnlab.cli.init", "init", HEAVY),
     "status": ("rnnlab.cli.status", "status", HEAVY),
     "status --watch": ("rnnlab.cli.status", "_watch", HEAVY),
-    "best": ("rnnlab.cli.analysing", "best", HEAVY),
-    "import": ("rnnlab.cli.analysing", "import_results", HEAVY),
+    "best": ("rnnlab.cli.analyze", "best", HEAVY),
+    "import": ("rnnlab.cli.analyze", "import_results", HEAVY),
     "retry": ("rnnlab.cli.jobs", "retry", HEAVY),
     "data list": ("rnnlab.cli.data", "list_command", HEAVY),
-    "analyze": ("rnnlab.cli.analysing", "analyze", {"torch"}),
-    "compare": ("rnnlab.cli.comparing", "compare", {"torch"}),
-    "export": ("rnnlab.cli.exporting", "export", {"torch", "seaborn", "matplotlib"}),
+    "analyze": ("rnnlab.cli.analyze", "analyze", {"torch"}),
+    "compare": ("rnnlab.cli.compare", "compare", {"torch"}),
+    "export": ("rnnlab.cli.export", "export", {"torch", "seaborn", "matplotlib"}),
 }
 
 
@@ -306,21 +252,21 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
         ("rnnlab.queue.store", "import torch"),
         ("rnnlab.queue.store", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch.nn as nn"),
         ("rnnlab.training.cohort", "from rnnlab.queue.job import Job"),
-        ("rnnlab.data.corpus", "from rnnlab import planning"),
+        ("rnnlab.data.corpus", "from rnnlab import plans"),
         (
-            "rnnlab.models.gated",
+            "rnnlab.models.gated.gated_cohort",
             "class C:\n    def f(self):\n        from rnnlab.training.optimizer import CohortOptimizer",
         ),
-        ("rnnlab.analysis.results", "import torch"),
-        ("rnnlab.analysis.results", "from rnnlab.training.sampling import sample"),
-        ("rnnlab.planning", "from rnnlab.cli.options import open_store"),
+        ("rnnlab.analysis.runs", "import torch"),
+        ("rnnlab.analysis.runs", "from rnnlab.training.text_generation import sample"),
+        ("rnnlab.plans.plan", "from rnnlab.cli.options import open_store"),
         ("rnnlab.files", "import numpy"),
         ("rnnlab.spec.grid", "try:\n    import sqlalchemy\nexcept ImportError:\n    pass"),
         ("rnnlab.novelty", "import torch"),
     ],
 )
 def test_a_planted_wrong_import_is_found(module: str, source: str) -> None:
-    known = {"rnnlab.planning": "", "rnnlab.cli.options": "", module: source}
+    known = {"rnnlab.plans": "", "rnnlab.cli.options": "", module: source}
     assert len(layer_complaints(known)) == 1
     assert module in layer_complaints(known)[0]
 
@@ -341,8 +287,8 @@ def test_right_imports_are_no_complaint() -> None:
 )
 def test_a_planted_second_seam_is_found(second: str) -> None:
     source = f"from rnnlab.queue.job import Job\n{second}"
-    (complaint,) = seam_complaints({SEAM: source, "rnnlab.cli.running": source})
-    assert complaint.startswith("rnnlab.cli.running ")
+    (complaint,) = seam_complaints({SEAM: source, "rnnlab.cli.run": source})
+    assert complaint.startswith("rnnlab.cli.run ")
 
 
 def test_a_planted_cycle_is_found() -> None:
@@ -361,7 +307,7 @@ def test_a_planted_cycle_is_found() -> None:
     [
         {"rnnlab.cli.status": "def status():\n    import torch"},
         {"rnnlab.cli.status": "import torch.nn"},
-        {"rnnlab.status": "from rnnlab.files import f"},
+        {"rnnlab.actions.status": "from rnnlab.files import f"},
         {"rnnlab.cli": "import torch"},
     ],
 )
@@ -369,8 +315,10 @@ def test_a_planted_heavy_import_is_found(changed: dict[str, str]) -> None:
     modules = {
         "rnnlab": "",
         "rnnlab.cli": "",
-        "rnnlab.cli.status": "if TYPE_CHECKING:\n    import torch\ndef status():\n    from rnnlab.status import g",
-        "rnnlab.status": "def g():\n    import torch",
+        "rnnlab.cli.status": (
+            "if TYPE_CHECKING:\n    import torch\ndef status():\n    from rnnlab.actions.status import g"
+        ),
+        "rnnlab.actions.status": "def g():\n    import torch",
         "rnnlab.files": "from torch import Tensor",
     }
     assert "torch" not in loaded(modules, "rnnlab.cli.status", "status")

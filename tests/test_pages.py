@@ -15,8 +15,8 @@ import pytest
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Status
 from rnnlab.queue.reading import Reader
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

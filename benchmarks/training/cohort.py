@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.training.task import Task, text
 from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.cohort_size.heuristic import cohort_size
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.sizing import cohort_size
 
 
 class RnnlabCohorts:

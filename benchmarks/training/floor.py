@@ -12,11 +12,11 @@ import torch
 
 from benchmarks.training.flops import products
 from benchmarks.training.task import Task
-from rnnlab.kernels.library import kernels_on, load
+from rnnlab.kernels.build import kernels_on, load
 from rnnlab.kernels.lowering import lowered
 from rnnlab.kernels.operations import SETTINGS
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.recording import record
+from rnnlab.kernels.tracing import record
 
 _TRIALS = 5
 

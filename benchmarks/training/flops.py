@@ -9,8 +9,8 @@ vocabulary; a window begins with a state that all its rows share. Nothing else t
 
 from dataclasses import dataclass
 
-from rnnlab.spec.cells import GatedSettings, LinearSettings, ModelSettings, UpdateGateSettings
-from rnnlab.spec.regimes import BpttSettings
+from rnnlab.spec.cell_settings import GatedSettings, LinearSettings, ModelSettings, UpdateGateSettings
+from rnnlab.spec.regime_settings import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from rnnlab.spec.cells import GatedSettings, ModelSettings, RecurrentSettings, UpdateGateSettings
+from rnnlab.spec.cell_settings import GatedSettings, ModelSettings, RecurrentSettings, UpdateGateSettings
 
 Weights = Mapping[str, Array]
 # (weights, symbols, targets, state of each layer) -> (mean loss in nats, next state of each layer)
@@ -34,7 +34,7 @@ def _cross_entropy(logits: Array, targets: Array) -> Array:
 def _gated_loss(
     use: GatedSettings, w: Weights, ids_B: Array, targets_B: Array, state: list[Array]
 ) -> tuple[Array, list[Array]]:
-    """See the equations in rnnlab/models/gated.py."""
+    """See the equations in rnnlab/models/gated/gated_cohort.py."""
 
     def linear(name: str, x: Array) -> Array:
         return x @ w[f"{name}.weight"] + w[f"{name}.bias"]

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.training import task as tasks
 from benchmarks.training.jax_models import loss_of
 from benchmarks.training.task import Task
-from rnnlab.spec.cells import GatedSettings
-from rnnlab.spec.regimes import OnlineSettings
+from rnnlab.spec.cell_settings import GatedSettings
+from rnnlab.spec.regime_settings import OnlineSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch's
 

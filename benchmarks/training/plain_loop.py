@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.training.plain_models import plain_model
 from benchmarks.training.task import Array, Task
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.cell_settings import GatedSettings
 from rnnlab.spec.run_config import RunConfig
 
 

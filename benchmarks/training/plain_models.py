@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rnnlab.models.reference import GatedLanguageModel
-from rnnlab.spec.cells import GatedSettings, LinearSettings, ModelSettings, RecurrentSettings, UpdateGateSettings
+from rnnlab.spec.cell_settings import (
+    GatedSettings,
+    LinearSettings,
+    ModelSettings,
+    RecurrentSettings,
+    UpdateGateSettings,
+)
 
 
 class RnnCell(nn.Module):

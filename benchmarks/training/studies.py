@@ -23,8 +23,8 @@ from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.cohort_size.heuristic import cohort_size
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.sizing import cohort_size
 
 _WARM_STEPS = 5
 _BLOCK_STEPS = 100  # of rnnlab between two looks at the clock
@@ -150,7 +150,7 @@ def timed(work: Callable[[], int], device: torch.device) -> tuple[int, float]:
 
 def report(name: str, groups: Sequence[Group], *, full: bool) -> str:
     """A line a group, then the whole round."""
-    from rnnlab.status import format_seconds
+    from rnnlab.actions.status import format_seconds
 
     lines = [f"{name}: {'group':26}{'runs':>6}{'plain/s':>12}{'rnnlab/s':>12}{'ratio':>8}"]
     for group in groups:

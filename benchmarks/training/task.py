@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.training.cases import Case
-from rnnlab.spec.regimes import BpttSettings, OnlineSettings
+from rnnlab.spec.regime_settings import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from benchmarks.training.plain_loop import torch_optimizer
 from benchmarks.training.plain_models import plain_model
 from benchmarks.training.task import Array, Task
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.cell_settings import GatedSettings
 
 
 class TorchFunc:

@@ -103,10 +103,10 @@ def train_plainly(experiment: str, scale: str, corpus: str, number: int, process
 
     from benchmarks.training.plain_loop import PlainModel
     from benchmarks.training.task import batches, starts_of
-    from rnnlab.planning import make_plan
+    from rnnlab.plans.plan import make_plan
     from rnnlab.spec.library import find_experiment
+    from rnnlab.training.context import Workbench
     from rnnlab.training.run_state import fresh_state
-    from rnnlab.training.workbench import Workbench
 
     device = torch.device("cpu")
     bench = Workbench(device)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.cells import Cell, State, Weights
-from rnnlab.models.initialise import Parameter
+from rnnlab.models.initialization import Parameter
 from rnnlab.models.numerics import logistic
 
 

@@ -20,16 +20,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnlab.analysis.effects import paired_effects
-from rnnlab.analysis.markdown import picture, where_text
-from rnnlab.analysis.noise import Noise
-from rnnlab.analysis.one_factor import one_factor_tables
-from rnnlab.analysis.page.section import Section
+from rnnlab.analysis.html.round_html import Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.question import Question
-from rnnlab.analysis.ranking import best_payload, rank
-from rnnlab.analysis.results import INTERNAL
-from rnnlab.analysis.section import key_sentence, section
+from rnnlab.analysis.runs import INTERNAL
+from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.statistics.noise import Noise
+from rnnlab.analysis.statistics.one_factor import one_factor_tables
+from rnnlab.analysis.statistics.ranking import best_payload, rank
+from rnnlab.analysis.words.markdown import picture, where_text
+from rnnlab.analysis.words.section import key_sentence, section
 from rnnlab.files import Workspace, atomic_write
 from rnnlab.queue.job import Curve
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from rich.console import Group
 from rich.text import Text
 
-from rnnlab.analysis.names import describe
+from rnnlab.actions.status import ExperimentStatus, RoundStatus, WorkerStatus, summary_line
+from rnnlab.actions.watch import BestStory, ExperimentView, Snapshot
+from rnnlab.analysis.words.names import describe
 from rnnlab.cli.options import counted
 from rnnlab.cli.sparkline import sparkline, steps
-from rnnlab.cli.wording import best_so_far, hint, time_left
-from rnnlab.status import ExperimentStatus, RoundStatus, WorkerStatus, summary_line
-from rnnlab.watching import BestStory, ExperimentView, Snapshot
+from rnnlab.cli.status_text import best_so_far, hint, time_left
 
 _MOST_FAILURE_LINES = 6  # of one experiment: how many there are, and the first of them
 _LEAST_FAILURE_LINES = 2

@@ -18,7 +18,7 @@ def doctor(
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
     """Check python, torch, device, folders, disk, database and corpora: what is wrong, what to do. Changes nothing."""
-    from rnnlab.doctor import Verdict, examine
+    from rnnlab.actions.doctor import Verdict, examine
 
     workspace = workspace_of(results, plots)
     verdicts = []

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from rnnlab.cli.stopping import INTERRUPTED, is_heeded
+from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
 
 
 def main() -> None:

@@ -133,7 +133,7 @@ def retry(
 ) -> None:
     """Let failed and cancelled jobs be claimed again; they go on from their last checkpoint."""
     from rnnlab.errors import UsageError
-    from rnnlab.planning import only_experiment
+    from rnnlab.plans.plan import only_experiment
 
     if not failed:
         _apply(jobs, experiment, round_name, db, results, lambda store, ids: store.retry(ids))
@@ -160,8 +160,8 @@ def extend(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Train finished jobs longer, from their final checkpoints, as new jobs in a round called extended."""
+    from rnnlab.actions.extend import extend as extend_jobs
     from rnnlab.errors import UsageError
-    from rnnlab.extending import extend as extend_jobs
 
     lengths = {"windows": windows, "iterations": iterations, "epochs": epochs}
     given = [(length, unit) for unit, length in lengths.items() if length is not None]
@@ -175,7 +175,7 @@ def extend(
 
 
 def _jobs(store: "Store", names: Sequence[str], experiment: str | None) -> "list[Job]":
-    from rnnlab.choosing import chosen_job
+    from rnnlab.actions.choose_job import chosen_job
 
     return [chosen_job(store, name, experiment) for name in names]
 
@@ -213,7 +213,7 @@ def _apply(
 
 def _all_jobs(store: "Store", experiment: str, round_name: str | None) -> list[int]:
     from rnnlab.errors import UsageError
-    from rnnlab.planning import only_experiment
+    from rnnlab.plans.plan import only_experiment
 
     rounds = list(dict.fromkeys(found for _, found, _ in store.counts(only_experiment(store, experiment))))
     if round_name is not None and round_name not in rounds:
@@ -241,7 +241,7 @@ def _print_from(path: Path, start: int) -> int:
 
 
 def _show(job: "Job", events: "list[Event]", run_dir: Path) -> None:
-    from rnnlab.planning import config_of
+    from rnnlab.plans.plan import config_of
 
     print(f"job {job.id}: {job.status}, step {job.step:,} of {job.target_steps:,}")
     print(f"experiment  {job.experiment}, round {job.round}")

@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.analysing import analyze, best, import_results
-from rnnlab.cli.benching import bench_command
-from rnnlab.cli.cells import check_cell
-from rnnlab.cli.comparing import compare
+from rnnlab.cli.analyze import analyze, best, import_results
+from rnnlab.cli.bench import bench_command
+from rnnlab.cli.check_cell import check_cell
+from rnnlab.cli.compare import compare
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
 from rnnlab.cli.doctor import doctor
-from rnnlab.cli.evaluating import evaluate
-from rnnlab.cli.exporting import export
-from rnnlab.cli.initialising import init
+from rnnlab.cli.eval import evaluate
+from rnnlab.cli.export import export
+from rnnlab.cli.gc import gc
+from rnnlab.cli.init import init
 from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
-from rnnlab.cli.keeping import gc
-from rnnlab.cli.reproducing import reproduce
-from rnnlab.cli.running import demo, run
-from rnnlab.cli.sampling import sample
+from rnnlab.cli.reproduce import reproduce
+from rnnlab.cli.run import demo, run
+from rnnlab.cli.sample import sample
 from rnnlab.cli.status import status
-from rnnlab.cli.stopping import INTERRUPTED, is_heeded
-from rnnlab.cli.working import worker
+from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
+from rnnlab.cli.worker import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
 

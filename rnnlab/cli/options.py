@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.opening import DEFAULT_PLOTS as DEFAULT_PLOTS
-from rnnlab.opening import DEFAULT_RESULTS as DEFAULT_RESULTS
-from rnnlab.opening import open_store as open_store
-from rnnlab.opening import workspace_of as workspace_of
-from rnnlab.opening import writable as writable
+from rnnlab.workspace import DEFAULT_PLOTS as DEFAULT_PLOTS
+from rnnlab.workspace import DEFAULT_RESULTS as DEFAULT_RESULTS
+from rnnlab.workspace import open_store as open_store
+from rnnlab.workspace import workspace_of as workspace_of
+from rnnlab.workspace import writable as writable
 
 DatabaseOption = Annotated[
     str | None,

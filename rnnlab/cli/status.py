@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
+from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
     DatabaseOption,
@@ -17,12 +18,11 @@ from rnnlab.cli.options import (
     repeat_flags,
     workspace_of,
 )
-from rnnlab.cli.patience import patiently
-from rnnlab.cli.wording import best_so_far, hint, time_left
+from rnnlab.cli.status_text import best_so_far, hint, time_left
 
 if TYPE_CHECKING:
+    from rnnlab.actions.status import ExperimentStatus
     from rnnlab.queue.store import Store
-    from rnnlab.status import ExperimentStatus
 
 _WATCH_SECONDS = 2.0
 _MOST_FAILURES = 5  # told one by one
@@ -36,9 +36,9 @@ def status(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Show counts, speed, time left, failures and the best result so far. Looking changes nothing."""
+    from rnnlab.actions.status import worker_statuses
     from rnnlab.errors import UsageError
-    from rnnlab.planning import only_experiment
-    from rnnlab.status import worker_statuses
+    from rnnlab.plans.plan import only_experiment
 
     if watch and as_json:
         raise UsageError("--watch is for people, --json for programs: give one of them")
@@ -64,7 +64,7 @@ def status(
 
 
 def _look(store: "Store", experiment: str | None) -> "list[ExperimentStatus]":
-    from rnnlab.status import experiment_status
+    from rnnlab.actions.status import experiment_status
 
     names = [experiment] if experiment is not None else store.experiment_names()
     return [experiment_status(store, name) for name in names]
@@ -83,8 +83,8 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
             print("\n\n".join("\n".join(_lines(one)) for one in found) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
 
+    from rnnlab.actions.watch import Watch
     from rnnlab.cli.dashboard import dashboard
-    from rnnlab.watching import Watch
 
     eyes = Watch(store)
     # The other screen of the terminal: what stood there comes back at the end, and each view covers the last in place.

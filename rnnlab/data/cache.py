@@ -21,7 +21,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from rnnlab.configuration import configured
-from rnnlab.data.registry import how_to_get
+from rnnlab.data.known_corpora import how_to_get
 from rnnlab.errors import CorpusError, UsageError
 from rnnlab.files import atomic_write, atomic_write_text, ensure_writable_dir, sha256_hex
 

@@ -4,11 +4,11 @@ import http.client
 import platform
 from pathlib import Path
 
-from rnnlab.data import cache, shelf
+from rnnlab.data import cache, corpus_names
 from rnnlab.data.cache import Corpus, read_bytes
 from rnnlab.data.download import Progress, explain
 from rnnlab.data.download import download as download_to
-from rnnlab.data.registry import (
+from rnnlab.data.known_corpora import (
     OFFLINE,
     PUBLIC,
     PublicCorpus,
@@ -99,7 +99,7 @@ def add(path: Path, name: str | None = None) -> Corpus:
         return _add_public(entry, path, "give the file of that text, or choose another name with --name")
     if name is None:
         return _add_file(path, store=True)
-    return shelf.keep_named(read_text_file(path), name, _file_source(path))
+    return corpus_names.keep_named(read_text_file(path), name, _file_source(path))
 
 
 def fetch(name: str, progress: Progress = lambda done_bytes, total_bytes: None) -> Corpus:
@@ -138,7 +138,7 @@ def _resolve(name_or_path: str, may_download: bool, store: bool, folder: Path | 
     if folder is not None and not _may_exist(path) and _is_file(folder / path):
         path = folder / path
     # A file goes before a name of the user's: it may have changed since its text was stored under its stem.
-    named = None if _is_file(path) else shelf.named(name_or_path)
+    named = None if _is_file(path) else corpus_names.named(name_or_path)
     if named is not None:
         read_bytes(named)  # raises where it is damaged
         return named
@@ -153,7 +153,7 @@ def _resolve(name_or_path: str, may_download: bool, store: bool, folder: Path | 
 
 def _make(name: str) -> Corpus:
     entry = OFFLINE[name]
-    return shelf.keep_registered(entry.make(), name, entry.licence, f"Python {platform.python_version()}")
+    return corpus_names.keep_registered(entry.make(), name, entry.licence, f"Python {platform.python_version()}")
 
 
 def _at_hand(entry: PublicCorpus) -> Corpus | None:
@@ -173,15 +173,15 @@ def _place_by_hand(entry: PublicCorpus) -> Path:
 def _add_public(entry: PublicCorpus, path: Path, advice: str) -> Corpus:
     data = read_text_file(path, entry.zip_member)
     _check(data, entry, str(path), advice)
-    return shelf.keep_registered(data, entry.name, entry.licence, _file_source(path))
+    return corpus_names.keep_registered(data, entry.name, entry.licence, _file_source(path))
 
 
 def _add_file(path: Path, store: bool) -> Corpus:
     data = read_text_file(path)
     entry = public_with_hash(sha256_hex(data))
     if entry is not None:
-        return shelf.keep_registered(data, entry.name, entry.licence, _file_source(path))
-    settle = shelf.keep_file if store else shelf.hold_file
+        return corpus_names.keep_registered(data, entry.name, entry.licence, _file_source(path))
+    settle = corpus_names.keep_file if store else corpus_names.hold_file
     return settle(data, default_name(path), _file_source(path))
 
 
@@ -200,7 +200,7 @@ def _download(entry: PublicCorpus, progress: Progress) -> Corpus:
     except CorpusError:
         part.unlink()  # the next attempt must not go on from it
         raise
-    corpus = shelf.keep_registered(data, entry.name, entry.licence, entry.url)
+    corpus = corpus_names.keep_registered(data, entry.name, entry.licence, entry.url)
     part.unlink()
     return corpus
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rnnlab.data import cache
-from rnnlab.data.registry import OFFLINE, PUBLIC, PublicCorpus, known_names
+from rnnlab.data.known_corpora import OFFLINE, PUBLIC, PublicCorpus, known_names
 
 
 class CorpusStatus(StrEnum):

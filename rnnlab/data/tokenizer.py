@@ -9,9 +9,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from rnnlab.data.bpe import PairTokenizer
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.letters import LetterTokenizer
-from rnnlab.data.pairs import PairTokenizer
 from rnnlab.data.splits import Fractions, Splits, split
 from rnnlab.data.tokens import TokenIds
 from rnnlab.errors import UsageError

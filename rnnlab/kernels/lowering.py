@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels.operations import Code, NotNativeError, Operand, Operation, elementwise, operand
-from rnnlab.kernels.recording import Call
+from rnnlab.kernels.tracing import Call
 
 Lowering = Callable[[Call, int], list[Operation]]
 _LOWERINGS: dict[str, Lowering] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Operation
-from rnnlab.kernels.ownership import first_models
+from rnnlab.kernels.partition import first_models
 
 
 class NativeProgram:

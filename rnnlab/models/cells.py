@@ -20,15 +20,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rnnlab.models import initialise
-from rnnlab.models.initialise import Parameter
+from rnnlab.models import initialization
+from rnnlab.models.initialization import Parameter
 from rnnlab.models.numerics import affine, logistic
-from rnnlab.spec.cells import LinearSettings, RecurrentSettings, UpdateGateSettings
+from rnnlab.spec.cell_settings import LinearSettings, RecurrentSettings, UpdateGateSettings
 
 State = tuple[Tensor, ...]  # [M, B, S] each; the first is the layer's output
 Weights = Mapping[str, Tensor]  # the parameters of one layer of the cohort, [M, ...]
 
-_RECURRENT_DRAWS = {"identity": initialise.identity, "orthogonal": initialise.orthogonal}
+_RECURRENT_DRAWS = {"identity": initialization.identity, "orthogonal": initialization.orthogonal}
 
 
 class Cell(ABC):
@@ -56,12 +56,14 @@ class Cell(ABC):
     def weight(self, n_inputs: int, n_outputs: int, fan_in: int) -> Parameter:
         """A weight matrix."""
         normal = self.settings.weight_init == "normal"
-        return Parameter((n_inputs, n_outputs), fan_in, initialise.small_normal if normal else initialise.uniform)
+        return Parameter(
+            (n_inputs, n_outputs), fan_in, initialization.small_normal if normal else initialization.uniform
+        )
 
     def bias(self, n_outputs: int, fan_in: int) -> Parameter:
         """A bias."""
         normal = self.settings.weight_init == "normal"
-        return Parameter((n_outputs,), fan_in, initialise.zeros if normal else initialise.uniform)
+        return Parameter((n_outputs,), fan_in, initialization.zeros if normal else initialization.uniform)
 
     def recurrent(self, n_maps: int, fan_in: int) -> Parameter:
         """A weight matrix from the state to `n_maps` vectors of its size, to which `recurrent_init` applies."""

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
+from rnnlab.models.buffer_program import Program
 from rnnlab.models.numerics import logistic_of_minus
-from rnnlab.models.runs import Program
 
 # torch's CPU kernels do 32 floats (16 doubles, or fewer) at a time and what is left over with scalar code, which rounds
 # differently; below 2**15 elements they stay on one thread.

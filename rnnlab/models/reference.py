@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.cell_settings import GatedSettings
 
 
 class GatedLayer(nn.Module):
@@ -33,7 +33,7 @@ class GatedLayer(nn.Module):
             self.output_gate = nn.Linear((1 + n_sources) * S, S)
 
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """See the equations in rnnlab/models/gated.py."""
+        """See the equations in rnnlab/models/gated/gated_cohort.py."""
         use = self.settings
         c = torch.cat([x, h], dim=-1)
         gated_h = h

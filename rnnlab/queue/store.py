@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Double, Insert, Integer, bindparam, case, exi
 from rnnlab.errors import StaleClaimError
 from rnnlab.queue import claiming, finishing
 from rnnlab.queue.claiming import Among
-from rnnlab.queue.departure import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
+from rnnlab.queue.operator_actions import Verbs
+from rnnlab.queue.release import AS_WISHED, RETURNED, departing, departure_events
 from rnnlab.queue.rows import add_events, curve_to_json, event_row, result_to_json, storable
 from rnnlab.queue.tables import IS_CLAIMED, IS_LAST_CLAIM, curves, events, jobs
 from rnnlab.queue.transactions import write
-from rnnlab.queue.verbs import Verbs
 from rnnlab.queue.workers import stopped_error
 
 MAX_FAILURES = 2  # so many exceptions make a job failed

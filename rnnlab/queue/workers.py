@@ -7,10 +7,10 @@ from dataclasses import asdict
 from sqlalchemy import Connection, Engine, Integer, and_, bindparam, case, func, select, update
 
 from rnnlab.errors import WorkerStoppedError
-from rnnlab.queue.departure import RETURNED, departing, departure_events
 from rnnlab.queue.dialects import conflict_insert
-from rnnlab.queue.enqueue import Enqueuer
+from rnnlab.queue.insertion import Enqueuer
 from rnnlab.queue.job import WorkerRecord
+from rnnlab.queue.release import RETURNED, departing, departure_events
 from rnnlab.queue.rows import add_events, storable
 from rnnlab.queue.tables import IS_RUNNING, jobs, workers
 from rnnlab.queue.transactions import write

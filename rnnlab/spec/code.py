@@ -15,9 +15,9 @@ from pydantic import Field
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
-from rnnlab.spec.cells import is_own, short_name
+from rnnlab.spec.cell_settings import is_own, short_name
 from rnnlab.spec.settings import Settings
-from rnnlab.spec.spelling import shown
+from rnnlab.spec.toml_format import shown
 
 # The parts of an experiment file in which `cell` may have values.
 _PARTS = ("model", "grid", "skip", "adjust", "rounds", "analysis", "reproduction")

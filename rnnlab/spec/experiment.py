@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
+from rnnlab.spec.allowed_values import Use, check_uses, legal_values
 from rnnlab.spec.code import CodeFile, check_code
-from rnnlab.spec.complaint import first_complaint
-from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, two_regimes, unfit, unknown_kind
-from rnnlab.spec.legal import Use, check_uses, legal_values
-from rnnlab.spec.reproduction import PublishedRun, Reproduction
+from rnnlab.spec.published_runs import PublishedRun, Reproduction
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
+from rnnlab.spec.setting_schema import DEFAULT_CELL, DEFAULT_REGIME, Kinds, two_regimes, unfit, unknown_kind
 from rnnlab.spec.settings import (
     ByteSettings,
     CorpusSettings,
@@ -25,7 +24,8 @@ from rnnlab.spec.settings import (
     SplitSettings,
     TokenizerSettings,
 )
-from rnnlab.spec.spelling import shown, spelled, spelled_list
+from rnnlab.spec.toml_format import shown, spelled, spelled_list
+from rnnlab.spec.validation_errors import first_complaint
 
 FIRST_ROUND = "explore"
 EVALUATION_WINDOWS = "evaluation.windows"  # what a scale may replace beside settings of runs

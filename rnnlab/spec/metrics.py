@@ -2,7 +2,7 @@
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import Experiment
-from rnnlab.spec.spelling import did_you_mean, shown
+from rnnlab.spec.toml_format import did_you_mean, shown
 
 
 def result_numbers(experiment: Experiment) -> list[str]:

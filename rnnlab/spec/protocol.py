@@ -5,7 +5,7 @@ from typing import Any
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import NextRound
-from rnnlab.spec.spelling import shown
+from rnnlab.spec.toml_format import shown
 
 
 def check_values(

@@ -9,10 +9,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
-from rnnlab.spec.cells import AnyModel, short_name
-from rnnlab.spec.complaint import first_complaint
-from rnnlab.spec.kinds import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
-from rnnlab.spec.regimes import TrainingSettings
+from rnnlab.spec.cell_settings import AnyModel, short_name
+from rnnlab.spec.regime_settings import TrainingSettings
+from rnnlab.spec.setting_schema import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
 from rnnlab.spec.settings import (
     CorpusSettings,
     EvaluationSettings,
@@ -22,7 +21,8 @@ from rnnlab.spec.settings import (
     SplitSettings,
     TokenizerSettings,
 )
-from rnnlab.spec.spelling import did_you_mean
+from rnnlab.spec.toml_format import did_you_mean
+from rnnlab.spec.validation_errors import first_complaint
 
 
 class RunConfig(Settings):

@@ -5,7 +5,7 @@ from typing import Any
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import EVALUATION_WINDOWS, Experiment, parse_experiment
 from rnnlab.spec.settings import Scalar
-from rnnlab.spec.spelling import spelled
+from rnnlab.spec.toml_format import spelled
 
 # The parts of an experiment file in which settings of runs have values.
 _PARTS = ("seed", "model", "training", "grid", "skip", "adjust", "rounds", "analysis")

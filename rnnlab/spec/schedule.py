@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rnnlab.spec.spelling import shown
+from rnnlab.spec.toml_format import shown
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import torch
 
 from rnnlab.errors import CheckpointError, SpecError
 from rnnlab.files import atomic_write, checkpoint_name, parse_checkpoint_name, sha256_hex
-from rnnlab.spec.regimes import OnlineSettings
+from rnnlab.spec.regime_settings import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training.run_state import RunState
 

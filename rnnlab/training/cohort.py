@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rnnlab.kernels.library import NoKernelsError
-from rnnlab.models.gated import GatedCohort, arrangement
-from rnnlab.models.recurrent import RecurrentCohort
-from rnnlab.models.registry import CohortModel, make_cohort
-from rnnlab.spec.cells import GatedSettings
-from rnnlab.spec.regimes import BpttSettings, OnlineSettings
+from rnnlab.kernels.build import NoKernelsError
+from rnnlab.models.factory import CohortModel, make_cohort
+from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement
+from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort
+from rnnlab.spec.cell_settings import GatedSettings
+from rnnlab.spec.regime_settings import BpttSettings, OnlineSettings
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.bptt import BpttRegime
+from rnnlab.training.bptt_regime import BpttRegime
 from rnnlab.training.native import NativeSteps, native_steps
-from rnnlab.training.online import OnlineRegime
+from rnnlab.training.online_regime import OnlineRegime
 from rnnlab.training.optimizer import CohortOptimizer
 from rnnlab.training.regime import Regime
 from rnnlab.training.run_state import RunState

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from rnnlab.data.tokenizer import Tokenizer
 from rnnlab.models.numerics import one_thread
-from rnnlab.models.single import SingleModel, make_single
+from rnnlab.models.single_model import SingleModel, make_single
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.sampling import sample
+from rnnlab.training.text_generation import sample
 
 
 class LanguageModel(nn.Module):
     """One language model with its tokenizer. It is made in eval mode, on the CPU, in float32, with gradients enabled.
 
     The parameters are copies: training changes no checkpoint. Those of a gated model are torch.nn.Linear's; those of
-    other cells have the names and shapes of rnnlab/models/recurrent.py, a weight [inputs, outputs]. There is no dropout
-    or the like, so training mode computes the same.
+    other cells have the names and shapes of rnnlab/models/recurrent/recurrent_cohort.py, a weight [inputs, outputs].
+    There is no dropout or the like, so training mode computes the same.
     """
 
     def __init__(self, config: RunConfig, tokenizer: Tokenizer, parameters: Mapping[str, Tensor]) -> None:

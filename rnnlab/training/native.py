@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from rnnlab.errors import KernelsError
-from rnnlab.kernels.library import kernels_on, load
+from rnnlab.kernels.build import kernels_on, load
+from rnnlab.kernels.fusion import simplified
 from rnnlab.kernels.lowering import lowered
 from rnnlab.kernels.operations import SETTINGS, Code, NotNativeError, Operation, operand
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.recording import record
-from rnnlab.kernels.simplifying import simplified
+from rnnlab.kernels.tracing import record
+from rnnlab.models.buffer_program import runs
 from rnnlab.models.logistic import in_one_piece
 from rnnlab.models.numerics import Users
-from rnnlab.models.runs import runs
-from rnnlab.models.scans import SCANS
-from rnnlab.spec.cells import GatedSettings, RecurrentSettings
-from rnnlab.spec.regimes import TrainingSettings
+from rnnlab.models.recurrent.cell_scans import SCANS
+from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings
+from rnnlab.spec.regime_settings import TrainingSettings
 from rnnlab.training.optimizer import BETA1, BETA2, CohortOptimizer
 from rnnlab.training.regime import Regime
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.numerics import Users
-from rnnlab.spec.regimes import TrainingSettings
+from rnnlab.spec.regime_settings import TrainingSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # torch's fused Adam treats so many numbers at a time and what is left over with other code, whose bits differ.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from rnnlab.spec.regimes import Precision
+from rnnlab.spec.regime_settings import Precision
 
 
 @contextmanager

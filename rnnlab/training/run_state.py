@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from rnnlab.models.initialise import initial_parameters
-from rnnlab.models.own import cell_class
-from rnnlab.models.registry import parameter_shapes
-from rnnlab.spec.cells import GatedSettings
-from rnnlab.spec.regimes import BpttSettings, OnlineSettings, TrainingSettings
+from rnnlab.models.factory import parameter_shapes
+from rnnlab.models.initialization import initial_parameters
+from rnnlab.models.own_cells import cell_class
+from rnnlab.spec.cell_settings import GatedSettings
+from rnnlab.spec.regime_settings import BpttSettings, OnlineSettings, TrainingSettings
 from rnnlab.spec.run_config import RunConfig
 
 # Online regime, as published with the dynamics experiment: an average that starts at 3 nats.

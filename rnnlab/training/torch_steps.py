@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from rnnlab.models.inputs import lay_ready
-from rnnlab.spec.regimes import Precision
+from rnnlab.spec.regime_settings import Precision
+from rnnlab.training.cuda_graphs import Replay
 from rnnlab.training.optimizer import CohortOptimizer
 from rnnlab.training.precision import products_in
 from rnnlab.training.regime import Regime
-from rnnlab.training.replay import Replay
 
 # Steps of a graph: enough for the host to have little to do, few enough for what is left over of a block; and fewer
 # where each reads many symbols, which are many kernels.

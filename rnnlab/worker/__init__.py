@@ -4,7 +4,7 @@ The only package that knows both the queue and the training. The job table is th
 is the truth for resuming.
 """
 
-from rnnlab.worker.options import WorkerOptions, WorkerView
-from rnnlab.worker.worker import Worker
+from rnnlab.worker.process import Worker
+from rnnlab.worker.worker_options import WorkerOptions, WorkerView
 
 __all__ = ["Worker", "WorkerOptions", "WorkerView"]

@@ -14,9 +14,9 @@ from benchmarks.training.cases import online_case, scaling_points, target_cases
 from benchmarks.training.picture import scaling_figure
 from benchmarks.training.table import as_markdown, as_text
 from rnnlab.analysis.plots.style import png
-from tests.unit.conftest import SMALL
+from tests.support.experiments import SMALL
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 OPTIONS = Options(rounds=2, seconds=0.01, device="cpu", cores=CORES, processes=2)
 

@@ -7,11 +7,11 @@ import torch
 
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.replay import Replay
+from rnnlab.training.cuda_graphs import Replay
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.torch_steps import TorchSteps
-from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
-from tests.oracle.test_cells import settings_of
+from tests.support.cells import settings_of
+from tests.support.models import all_gate_settings, bptt_config, random_tokens, run_config
 
 pytestmark = [
     pytest.mark.gpu,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernels import need_kernels
+from tests.support.kernels import need_kernels
 
 
 @pytest.fixture

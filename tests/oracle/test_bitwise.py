@@ -10,9 +10,9 @@ from rnnlab.data.splits import Splits
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import final_losses
+from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import fresh_state
-from tests.oracle.helpers import VOCABULARY, all_gate_settings, random_tokens, residual_only, run_config
+from tests.support.models import VOCABULARY, all_gate_settings, random_tokens, residual_only, run_config
 
 _CPU = torch.device("cpu")
 _TOKENS = random_tokens(20_000)

@@ -9,31 +9,19 @@ import pytest
 import torch
 
 from rnnlab.data.splits import Splits
-from rnnlab.spec.cells import RecurrentSettings
+from rnnlab.spec.cell_settings import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import final_losses
+from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import fresh_state
-from tests.oracle.helpers import bptt_config, random_tokens
-from tests.oracle.test_cells import settings_of
+from tests.support.cells import CELLS, settings_of
+from tests.support.models import bptt_config, random_tokens
 
 _CPU = torch.device("cpu")
 _V = 97
 _TOKENS = random_tokens(3_000) % _V
 
-CELLS: list[RecurrentSettings] = [
-    settings_of("rnn", state_size=33, linear="joint", recurrent_init="orthogonal", start_state="learned"),
-    settings_of("rnn", state_size=8, skip="add", embedding_size=5, recurrent_init="identity"),
-    settings_of("lstm", state_size=17, skip="concat", start_state="learned", embedding_size=3),
-    settings_of("lstm", state_size=2, linear="joint", n_layers=1),
-    settings_of("gru-reset-before", state_size=12, update_gate="replaces", start_state="learned", embedding_size=32),
-    settings_of("gru-reset-after", state_size=32, skip="add", embedding_size=16),
-    settings_of("gru-reset-only", state_size=7, weight_init="normal"),
-    settings_of("gru-update-only", state_size=9, embedding_size=2, skip="concat"),
-    settings_of("loop-add", state_size=13, embedding_size=6, n_layers=1),
-    settings_of("loop-concat", state_size=10, embedding_size=6, start_state="learned"),
-]
 _TRAININGS: list[dict[str, Any]] = [
     {"sampling": "random", "optimizer": "adamw", "iterations": 4, "learning_rate": 1e-2},
     {
@@ -140,7 +128,7 @@ def test_a_cell_without_a_scan_that_carries_a_learned_start_state_may_be_cut(
     cell: str, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one row nothing need be copied to expand the start state: it must not become the carried one."""
-    monkeypatch.setattr("rnnlab.training.bptt.SCANS", {})
+    monkeypatch.setattr("rnnlab.training.bptt_regime.SCANS", {})
     monkeypatch.setattr("rnnlab.training.native.SCANS", {})
     training: dict[str, Any] = {"sampling": "contiguous", "carry_state": True, "epoch_windows": 12 * batch_size}
     config = bptt_config(

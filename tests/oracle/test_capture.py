@@ -17,11 +17,11 @@ from rnnlab.models.cells import CELLS
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.replay import Replay
+from rnnlab.training.cuda_graphs import Replay
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.torch_steps import TorchSteps
-from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, run_config
-from tests.oracle.test_cells import settings_of
+from tests.support.cells import settings_of
+from tests.support.models import all_gate_settings, bptt_config, random_tokens, run_config
 
 _V = 97
 _TOKENS = random_tokens(2_000) % _V

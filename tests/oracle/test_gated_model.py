@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnlab.models.gated import GatedCohort, parameter_shapes
-from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.factory import count_parameters
+from rnnlab.models.gated.gated_cohort import GatedCohort, parameter_shapes
+from rnnlab.models.gated.online_step import OnlineStep
+from rnnlab.models.initialization import initial_parameters
 from rnnlab.models.inputs import lay_ready
-from rnnlab.models.online import OnlineStep
 from rnnlab.models.reference import GatedLanguageModel, GatedLayer
-from rnnlab.models.registry import count_parameters
-from rnnlab.spec.cells import GatedSettings
-from tests.oracle.helpers import all_gate_settings
+from rnnlab.spec.cell_settings import GatedSettings
+from tests.support.models import all_gate_settings
 
 Array = npt.NDArray[np.float64]
 _S, _B, _V, _L = 8, 5, 11, 2

@@ -4,7 +4,6 @@ Shapes: B batch rows, T symbols, S state size, V vocabulary.
 """
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +13,17 @@ from torch import Tensor, nn
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.tokenizer import ByteTokenizer
 from rnnlab.errors import UsageError
-from rnnlab.models.own import load_cells
-from rnnlab.models.registry import count_parameters, make_cohort
-from rnnlab.spec.cells import CELL_SETTINGS, GatedSettings, ModelSettings, settings_table
+from rnnlab.models.factory import count_parameters, make_cohort
+from rnnlab.models.own_cells import load_cells
+from rnnlab.spec.cell_settings import CELL_SETTINGS, GatedSettings, ModelSettings, settings_table
 from rnnlab.spec.code import read_cell
 from rnnlab.training.language_model import LanguageModel
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.stepwise import stepwise_losses
+from tests.support.models import bptt_config, run_config
+from tests.support.paths import ROOT
 
-from .helpers import bptt_config, run_config
-
-_EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+_EXAMPLES = ROOT / "docs" / "examples"
 _B, _T, _S = 3, 7, 6
 _LETTERS = CharacterTokenizer(tuple("abcdefghij"))
 _V = _LETTERS.vocabulary_size

@@ -9,16 +9,15 @@ from rnnlab.data.batches import evaluation_positions, windows
 from rnnlab.data.splits import Splits
 from rnnlab.errors import KernelsError
 from rnnlab.kernels import lowering
-from rnnlab.models.registry import make_cohort
-from rnnlab.spec.cells import RecurrentSettings
+from rnnlab.models.factory import make_cohort
+from rnnlab.spec.cell_settings import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import final_losses
+from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import fresh_state
 from rnnlab.training.stepwise import stepwise_losses
-from tests.oracle.helpers import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
-from tests.oracle.test_bitwise_bptt import CELLS
-from tests.oracle.test_cells import settings_of
+from tests.support.cells import CELLS, settings_of
+from tests.support.models import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
 
 _V = 97
 _TOKENS = random_tokens(3_000) % _V

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import rnnlab
+from rnnlab.models.buffer_program import Program
 from rnnlab.models.logistic import Logistic
 from rnnlab.models.numerics import Users, gather_rows, logistic
-from rnnlab.models.runs import Program
 
 _N = 200_003  # no multiple of any vector length
 _SLICES = ((0, _N), (1, _N - 1), (5, 100), (7, 33), (16, 40_000), (3, 65_539), (32, 131_072))

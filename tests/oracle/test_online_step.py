@@ -9,14 +9,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gate_work import needed_flops, observed_flops
-from rnnlab.models.gated import GatedCohort, arrangement, parameter_shapes
-from rnnlab.models.initialise import initial_parameters
+from rnnlab.models.buffer_program import runs
+from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated.online_step import OnlineStep
+from rnnlab.models.initialization import initial_parameters
 from rnnlab.models.inputs import lay_ready
-from rnnlab.models.online import OnlineStep
-from rnnlab.models.row_lookup import RowLookup
-from rnnlab.models.runs import runs
-from rnnlab.spec.cells import GatedSettings
-from tests.oracle.helpers import all_gate_settings
+from rnnlab.models.recurrent.row_lookup import RowLookup
+from rnnlab.spec.cell_settings import GatedSettings
+from tests.support.models import all_gate_settings
 
 _B, _V = 6, 19
 _CPU = torch.device("cpu")

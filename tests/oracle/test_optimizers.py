@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rnnlab.models.numerics import Users
-from rnnlab.spec.regimes import BpttSettings
+from rnnlab.spec.regime_settings import BpttSettings
 from rnnlab.training.optimizer import CohortOptimizer
 
 _TOLERANCE = 1e-12

@@ -1,17 +1,16 @@
 """Training against torch.optim and against the plain loop."""
 
 import gzip
-from pathlib import Path
 
 import pytest
 import torch
 
-from rnnlab.spec.cells import GatedSettings
+from rnnlab.spec.cell_settings import GatedSettings
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.run_state import fresh_state
-from tests.oracle.helpers import VOCABULARY, min_ema, plain_losses, random_tokens, run_config
+from tests.support.models import VOCABULARY, min_ema, plain_losses, random_tokens, run_config
+from tests.support.paths import public_text
 
-_ENWIK8 = Path(__file__).parents[3] / "shared" / "data" / "enwik8.first1MB.gz"
 _CPU = torch.device("cpu")
 _ORDER_0_ENTROPY_NATS = 3.507  # plug-in entropy of the first MB of enwik8, per byte
 
@@ -39,9 +38,9 @@ def _configs(state_size: int, batch_size: int) -> list[GatedSettings]:
     [(32, 32), pytest.param(256, 256, marks=pytest.mark.storm)],
 )
 def test_min_ema_over_999_steps_equals_the_plain_loop_with_torch_adam(state_size: int, batch_size: int) -> None:
-    if not _ENWIK8.exists():
-        pytest.skip(f"{_ENWIK8.name} is not beside the checkout")
-    tokens = torch.frombuffer(bytearray(gzip.decompress(_ENWIK8.read_bytes())), dtype=torch.uint8)
+    tokens = torch.frombuffer(
+        bytearray(gzip.decompress(public_text("enwik8.first1MB.gz").read_bytes())), dtype=torch.uint8
+    )
     configs = [
         run_config(model, batch_size=batch_size, window_length=1000, windows=1, learning_rate=1e-3, record_every=50)
         for model in _configs(state_size, batch_size)

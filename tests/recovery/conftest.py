@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.store.conftest import skip_or_fail
-from tests.store.postgres_server import PostgresServer
-
-from .harness import BLOCK_STEPS, LONG, SHORT, Outcome, Site, assert_done_once
+from tests.queue.conftest import skip_or_fail
+from tests.recovery.harness import BLOCK_STEPS, LONG, SHORT, Outcome, Site, assert_done_once
+from tests.support.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -25,9 +24,11 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("RNNLAB_DB", "RNNLAB_RESULTS", "RNNLAB_PLOTS"):
             patch.delenv(name, raising=False)
         patch.setenv("OMP_THREAD_LIMIT", "1")  # for processes; this one has read it long ago
-        patch.setattr("rnnlab.worker.teams.threads_for", lambda config, live_workers: 1)
-        patch.setattr("rnnlab.worker.teams._BLOCK_STEPS", BLOCK_STEPS)
-        patch.setattr("rnnlab.worker.teams._BLOCK_SECONDS", 60.0)  # so that all blocks have these steps, however slow
+        patch.setattr("rnnlab.worker.cohort_scheduler.threads_for", lambda config, live_workers: 1)
+        patch.setattr("rnnlab.worker.cohort_scheduler._BLOCK_STEPS", BLOCK_STEPS)
+        patch.setattr(
+            "rnnlab.worker.cohort_scheduler._BLOCK_SECONDS", 60.0
+        )  # so that all blocks have these steps, however slow
         yield
     torch.set_num_threads(threads)
 

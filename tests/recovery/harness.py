@@ -18,7 +18,8 @@ import torch
 from sqlalchemy import Engine
 
 from rnnlab.files import Workspace, parse_checkpoint_name
-from rnnlab.planning import config_of, initialise, make_plan
+from rnnlab.plans.enqueue import initialize
+from rnnlab.plans.plan import config_of, make_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Event, Job, Status
 from rnnlab.queue.reading import Reader
@@ -215,7 +216,7 @@ class Site:
         path.write_text(experiment, encoding="utf-8")
         self.workspace.results_dir.mkdir(parents=True, exist_ok=True)
         engine = open_database(self.database, create=True)
-        initialise(Store(engine), make_plan(load_experiment(path), None))
+        initialize(Store(engine), make_plan(load_experiment(path), None))
         engine.dispose()
         return self
 

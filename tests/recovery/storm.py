@@ -14,11 +14,10 @@ from typing import Any
 
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.job import Job, Status
-from tests.store.postgres_server import PostgresServer
-
-from .checker import Watcher
-from .disks import fill, read_only
-from .harness import OtherHost, Process, Site
+from tests.recovery.checker import Watcher
+from tests.recovery.disks import fill, read_only
+from tests.recovery.harness import OtherHost, Process, Site
+from tests.support.postgres_server import PostgresServer
 
 LEASE_SECONDS = 4.0
 FLAGS = ("--checkpoint-seconds", "0.2", "--lease-seconds", str(LEASE_SECONDS), "--heartbeat-seconds", "0.5")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnlab.queue.job import Job
-
-from .harness import BLOCK_STEPS, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits
+from tests.recovery.harness import BLOCK_STEPS, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits
 
 
 @pytest.fixture

@@ -9,9 +9,17 @@ import pytest
 from rnnlab.errors import WorkerStoppedError
 from rnnlab.files import atomic_write, parse_checkpoint_name
 from rnnlab.queue.job import Status
-
-from .disks import fill, read_only, small_disk
-from .harness import LONG_PART, SHORT_PART, WINDOW_STEPS, Outcome, Site, assert_done_once, assert_same_bits, wait_for
+from tests.recovery.disks import fill, read_only, small_disk
+from tests.recovery.harness import (
+    LONG_PART,
+    SHORT_PART,
+    WINDOW_STEPS,
+    Outcome,
+    Site,
+    assert_done_once,
+    assert_same_bits,
+    wait_for,
+)
 
 
 def _full_disk(patch: pytest.MonkeyPatch, *, final: bool) -> None:

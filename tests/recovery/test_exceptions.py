@@ -18,12 +18,11 @@ from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation import final_losses
+from rnnlab.training.context import Workbench
+from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import RunState, fresh_state
-from rnnlab.training.workbench import Workbench
 from rnnlab.worker import Worker
-
-from .harness import (
+from tests.recovery.harness import (
     BLOCK_STEPS,
     SHORT,
     SHORT_PART,
@@ -86,7 +85,7 @@ def _raise_in_beginning(patch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("boom")
         return fresh_state(config, vocabulary_size)
 
-    patch.setattr("rnnlab.training.workbench.fresh_state", begin)
+    patch.setattr("rnnlab.training.context.fresh_state", begin)
 
 
 def _raise_in_evaluation(patch: pytest.MonkeyPatch) -> None:
@@ -95,7 +94,7 @@ def _raise_in_evaluation(patch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("boom")
         return final_losses(configs, *arguments)
 
-    patch.setattr("rnnlab.training.workbench.final_losses", evaluate)
+    patch.setattr("rnnlab.training.context.final_losses", evaluate)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_divergence_is_a_result(
             state.parameters["embed.weight"][ord("S")] = float("nan")  # comes into play with the first S
         return state
 
-    monkeypatch.setattr("rnnlab.training.workbench.fresh_state", begin)
+    monkeypatch.setattr("rnnlab.training.context.fresh_state", begin)
     together, alone = new_site().init(SHORT_PART), new_site().init(SHORT_PART)
     # In the middle of it the sweep is stopped and resumed.
     first, view = together.train(blocks=2, checkpoint_seconds=0), together.train(checkpoint_seconds=0)

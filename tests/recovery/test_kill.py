@@ -4,9 +4,17 @@ import signal
 import time
 
 from rnnlab.queue.job import Event, Status
-from tests.store.helpers import register
-
-from .harness import LONG, SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits, resume_command, wait_for
+from tests.recovery.harness import (
+    LONG,
+    SHORT_PART,
+    Outcome,
+    Site,
+    assert_done_once,
+    assert_same_bits,
+    resume_command,
+    wait_for,
+)
+from tests.support.store import register
 
 RESCUE_SECONDS = 5.0  # the promise: from a worker's death until others train its jobs
 

@@ -10,8 +10,7 @@ import pytest
 
 from rnnlab.queue.job import Status
 from rnnlab.training import checkpoint
-
-from .harness import (
+from tests.recovery.harness import (
     BLOCK_STEPS,
     SHORT,
     SHORT_PART,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from rnnlab.actions.extend import EXTENDED_ROUND, extend
+from rnnlab.cost.estimate import estimate
 from rnnlab.data.tokenizer import ByteTokenizer
 from rnnlab.errors import CorpusError, UsageError
-from rnnlab.estimate import estimate
-from rnnlab.extending import EXTENDED_ROUND, extend
-from rnnlab.planning import config_of, make_plan
+from rnnlab.plans.plan import config_of, make_plan
 from rnnlab.queue.job import Status
 from rnnlab.spec.library import load_experiment
 from rnnlab.training import checkpoint

@@ -11,9 +11,7 @@ from contextlib import closing
 import pytest
 
 from rnnlab.queue.job import Status
-from tests.store.postgres_server import PostgresServer
-
-from .harness import (
+from tests.recovery.harness import (
     LONG_PART,
     Outcome,
     Process,
@@ -25,6 +23,7 @@ from .harness import (
     resume_command,
     wait_for,
 )
+from tests.support.postgres_server import PostgresServer
 
 FLAGS = ("--cohort", "4", "--checkpoint-seconds", "0.2")
 
@@ -180,7 +179,7 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
 def test_a_stop_while_the_database_stays_away_ends_in_time(
     new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnnlab.worker.patience._LEAVING_SECONDS", 0.5)
+    monkeypatch.setattr("rnnlab.worker.retry_policy._LEAVING_SECONDS", 0.5)
     site = new_site(database=server.url(server.create_database())).init(LONG_PART)
     view = View()
     with site.worker(view, checkpoint_seconds=0) as worker:

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.store.postgres_server import PostgresServer
-
-from .checker import Evidence, faults, gather
-from .disks import can_mount, small_disk
-from .harness import OtherHost, Site, experiment_file, wait_for
-from .storm import Storm
+from tests.recovery.checker import Evidence, faults, gather
+from tests.recovery.disks import can_mount, small_disk
+from tests.recovery.harness import OtherHost, Site, experiment_file, wait_for
+from tests.recovery.storm import Storm
+from tests.support.postgres_server import PostgresServer
 
 STORMY = experiment_file(layers=(1, 2), windows=(100,))  # 16 jobs of 4,600 steps, in two groups
 KINDS = ("sqlite", "postgresql")

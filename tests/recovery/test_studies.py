@@ -9,8 +9,7 @@ import pytest
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Status
 from rnnlab.queue.reading import Reader
-
-from .harness import Process, wait_for
+from tests.recovery.harness import Process, wait_for
 
 STUDIES = {"dynamics": 432, "shakespeare": 512, "residual": 44, "gates": 800, "unrolled": 30, "shakespeare-bpe": 512}
 SECONDS = 240.0  # for a minute's work, on a machine that does other things as well

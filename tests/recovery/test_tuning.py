@@ -2,10 +2,9 @@
 
 import pytest
 
-from rnnlab.training import tuning
-from rnnlab.training.remembered import default_path
-
-from .harness import SHORT, Outcome, Site, assert_done_once, assert_same_bits
+from rnnlab.training.cohort_size import tuning
+from rnnlab.training.cohort_size.measured_sizes import default_path
+from tests.recovery.harness import SHORT, Outcome, Site, assert_done_once, assert_same_bits
 
 
 @pytest.fixture

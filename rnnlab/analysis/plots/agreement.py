@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from rnnlab.analysis.comparison import Comparison
-from rnnlab.analysis.names import rounded
-from rnnlab.analysis.one_factor import Floats
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.statistics.comparison import Comparison
+from rnnlab.analysis.statistics.one_factor import Floats
+from rnnlab.analysis.words.names import rounded
 
 _PLOT_INCHES = 5.2
 

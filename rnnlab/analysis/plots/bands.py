@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.names import level_label, rounded, title
 from rnnlab.analysis.plots.scales import is_continuous, is_logarithmic
-from rnnlab.analysis.results import at_level, levels
+from rnnlab.analysis.runs import at_level, levels
+from rnnlab.analysis.words.names import level_label, rounded, title
 
 Floats = NDArray[np.float64]
 

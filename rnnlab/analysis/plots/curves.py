@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnlab.analysis.names import curve_series, metric_title, rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
 from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
-from rnnlab.analysis.ranking import best_run
-from rnnlab.analysis.results import factors
-from rnnlab.analysis.sentences import named_run
+from rnnlab.analysis.runs import factors
+from rnnlab.analysis.statistics.ranking import best_run
+from rnnlab.analysis.words.names import curve_series, metric_title, rounded
+from rnnlab.analysis.words.sentences import named_run
 
 _INCHES = (style.WIDTH, 4.8)
 _LEAST_RATIO = 20  # of the last to the first step, for a logarithmic axis

@@ -11,10 +11,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.names import level_label, setting_at, title
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import legend_row
-from rnnlab.analysis.sentences import is_clear
+from rnnlab.analysis.words.names import level_label, setting_at, title
+from rnnlab.analysis.words.sentences import is_clear
 
 _ROW_INCHES = 0.22
 _FRAME_INCHES = 0.9  # axis, legend, one line of headline and of note

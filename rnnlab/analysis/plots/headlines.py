@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnlab.analysis.markdown import where_text
-from rnnlab.analysis.names import phrase, rounded, setting_at, title
-from rnnlab.analysis.plots.cells import Choice, Grid
 from rnnlab.analysis.plots.heatmap import cell_text
+from rnnlab.analysis.plots.heatmap_cells import Choice, Grid
 from rnnlab.analysis.plots.interactions import Shares
-from rnnlab.analysis.ranking import rank
-from rnnlab.analysis.results import at_level, comparable, finished, levels
-from rnnlab.analysis.sentences import capital, is_clear, joined, no_clear_effect, strongest_effect
+from rnnlab.analysis.runs import at_level, comparable, finished, levels
+from rnnlab.analysis.statistics.ranking import rank
+from rnnlab.analysis.words.markdown import where_text
+from rnnlab.analysis.words.names import phrase, rounded, setting_at, title
+from rnnlab.analysis.words.sentences import capital, is_clear, joined, no_clear_effect, strongest_effect
 from rnnlab.spec.pareto import pareto_front
 
 _LEAST_LIFT = 0.2  # of a level's share among the best over its share among all, to be worth naming

@@ -10,10 +10,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rnnlab.analysis.names import level_label, rounded, setting_at, title
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.cells import Choice, Grid
-from rnnlab.analysis.results import finished, levels
+from rnnlab.analysis.plots.heatmap_cells import Choice, Grid
+from rnnlab.analysis.runs import finished, levels
+from rnnlab.analysis.words.names import level_label, rounded, setting_at, title
 
 _LEAST_CELL_INCHES = 0.37  # across: room for a number
 _ROW_INCHES = 0.34

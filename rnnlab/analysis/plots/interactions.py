@@ -9,8 +9,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnlab.analysis.names import title
 from rnnlab.analysis.plots import style
+from rnnlab.analysis.words.names import title
 
 _MOST_SETTINGS = 12
 _CELL_INCHES = 0.42
@@ -22,7 +22,7 @@ _LEAST_SHOWN = 0.0005  # a smaller share is written as 0
 
 
 class Shares(Protocol):
-    """What is drawn of a decomposition of the variance (`rnnlab.analysis.variance.Decomposition`)."""
+    """What is drawn of a decomposition of the variance (`rnnlab.analysis.statistics.variance.Decomposition`)."""
 
     @property
     def main(self) -> Mapping[str, float]:

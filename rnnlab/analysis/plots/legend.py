@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.names import metric_title, setting_at, title
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.results import at_level, comparable, levels
+from rnnlab.analysis.runs import at_level, comparable, levels
+from rnnlab.analysis.words.names import metric_title, setting_at, title
 
 _MOST_COLOURS = 6
 _LONGEST_LINE = 100  # letters

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.names import level_label, title
 from rnnlab.analysis.plots.scales import is_continuous
 from rnnlab.analysis.plots.style import shortened
-from rnnlab.analysis.results import at_level, comparable, factors, finished, levels
+from rnnlab.analysis.runs import at_level, comparable, factors, finished, levels
+from rnnlab.analysis.words.names import level_label, title
 
 _LONGEST_LABEL = 24  # letters
 

@@ -13,11 +13,11 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bands import Axis, axis_of, thinned
-from rnnlab.analysis.ranking import rank
-from rnnlab.analysis.results import comparable
+from rnnlab.analysis.runs import comparable
+from rnnlab.analysis.statistics.ranking import rank
+from rnnlab.analysis.words.names import rounded
 
 _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10

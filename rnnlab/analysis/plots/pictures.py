@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnnlab.analysis import seed_sentences, sentences
-from rnnlab.analysis.effects import paired_effects
-from rnnlab.analysis.markdown import where_text
-from rnnlab.analysis.names import curve_series, metric_label, symbol
-from rnnlab.analysis.parameters import parameters_of
-from rnnlab.analysis.plots import cells, headlines, pareto, style
+from rnnlab.analysis.plots import headlines, heatmap_cells, pareto_line, style
 from rnnlab.analysis.plots.bundle import Line, lines_of
 from rnnlab.analysis.plots.curves import curves_figure
 from rnnlab.analysis.plots.forest import forest_figure
@@ -25,10 +20,15 @@ from rnnlab.analysis.plots.seeds import seeds_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.question import Question
-from rnnlab.analysis.ranking import rank, summarize
-from rnnlab.analysis.replicates import RULE, replicates
-from rnnlab.analysis.results import comparable, factors, levels, tokenizer_kind
-from rnnlab.analysis.variance import Decomposition, decompose
+from rnnlab.analysis.runs import comparable, factors, levels, tokenizer_kind
+from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.statistics.parameters import parameters_of
+from rnnlab.analysis.statistics.ranking import rank, summarize
+from rnnlab.analysis.statistics.replicates import RULE, replicates
+from rnnlab.analysis.statistics.variance import Decomposition, decompose
+from rnnlab.analysis.words import seed_sentences, sentences
+from rnnlab.analysis.words.markdown import where_text
+from rnnlab.analysis.words.names import curve_series, metric_label, symbol
 from rnnlab.queue.job import Curve
 
 _FEWEST_POINTS = 3  # below the threshold, or of different cost, for a picture of them
@@ -204,11 +204,11 @@ def _parallel(whole: _Round) -> _Drawing | None:
 
 
 def _grid(whole: _Round) -> _Drawing | None:
-    choice = cells.choose(whole.frame, whole.shares.main)
+    choice = heatmap_cells.choose(whole.frame, whole.shares.main)
     if choice is None:
         return None
-    panels = cells.grids(whole.frame, whole.metric, choice)
-    if cells.filled(panels) < _LEAST_FILLED:
+    panels = heatmap_cells.grids(whole.frame, whole.metric, choice)
+    if heatmap_cells.filled(panels) < _LEAST_FILLED:
         return None
     headline = headlines.lowest_cell(whole.frame, choice, panels) + _so_far(whole.frame)
     figure = heatmap_figure(whole.frame, choice, panels, whole.label, headline)
@@ -216,7 +216,7 @@ def _grid(whole: _Round) -> _Drawing | None:
 
 
 def _tradeoff(whole: _Round, costs: "pd.Series[float]", cost: Cost) -> _Drawing | None:
-    points = pareto.configurations(whole.frame, whole.metric, costs)
+    points = pareto_line.configurations(whole.frame, whole.metric, costs)
     if len(points) < _FEWEST_LINES or points["cost"].nunique() < _FEWEST_POINTS:
         return None
     configurations = comparable(whole.frame, whole.metric)["recipe"].nunique()

@@ -8,12 +8,12 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, draw_threshold, finish, write_in
-from rnnlab.analysis.ranking import rank
-from rnnlab.analysis.results import comparable, factors, finished
-from rnnlab.analysis.sentences import named_run
+from rnnlab.analysis.runs import comparable, factors, finished
+from rnnlab.analysis.statistics.ranking import rank
+from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.words.sentences import named_run
 
 _INCHES = (style.WIDTH, 4.6)
 

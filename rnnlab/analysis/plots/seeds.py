@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.legend import legend_row
-from rnnlab.analysis.plots.rows import in_common, names_of
-from rnnlab.analysis.results import comparable
+from rnnlab.analysis.runs import comparable
+from rnnlab.analysis.words.names import rounded
 
 MOST_ROWS = 20
 _LINE_INCHES = 0.14

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.continuous import draw_continuum, set_values
 from rnnlab.analysis.plots.panels import Level, Panel, Panels
 from rnnlab.analysis.plots.placement import place_swarms
+from rnnlab.analysis.words.names import rounded
 
 _COLUMNS = 3
 _PANEL_INCHES = (style.WIDTH / _COLUMNS, 2.3)

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnlab.analysis.names import rounded
 from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.legend import colouring, finish
-from rnnlab.analysis.plots.pareto import Floats, worth_naming
-from rnnlab.analysis.plots.rows import in_common, names_of
-from rnnlab.analysis.results import factors
+from rnnlab.analysis.plots.pareto_line import Floats, worth_naming
+from rnnlab.analysis.runs import factors
+from rnnlab.analysis.words.names import rounded
 from rnnlab.spec.pareto import pareto_front
 
 _PLOT_INCHES = 4.2  # without the names below

@@ -1,0 +1,74 @@
+"""From the job table to tables, pictures and the report; and on to the next round."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnlab.actions.report_sample import best_sample
+from rnnlab.analysis.html.document import Page, page_html
+from rnnlab.analysis.html.origin import origin
+from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.report import RoundReport, write_round
+from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.statistics.noise import run_noise
+from rnnlab.files import Workspace, atomic_write_text
+from rnnlab.plans.plan import stored_plan
+from rnnlab.plans.rounds import Progression, advance
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found and what follows from it."""
+
+    reports: dict[str, RoundReport]  # by round, in order
+    progression: Progression
+
+
+def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue: bool) -> Analysis:
+    """Write the report of every round that has jobs; with `enqueue`, add the next round when the last is complete.
+
+    Raises UsageError if the experiment is not in the table, or names a metric that its results do not have.
+    """
+    progression = advance(store, name, enqueue=enqueue)
+    return Analysis(write_reports(store, workspace, name), progression)
+
+
+def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:
+    """Tables, pictures and the report of every round with at least one finished job; and the page of all of them."""
+    experiment = stored_plan(store, name).experiment
+    wanted = experiment.analysis
+    others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
+    frames = {
+        round_name: results_frame(store.jobs(name, round_name))
+        for round_name in [*experiment.round_names, *sorted(others)]
+    }
+    frames = {round_name: frame for round_name, frame in frames.items() if (frame["status"] == "done").any()}
+    noise = run_noise(list(frames.values()), wanted.metric)
+    reports = {}
+    for round_name, frame in frames.items():
+        # A round varies what it varies: a focus on a level that none of its runs has would be an empty table.
+        present = all(name in frame.columns and (frame[name] == value).any() for name, value in wanted.focus.items())
+        question = Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
+        reports[round_name] = write_round(
+            workspace, name, round_name, frame, store.curves(name, round_name), question, noise
+        )
+    if reports:
+        _write_page(store, workspace, experiment, reports)
+    return reports
+
+
+def _write_page(store: Store, workspace: Workspace, experiment: Experiment, reports: Mapping[str, RoundReport]) -> None:
+    name, metric = experiment.name, experiment.analysis.metric
+    jobs = store.jobs(name)
+    page = Page(
+        name=name,
+        title=experiment.title,
+        sections=[report.section for report in reports.values()],
+        runs=runs_data(results_frame(jobs), metric),
+        n_runs=len(jobs),
+        origin=origin(jobs),
+        sample=best_sample(store, workspace, name, metric),
+    )
+    atomic_write_text(next(iter(reports.values())).page, page_html(page))

@@ -1,0 +1,90 @@
+"""Two experiments of a job table side by side: tables, pictures and a page in Markdown.
+
+results/<experiment>/compare-<other>.md             what agrees and what does not
+results/<experiment>/compare-<other>.csv            every configuration that ran in both
+results/<experiment>/compare-<other>-effects.csv    paired effects of both
+plots/<experiment>/compare-<other>-<picture>.png, .svg
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rnnlab.analysis.plots import style
+from rnnlab.analysis.plots.agreement import agreement_figure
+from rnnlab.analysis.plots.forest import forest_figure
+from rnnlab.analysis.runs import results_frame, tokenizer_kind
+from rnnlab.analysis.statistics.comparison import Comparison, compare
+from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.words.comparison_text import Names, comparison_text, finding
+from rnnlab.analysis.words.markdown import picture
+from rnnlab.analysis.words.names import metric_label, metric_title
+from rnnlab.errors import UsageError
+from rnnlab.files import Workspace, atomic_write
+from rnnlab.plans.plan import stored_plan
+from rnnlab.queue.job import Status
+from rnnlab.queue.reading import Reader
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was found and written."""
+
+    sentence: str
+    page: Path
+    pictures: list[Path]  # the PNG files; an SVG lies beside each
+
+
+def compare_experiments(store: Reader, workspace: Workspace, name: str, other: str, round_name: str) -> Compared:
+    """Write the comparison of a round of two experiments, by the metric of the first.
+
+    Raises UsageError if one of them has no finished job in the round, if the metric is in no result of the other, or if
+    they have too few configurations in common; nothing is written then.
+    """
+    if name == other:
+        raise UsageError(f"{name} cannot be compared with itself: name two experiments")
+    metric = stored_plan(store, name).experiment.analysis.metric
+    comparison = compare(_finished(store, name, round_name), _finished(store, other, round_name), metric)
+    folder, plot_folder = workspace.experiment_dir(name), workspace.plot_dir(name)
+    stem = f"compare-{other}"
+    tables = {f"{stem}.csv": comparison.configurations, f"{stem}-effects.csv": comparison.effects_table()}
+    drawn = {plot_folder / f"{stem}-{ending}.png": one for ending, one in _figures(comparison, (name, other)).items()}
+    shown = []
+    for path, (title, figure) in drawn.items():
+        png, svg = style.png_and_svg(figure, path.stem)
+        atomic_write(path, png)
+        atomic_write(path.with_suffix(".svg"), svg.encode())
+        shown.append(picture(title, f"{finding(comparison)}.", Path(os.path.relpath(path, folder)).as_posix()))
+    for file_name, table in tables.items():
+        atomic_write(folder / file_name, table.to_csv(index=False, lineterminator="\n").encode())
+    page = folder / f"{stem}.md"
+    atomic_write(page, comparison_text(comparison, (name, other), round_name, shown, list(tables)).encode())
+    return Compared(finding(comparison), page, list(drawn))
+
+
+def _finished(store: Reader, name: str, round_name: str) -> pd.DataFrame:
+    """Finished jobs. Raises UsageError where there are none."""
+    jobs = store.jobs(name, round_name, Status.DONE)
+    if not jobs:
+        rounds = sorted({found for _, found, status in store.counts(name) if status is Status.DONE})
+        raise UsageError(
+            f"round {round_name!r} of {name} has no finished job: --round takes one that both experiments have, and "
+            f"{name} has {', '.join(rounds) or 'none yet'}"
+        )
+    return results_frame(jobs)
+
+
+def _figures(comparison: Comparison, names: Names) -> dict[str, tuple[str, Figure]]:
+    metric, headline = comparison.metric, finding(comparison)
+    shares = decompose(comparison.runs, metric).main
+    label = metric_label(metric, tokenizer_kind(comparison.runs))
+    agreement = agreement_figure(comparison, shares, names, label, headline)
+    found = {"losses": ("Every configuration in both", agreement)}
+    if comparison.effects:
+        groups = dict(zip(names, comparison.frames_of_effects(), strict=True))
+        figure = forest_figure(groups, f"difference of {metric_title(metric)}", headline)
+        found["effects"] = ("What each setting does, in both", figure)
+    return found

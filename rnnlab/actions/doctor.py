@@ -1,0 +1,166 @@
+"""What is wrong with this machine, and what to do about it. Looks at everything, changes nothing."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rnnlab.devices import usable_cores
+from rnnlab.errors import RnnlabError
+from rnnlab.files import Workspace
+
+_LOW_DISK_BYTES = 2 * 10**9
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    GOOD = "ok"
+    WARNING = "warning"  # rnnlab works, but not as well as it could
+    BAD = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor."""
+
+    topic: str
+    verdict: Verdict
+    text: str  # what was found and, unless it is good, what to do
+
+
+def examine(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
+    """Every check, one after the other; a check that itself breaks is a finding too."""
+    checks: list[tuple[str, Callable[[], Finding]]] = [
+        ("python", _python),
+        ("torch", _torch),
+        ("device", _device),
+        ("kernels", _kernels),
+        ("same bits", _same_bits),
+        ("results folder", lambda: _folder("results folder", workspace.results_dir, "--results")),
+        ("plots folder", lambda: _folder("plots folder", workspace.plots_dir, "--plots")),
+        ("disk", lambda: _disk(workspace.results_dir)),
+        ("database", lambda: _database(database)),
+        ("corpora", _corpora),
+    ]
+    for topic, check in checks:
+        try:
+            yield check()
+        except RnnlabError as error:
+            yield Finding(topic, Verdict.BAD, str(error))
+        except Exception as error:
+            yield Finding(topic, Verdict.BAD, f"the check broke ({type(error).__name__}: {error}): please report it")
+
+
+def _python() -> Finding:
+    # No look at the version: pip lets rnnlab into no Python that is too old.
+    return Finding("python", Verdict.GOOD, f"{platform.python_version()} at {sys.executable}")
+
+
+def _torch() -> Finding:
+    import torch
+
+    number = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if number < (2, 11):
+        return Finding("torch", Verdict.BAD, f"{torch.__version__}: rnnlab needs 2.11 or newer")
+    return Finding("torch", Verdict.GOOD, torch.__version__)
+
+
+def _device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        return Finding("device", Verdict.GOOD, f"{torch.cuda.device_count()} GPU: {names}")
+    cores = usable_cores()
+    return Finding(
+        "device", Verdict.GOOD, f"no GPU; {cores} CPU cores: `rnnlab worker --processes {cores}` uses them all"
+    )
+
+
+def _kernels() -> Finding:
+    from rnnlab.kernels.build import NOT_WANTED, UNWRITABLE, why_none
+
+    reason = why_none()
+    if reason is None:
+        return Finding("kernels", Verdict.GOOD, "compiled for this processor")
+    if reason == NOT_WANTED:
+        return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU torch does the training steps")
+    advice = "install a C compiler (gcc or clang)"
+    if reason.startswith(UNWRITABLE):
+        advice = "make it writable, or name another cache folder in XDG_CACHE_HOME"
+    return Finding(
+        "kernels",
+        Verdict.WARNING,
+        f"{reason}: on a CPU torch does the training steps, several times slower; {advice}",
+    )
+
+
+def _same_bits() -> Finding:
+    """A small product in batches of different sizes: what the bitwise contract needs of the matrix library."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(9, 7, 128, generator=generator), torch.randn(9, 128, 5, generator=generator)
+    whole = torch.bmm(x, weight)
+    parts_agree = all(
+        torch.equal(torch.bmm(x[m : m + 2].clone(), weight[m : m + 2].clone()), whole[m : m + 2]) for m in range(8)
+    )
+    if parts_agree:
+        return Finding("same bits", Verdict.GOOD, "a model's products do not depend on its neighbours")
+    asked = os.environ.get("MKL_CBWR", "not set")
+    return Finding(
+        "same bits",
+        Verdict.WARNING,
+        f"products depend on their place in a cohort (MKL_CBWR={asked}): results are valid, but resumed or regrouped "
+        "runs can differ in the last bits; unset MKL_CBWR so that rnnlab can choose it",
+    )
+
+
+def _folder(topic: str, path: Path, flag: str) -> Finding:
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(topic, Verdict.BAD, f"{path} cannot be written: make {existing} writable or give {flag}")
+    state = "exists" if path == existing else "will be made"
+    return Finding(topic, Verdict.GOOD, f"{path} ({state})")
+
+
+def _disk(path: Path) -> Finding:
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 1e9:,.1f} GB free for {path}"
+    if free < _LOW_DISK_BYTES:
+        return Finding("disk", Verdict.WARNING, f"{text}: `rnnlab init NAME --dry-run` says what an experiment needs")
+    return Finding("disk", Verdict.GOOD, text)
+
+
+def _database(database: str | Path) -> Finding:
+    from rnnlab.queue.database import open_database
+    from rnnlab.queue.store import Store
+
+    if isinstance(database, Path) and not database.exists():
+        return Finding("database", Verdict.GOOD, f"{database} does not exist yet: `rnnlab init NAME` makes it")
+    engine = open_database(database, create=False, read_only=True)
+    try:
+        store = Store(engine)
+        names = store.experiment_names()
+        jobs = sum(store.counts().values())
+    finally:
+        engine.dispose()
+    return Finding("database", Verdict.GOOD, f"{len(names)} experiments, {jobs:,} jobs")
+
+
+def _corpora() -> Finding:
+    from rnnlab.data.cache import data_dir
+    from rnnlab.data.listing import CorpusStatus, list_corpora
+
+    here = [entry.name for entry in list_corpora() if entry.status is not CorpusStatus.FETCHABLE]
+    return Finding("corpora", Verdict.GOOD, f"{', '.join(here)} at hand in {data_dir()}")

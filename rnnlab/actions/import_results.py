@@ -1,0 +1,210 @@
+"""Results that were computed elsewhere: a CSV file becomes finished jobs of a round."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnlab.errors import SpecError, UsageError
+from rnnlab.plans.enqueue import new_jobs, to_be_added
+from rnnlab.plans.plan import Plan
+from rnnlab.queue.job import IMPORTED_FROM, Status
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import NextRound
+from rnnlab.spec.grid import adjustments
+from rnnlab.spec.run_config import RunConfig, parse_run_config
+from rnnlab.spec.settings import Scalar
+
+_SECONDS = "seconds"
+_SWITCHES = {"0": False, "1": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results file, checked: what it would add to which round."""
+
+    plan: Plan
+    round_name: str
+    runs: list[tuple[RunConfig, dict[str, Any], float]]  # config, result, seconds in training
+    repeated: int  # rows that repeat the settings of another one: they count as further seeds
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `add_results` did."""
+
+    added: int  # jobs that were not in the table before
+    unfinished: int  # jobs that were in the table but are not done: they stay as they are
+
+
+@dataclass(frozen=True)
+class _Row:
+    where: str  # file and line, for messages
+    fields: dict[str, str]
+
+
+def read_results(plan: Plan, round_name: str, path: Path) -> Results:
+    """The rows of a CSV file as finished jobs of a round.
+
+    Columns named like settings make the config, on top of what the experiment fixes and adjusts and what the round
+    sets; an empty field is a setting that the run does not have. `seconds` is the time in training; every other column
+    becomes part of the result. Without a `seed` column, rows with equal settings count as further seeds.
+
+    Raises UsageError or SpecError, in one line, for a file that cannot be read, a column or a value that does not fit.
+    """
+    if round_name not in plan.experiment.round_names:
+        raise UsageError(
+            f"--round {round_name}: the rounds of the experiment are {', '.join(plan.experiment.round_names)}"
+        )
+    rule = next((rule for rule in plan.experiment.rounds if rule.name == round_name), None)
+    rows = _read(path)
+    _check_columns(path, list(rows[0].fields), plan)
+    configs, repeated = _configs(rows, plan, rule)
+    runs = [
+        (config, _result(row, plan) | {IMPORTED_FROM: path.name}, _seconds(row))
+        for config, row in zip(configs, rows, strict=True)
+    ]
+    return Results(plan, round_name, runs, repeated)
+
+
+def add_results(store: Store, results: Results) -> Imported:
+    """Add all of the results to the table, or none; a job that the table has already stays as it is.
+
+    Raises SpecError if the table has another experiment of that name.
+    """
+    plan = to_be_added(store, results.plan)
+    corpus = plan.corpus.model_dump()
+    configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
+    before = store.statuses(plan.experiment.name, results.round_name)
+    unfinished = sum(before.get(config.hash, Status.DONE) is not Status.DONE for config in configs)
+    items = [(job, result, seconds) for job, (_, result, seconds) in zip(new_jobs(configs), results.runs, strict=True)]
+    added = store.add_finished(plan.experiment.name, plan.json, results.round_name, items, instead_of=plan.stored)
+    return Imported(added, unfinished)
+
+
+def _read(path: Path) -> list[_Row]:
+    try:
+        # A spreadsheet program may begin the file with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            rows = [_Row(f"{path}, line {reader.line_num}", fields) for fields in reader]
+            columns = list(reader.fieldnames or [])
+    except OSError as error:
+        raise UsageError(f"results file {path} cannot be read: {error.strerror or error}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a CSV file: {error}") from error
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise UsageError(f"{path} has the column {twice[0]!r} twice: leave one of them out")
+    if not rows:
+        raise UsageError(f"{path} has no rows: give a CSV file with a header line and a line for each run")
+    for row in rows:
+        if None in row.fields or None in row.fields.values():
+            raise UsageError(f"{row.where}: has another number of fields than the header, which has {len(columns)}")
+    return rows
+
+
+def _check_columns(path: Path, columns: list[str], plan: Plan) -> None:
+    experiment = plan.experiment
+    for axis in experiment.grid:
+        if axis not in columns and axis != "seed":
+            raise UsageError(
+                f"{path} lacks the column {axis!r}: experiment {experiment.name} varies {', '.join(experiment.grid)}"
+            )
+    if experiment.analysis.metric not in columns:
+        raise UsageError(
+            f"{path} lacks the column {experiment.analysis.metric!r}, the metric of experiment {experiment.name}"
+        )
+
+
+def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list[RunConfig], int]:
+    """The run config of each row, no two of them the same; and how many rows repeat the settings of another."""
+    settings = plan.experiment.kinds.fields
+    names = [name for name in settings if name in rows[0].fields and (name != "cell" or "cell" in plan.experiment.grid)]
+    fixed = rule.set if rule is not None else {}
+    configs: dict[str, RunConfig] = {}
+    seen: Counter[str] = Counter()
+    for row in rows:
+        given = [name for name in names if row.fields[name].strip() or name in plan.experiment.grid]
+        point = {name: _setting(settings[name].annotation, name, row) for name in given}
+        beside = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
+        try:
+            config = plan.experiment.run_config(plan.corpus, {**fixed, **beside, **point})
+        except SpecError as error:
+            raise SpecError(f"{row.where}: {error}") from error
+        if "seed" not in names:
+            config = _next_seed(config, seen, rule)
+        if config.hash in configs:
+            raise UsageError(f"{row.where}: settings and seed are those of an earlier line: each run is one line")
+        configs[config.hash] = config
+    return list(configs.values()), seen.total() - len(seen)
+
+
+def _setting(kind: object, name: str, row: _Row) -> Scalar:
+    readers: dict[object, tuple[Callable[[str], Scalar], str]] = {
+        bool: (lambda given: _SWITCHES[given.strip().lower()], "0, 1, true or false"),
+        int: (lambda given: int(_digits(given)), "a whole number"),
+        float: (lambda given: float(_digits(given)), "a number"),
+    }
+    read, wanted = readers.get(kind, (str, "a text"))
+    text = row.fields[name]
+    try:
+        return read(text)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{row.where}: {name} = {text!r}, but {wanted} is expected") from error
+
+
+def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) -> RunConfig:
+    repeat = seen[config.hash]
+    seen[config.hash] += 1
+    first = 1 if rule is not None and rule.seeds is not None else 0  # as the round itself would count
+    return config.with_settings({"seed": config.seed + first + repeat}) if first + repeat else config
+
+
+def _result(row: _Row, plan: Plan) -> dict[str, Any]:
+    """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
+    settings = plan.experiment.kinds.fields
+    result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
+    selections = [rule.select for rule in plan.experiment.rounds]
+    weighed = [select.pareto for select in selections if select.pareto is not None]
+    for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *weighed):
+        if isinstance(result.get(name), str):
+            raise UsageError(f"{row.where}: {name} = {result[name]!r}, but a number is expected, or nothing")
+    return result
+
+
+def _value(text: str) -> float | int | str | None:
+    """A number, a text, or None for an empty field and for nan and inf."""
+    try:
+        number = float(_digits(text))
+    except ValueError:
+        return text or None
+    if math.isinf(number) and any(letter.isdigit() for letter in text):
+        return text  # such as 90407e246758: a name, by chance of digits, and no number that could be kept
+    if not math.isfinite(number):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return number
+
+
+def _digits(text: str) -> str:
+    """The text of a number. Raises ValueError for 1_000, which is a number to Python alone."""
+    if "_" in text:
+        raise ValueError(text)
+    return text
+
+
+def _seconds(row: _Row) -> float:
+    text = row.fields.get(_SECONDS) or "0"
+    try:
+        seconds = float(_digits(text))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"{row.where}: seconds = {text!r}, but a number of at least 0 is expected")
+    return seconds

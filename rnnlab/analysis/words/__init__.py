@@ -1,0 +1,1 @@
+"""Names, sentences and tables of a report, computed from the statistics."""

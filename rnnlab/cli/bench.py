@@ -1,0 +1,171 @@
+"""`rnnlab bench`: what this machine does, and how long an experiment will take on it."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnnlab.cli.device_option import check_device
+from rnnlab.cli.options import AllowCodeOption, CorpusOption, DeviceOption, ScaleOption, counted
+from rnnlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnlab.cost.forecast import RoundForecast
+    from rnnlab.spec.run_config import RunConfig
+    from rnnlab.training.context import Workbench
+
+_STANDARD_SECONDS = 12.0  # all standard cases: longer says nothing new
+
+
+def bench_command(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(help="A built-in experiment, or the path of an experiment file (.toml).", show_default=False),
+    ] = None,
+    corpus: CorpusOption = None,
+    scale: ScaleOption = None,
+    device: DeviceOption = "auto",
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Worker processes.", show_default="the cores on a CPU, 1 on a GPU"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="About how long to measure; the rest is estimated from what was.")
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    allow_code: AllowCodeOption = False,
+) -> None:
+    """Measure this machine: how long an experiment will take; without one, three standard cases.
+
+    The best cohort sizes are measured too, and remembered for the workers.
+    """
+    from rnnlab.actions.prepare import prepare
+    from rnnlab.cost.estimate import workbench
+    from rnnlab.cost.forecast import forecast
+    from rnnlab.devices import find_device, usable_cores
+
+    check_device(device)
+    if experiment is None:
+        for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
+            if value is not None:
+                raise UsageError(f"{option} {value}: name an experiment with it")
+        _bench_machine(workbench(find_device(device), None), seconds, as_json=as_json)
+        return
+    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
+    bench = workbench(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
+    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned(bench), seconds)
+    if as_json:
+        print(json.dumps(_document(rounds, str(bench.device), n_processes)))
+    else:
+        _print_forecast(rounds, n_processes)
+
+
+def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None:
+    from rnnlab.cost.reference_cases import standard_speeds
+
+    speeds = standard_speeds(bench, _tuned(bench), min(seconds, _STANDARD_SECONDS))
+    if as_json:
+        cases = [
+            {
+                "case": speed.case,
+                "model_steps_per_second_alone": speed.alone,
+                "models": speed.models,
+                "model_steps_per_second": speed.cohort,
+                "ratio": speed.ratio,
+            }
+            for speed in speeds
+        ]
+        print(json.dumps({"device": str(bench.device), "cases": cases}))
+        return
+    rows = [["model-steps/s by one process", "alone", "models at once", "together", "ratio"]]
+    rows += [
+        [one.case, f"{one.alone:,.0f}", f"{one.models}", f"{one.cohort:,.0f}", f"{one.ratio:.1f}"] for one in speeds
+    ]
+    _print_table(rows, left=1)
+
+
+def _tuned(bench: "Workbench") -> "Callable[[RunConfig], int]":
+    """The best cohort size of a config on one thread, remembered for the workers; sweeps are told."""
+    from rnnlab.training.cohort_size.measured_sizes import default_path
+    from rnnlab.training.cohort_size.tuning import CohortSizes
+
+    sizes = CohortSizes(bench, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
+    return lambda config: sizes.size_for(config, 1)
+
+
+def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) -> dict[str, Any]:
+    return {
+        "device": device,
+        "processes": processes,
+        "groups": [
+            {
+                "round": group.round,
+                "settings": group.settings,
+                "jobs": group.jobs,
+                "models": group.rate.models,
+                "model_steps_per_second": group.rate.model_steps_per_second,
+                "measured": group.rate.measured,
+                "seconds": group.seconds,
+            }
+            for one in rounds
+            for group in one.groups
+        ],
+        "rounds": [{"name": one.name, "jobs": one.jobs, "seconds": one.seconds} for one in rounds],
+        "seconds_with_one_process": sum(one.seconds for one in rounds),
+        "seconds": sum(one.seconds for one in rounds) / processes,
+    }
+
+
+def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
+    from rnnlab.spec.cell_settings import short_name
+    from rnnlab.spec.toml_format import spelled
+
+    names = list(dict.fromkeys(name for one in rounds for group in one.groups for name in group.settings))
+    rows = [["round", *names, "jobs", "at once", "model-steps/s", "time"]]
+    for one in rounds:
+        for group in one.groups:
+            settings = {name: spelled(value) for name, value in group.settings.items()}
+            settings["cell"] = short_name(group.settings["cell"])
+            rate = f"{'' if group.rate.measured else '~'}{group.rate.model_steps_per_second:,.0f}"
+            numbers = [f"{group.jobs:,}", f"{group.rate.models}", rate, _clock(group.seconds)]
+            rows.append([one.name, *(settings.get(name, "-") for name in names), *numbers])
+    _print_table(rows, left=2)
+    print()
+    totals = [(one.name, one.jobs, one.seconds) for one in rounds]
+    if len(rounds) > 1:
+        totals.append(("all rounds", sum(one.jobs for one in rounds), sum(one.seconds for one in rounds)))
+    counts = sorted({1, processes})
+    total_rows = [["training", "jobs", *(counted(count, "process", "processes") for count in counts)]]
+    for name, jobs, total in totals:
+        total_rows.append([name, f"{jobs:,}", *(_clock(total / count) for count in counts)])
+    _print_table(total_rows, left=1)
+    estimated = sum(not group.rate.measured for one in rounds for group in one.groups)
+    if estimated:
+        print(
+            f"~: {counted(estimated, 'row')} estimated from the most similar group that was measured; a larger "
+            "--seconds measures more of them",
+            file=sys.stderr,
+        )
+    if len(rounds) > 1:
+        print("which runs go on is not known yet: later rounds are those of the largest models", file=sys.stderr)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds in a column of them."""
+    from rnnlab.actions.status import format_seconds
+
+    return "<1s" if seconds < 1 else format_seconds(seconds)
+
+
+def _print_table(rows: Sequence[Sequence[str]], *, left: int) -> None:
+    """Columns side by side; the first `left` are texts, the others numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,44 @@
+"""`rnnlab compare`."""
+
+from typing import Annotated
+
+import typer
+
+from rnnlab.cli.analyze import shown
+from rnnlab.cli.options import (
+    DEFAULT_PLOTS,
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    PlotsOption,
+    ResultsOption,
+    open_store,
+    workspace_of,
+    writable,
+)
+
+
+def compare(
+    experiment: Annotated[str, typer.Argument(help="An experiment of the database.")],
+    other: Annotated[str, typer.Argument(help="The one to compare it with: `rnnlab import` adds published results.")],
+    round_name: Annotated[str, typer.Option("--round", help="A round that both have.")] = "explore",
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """Whether two experiments give the same answers: ranks and effects over the configurations that ran in both.
+
+    They may differ in anything that is constant in each: corpus, steps, batch size.
+    """
+    from rnnlab.actions.compare import compare_experiments
+    from rnnlab.plans.plan import only_experiment
+
+    workspace = workspace_of(results, plots)
+    with open_store(db, workspace, read_only=True) as store:
+        for name in (experiment, other):
+            only_experiment(store, name)  # before a folder is made for it
+        folder, plot_folder = workspace.experiment_dir(experiment), workspace.plot_dir(experiment)
+        with writable((folder, "results folder"), (plot_folder, "plots folder")):
+            outcome = compare_experiments(store, workspace, experiment, other, round_name)
+    print(f"{outcome.sentence}.")
+    for path in [*outcome.pictures, outcome.page]:
+        print(shown(path))

@@ -1,0 +1,61 @@
+"""`rnnlab eval`: the loss of a trained model at any context length."""
+
+import json
+from typing import Annotated, Literal
+
+import typer
+
+from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption, workspace_of
+from rnnlab.cli.sample import JobArgument, complain
+from rnnlab.errors import UsageError
+
+
+def evaluate(
+    job: JobArgument = None,
+    experiment: Annotated[str | None, typer.Option(help="Take the best job of this experiment.")] = None,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="The part of the text to predict.")
+    ] = "validation",
+    context: Annotated[
+        int | None,
+        typer.Option(help="Predictions in a window, whose state starts anew.", show_default="as in training"),
+    ] = None,
+    windows: Annotated[
+        int | None, typer.Option(help="At most this many windows.", show_default="as the experiment says")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    allow_code: AllowCodeOption = False,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Print the loss of a trained model, or of one in training, on a part of its text.
+
+    At one context length, jobs that were trained at different ones can be compared.
+    """
+    for option, value in (("--context", context), ("--windows", windows)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value}: give a number of at least 1")
+
+    from rnnlab.actions.load_model import trained_model
+    from rnnlab.training.evaluation.assessment import assess
+
+    model = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=complain)
+    found = assess(model.config, model.state, model.tokenizer, split=split, context=context, max_windows=windows)
+    document = {
+        "job": model.job_id,
+        "experiment": model.experiment,
+        "config_hash": model.config.hash,
+        "step": model.state.step,
+        "split": split,
+        "context": found.context,
+        "windows": found.windows,
+        "loss": found.loss,
+        "bits_per_character": found.bits_per_character,
+        "bits_per_byte": found.bits_per_byte,
+        "perplexity": found.perplexity,
+    }
+    if as_json:
+        print(json.dumps(document))
+        return
+    for name, entry in document.items():
+        print(f"{name:<20}{entry:.6g}" if isinstance(entry, float) else f"{name:<20}{entry}")

@@ -1,0 +1,112 @@
+"""`rnnlab export`."""
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnlab.cli.analyze import OnlyExperiment, shown
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    DatabaseOption,
+    ResultsOption,
+    counted,
+    open_store,
+    workspace_of,
+    writable,
+)
+from rnnlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnlab.actions.export.exported_runs import Runs
+
+
+class Format(StrEnum):
+    """What `rnnlab export` writes."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    OPTUNA = "optuna"
+    TENSORBOARD = "tensorboard"
+
+
+_NAMES = {Format.PARQUET: "{table}.parquet", Format.OPTUNA: "optuna.log", Format.TENSORBOARD: "tensorboard"}
+_VIEWERS = {Format.OPTUNA: "optuna-dashboard", Format.TENSORBOARD: "tensorboard --logdir"}
+
+
+def export(
+    to: Annotated[Format, typer.Option("--to", help="The format.")],
+    experiment: OnlyExperiment = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="File to write, a folder for tensorboard; an earlier export is replaced.",
+            show_default="csv, json: standard output; else in the experiment's results folder",
+        ),
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="csv, parquet: the points of the training curves instead of the runs.")
+    ] = False,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Write every run, finished or not, with its settings and numbers, as a file that other tools read."""
+    from rnnlab.actions.export.exported_runs import read_runs
+    from rnnlab.plans.plan import only_experiment
+
+    if curves and to not in (Format.CSV, Format.PARQUET):
+        raise UsageError(f"--curves is for csv and parquet: --to {to} has the curves in any case")
+    workspace = workspace_of(results)
+    with open_store(db, workspace, read_only=True) as store:
+        runs = read_runs(store, only_experiment(store, experiment))
+    if out is None and to in _NAMES:
+        name = _NAMES[to].format(table="curves" if curves else "runs")
+        out = workspace.experiment_dir(runs.experiment) / name
+    if out is None:
+        sys.stdout.write(_contents(runs, to, curves).decode())
+    else:
+        with writable((out.absolute().parent, "folder")):
+            _write(runs, to, out, curves)
+        print(shown(out))
+    _say(f"{runs.experiment}: {counted(len(runs.jobs), 'run')} of {counted(len(runs.rounds), 'round')}")
+    if out is not None and to in _VIEWERS:
+        _say(f"next: {_VIEWERS[to]} {shlex.quote(str(shown(out)))}")
+
+
+def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
+    from rnnlab.actions.export.destinations import replace_file, replace_folder
+
+    if to is Format.TENSORBOARD:
+        from rnnlab.actions.export.event_files import FILE_NAME, fill_folder, shown_jobs
+
+        replace_folder(out, lambda folder: fill_folder(runs, folder), FILE_NAME)
+        if left_out := len(runs.jobs) - len(shown_jobs(runs)):
+            _say(f"{counted(left_out, 'run')} left out: nothing has been recorded of them")
+        return
+    if to is Format.OPTUNA:
+        from rnnlab.actions.export.optuna_studies import check_replaceable
+
+        check_replaceable(out)
+    replace_file(out, _contents(runs, to, curves))
+
+
+def _contents(runs: "Runs", to: Format, curves: bool) -> bytes:
+    if to is Format.OPTUNA:
+        from rnnlab.actions.export.optuna_studies import journal
+
+        return journal(runs)
+    from rnnlab.actions.export.data_frames import curve_table, run_table, to_csv, to_json, to_parquet
+
+    if to is Format.JSON:
+        return to_json(runs)
+    table = curve_table(runs) if curves else run_table(runs)
+    return to_parquet(table) if to is Format.PARQUET else to_csv(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,77 @@
+"""`rnnlab reproduce`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rnnlab.cli.database_wait import patiently
+from rnnlab.cli.device_option import check_device
+from rnnlab.cli.options import (
+    DEFAULT_RESULTS,
+    AllowCodeOption,
+    CorpusOption,
+    DatabaseOption,
+    DeviceOption,
+    ResultsOption,
+    code_flag,
+    counted,
+    open_store,
+    repeat_flags,
+    workspace_of,
+)
+from rnnlab.cli.run import wait_for_jobs
+from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
+from rnnlab.cli.worker import WorkerChoices
+from rnnlab.cli.worker_pool import WorkerPool
+
+
+def reproduce(
+    experiment: Annotated[
+        str, typer.Argument(help="A built-in experiment, or the path of an experiment file, with published runs.")
+    ],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Train the runs with this in their names; may be repeated.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each run. [default: as the file says]")] = None,
+    corpus: CorpusOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    device: DeviceOption = "auto",
+    allow_code: AllowCodeOption = False,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Train the published runs of a study, and write what was published beside what came out. Again: goes on."""
+    from rnnlab.actions.prepare import prepare
+    from rnnlab.actions.reproduce import enqueue_published, open_published, write_reproduction
+
+    plan = prepare(experiment, corpus, None, allow_code=allow_code)
+    check_device(device)
+    name = plan.experiment.name
+    workspace = workspace_of(results)
+    with open_store(db, workspace, create=True) as store:
+        outcome = enqueue_published(store, plan, seeds=seeds, only=only or [])
+        _say(f"{name}: {counted(outcome.wanted, 'job')} in round reproduction, {outcome.added:,} of them new")
+        code = 0
+        if open_published(store, name):
+            choices = WorkerChoices(name, device, None, None, True, 60.0, True, db, results, allow_code=allow_code)
+            pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
+            try:
+                with two_stage_stop(pool.forward, pool.forward) as stopped:
+                    wait_for_jobs(store, name, pool, stopped.is_set, lambda: open_published(store, name))
+                    if stopped.is_set():
+                        pool.wait()
+                        flags = code_flag(allow_code) + repeat_flags(db, results)
+                        _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
+                        raise typer.Exit(INTERRUPTED)
+                    if pool.all_ended:
+                        _say("all workers have ended before their work was done: see the lines above")
+                        code = 1
+            finally:
+                pool.stop()
+        print(patiently(lambda: write_reproduction(store, workspace, name)))
+    raise typer.Exit(code)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

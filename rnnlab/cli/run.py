@@ -1,0 +1,157 @@
+"""`rnnlab run` and `rnnlab demo`: every round of an experiment in one go."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnlab.cli.analyze import next_round, next_step, shown
+from rnnlab.cli.database_wait import patiently
+from rnnlab.cli.device_option import check_device
+from rnnlab.cli.options import (
+    DEFAULT_PLOTS,
+    DEFAULT_RESULTS,
+    AllowCodeOption,
+    CorpusOption,
+    DatabaseOption,
+    DeviceOption,
+    PlotsOption,
+    ResultsOption,
+    ScaleOption,
+    code_flag,
+    counted,
+    open_store,
+    repeat_flags,
+    workspace_of,
+    writable,
+)
+from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
+from rnnlab.cli.worker import WorkerChoices
+from rnnlab.cli.worker_pool import WorkerPool
+from rnnlab.errors import DatabaseAwayError
+
+if TYPE_CHECKING:
+    from rnnlab.files import Workspace
+    from rnnlab.plans.rounds import Progression
+    from rnnlab.queue.store import Store
+
+_POLL_SECONDS = 0.2
+_LINE_SECONDS = 10.0
+
+
+def run(
+    experiment: Annotated[
+        str, typer.Argument(help="A built-in experiment, or the path of an experiment file (.toml).")
+    ],
+    corpus: CorpusOption = None,
+    scale: ScaleOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    device: DeviceOption = "auto",
+    cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
+    allow_code: AllowCodeOption = False,
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
+    from rnnlab.actions.prepare import prepare
+    from rnnlab.plans.enqueue import initialize
+
+    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
+    check_device(device)  # a wrong name is the user's to hear of, not the workers'
+    name = plan.experiment.name
+    workspace = workspace_of(results, plots)
+    with writable((workspace.plot_dir(name), "plots folder")), open_store(db, workspace, create=True) as store:
+        outcome = initialize(store, plan)
+        _say(f"{name}: {counted(outcome.total, 'job')} in round explore, {outcome.added:,} of them new")
+        choices = WorkerChoices(name, device, cohort, None, True, 60.0, True, db, results, allow_code=allow_code)
+        code = _all_rounds(store, workspace, name, processes, choices)
+    raise typer.Exit(code)
+
+
+def demo(
+    db: DatabaseOption = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    plots: PlotsOption = DEFAULT_PLOTS,
+) -> None:
+    """A whole architecture search in about a minute: offline, on two cores, all three rounds, with pictures."""
+    run("demo", processes=2, device="cpu", db=db, results=results, plots=plots)
+
+
+def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
+    flags = repeat_flags(choices.db, choices.results)
+    pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
+    try:
+        with two_stage_stop(pool.forward, pool.forward) as stopped:
+            while True:
+                wait_for_jobs(store, name, pool, stopped.is_set, lambda: store.any_open(name))
+                if stopped.is_set():
+                    pool.wait()
+                    code = code_flag(choices.allow_code)
+                    _say(f"to go on: the same command again, or rnnlab worker {name}{code}{flags}")
+                    return INTERRUPTED
+                if pool.all_ended:
+                    _say("all workers have ended before their work was done: see the lines above")
+                    return 1
+                with suppress(DatabaseAwayError):  # the workers were stopped or have ended meanwhile: see above
+                    progression = _advance(store, name, flags, lambda: stopped.is_set() or pool.all_ended)
+                    if progression is not None:
+                        break
+    finally:
+        pool.stop()
+    return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
+
+
+def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool]) -> "Progression | None":
+    """Add the jobs that come next. None if there are any to wait for, otherwise how far the rounds are."""
+    from rnnlab.plans.rounds import advance
+
+    progression = patiently(lambda: advance(store, name, enqueue=False), in_vain)
+    if progression.added is not None:
+        _say(patiently(lambda: next_round(store, name, progression), in_vain))
+        progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
+    _say(next_step(progression, flags, working=True))
+    # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
+    more = progression.n_added or patiently(lambda: store.any_open(name), in_vain)
+    return None if more else progression
+
+
+def wait_for_jobs(
+    store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool], open_jobs: Callable[[], object]
+) -> None:
+    """Until there are no open jobs any more, a stop is asked for or all workers have ended; a line now and then."""
+    from rnnlab.actions.status import experiment_status, summary_line
+
+    def over() -> bool:
+        return stopped() or pool.all_ended
+
+    spoken_at = time.monotonic()
+    with suppress(DatabaseAwayError):  # it is over
+        while not over() and patiently(open_jobs, over):
+            time.sleep(_POLL_SECONDS)
+            if time.monotonic() - spoken_at > _LINE_SECONDS:
+                spoken_at = time.monotonic()
+                _say(summary_line(patiently(lambda: experiment_status(store, name), over)))
+
+
+def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:
+    """Pictures and report; the last lines are where they lie and what they say."""
+    from rnnlab.actions.analyze import write_reports
+
+    _say("drawing the pictures")
+    reports = patiently(lambda: write_reports(store, workspace, name))
+    for report in reports.values():
+        for path in report.pictures:
+            print(shown(path))
+    for round_name, report in reports.items():
+        print(f"{round_name}: {report.sentence}")
+    if reports:
+        print(f"report: {shown(next(iter(reports.values())).page)}")
+    return code
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""What runs cost on this machine: measured, estimated, and remembered from earlier runs."""

@@ -1,0 +1,129 @@
+"""From a finished round to the next one."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnlab.errors import UsageError
+from rnnlab.plans.enqueue import new_jobs
+from rnnlab.plans.plan import config_of, stored_plan
+from rnnlab.queue.job import Job, Status
+from rnnlab.queue.store import Store
+from rnnlab.spec.experiment import Selection
+from rnnlab.spec.round_rules import FinishedRun, RoundPlan, plan_round
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.spec.toml_format import shown
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """How far one round is."""
+
+    name: str
+    expected: int  # jobs that the round consists of
+    done: int
+    failed: int
+    missing: int  # not in the table at all
+    paused: int = 0
+    cancelled: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job is done or was given up. A round without results is not: nothing could follow from it."""
+        return self.done + self.cancelled == self.expected and self.done > 0
+
+
+@dataclass(frozen=True)
+class Progression:
+    """The rounds that there can be so far, and the one that was added to the table or could be, if any."""
+
+    rounds: list[RoundState]
+    added: RoundPlan | None
+    n_added: int
+    lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
+    own_cells: bool = False  # whether workers need --allow-code
+
+
+def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
+    """Follow the rounds up to the first that is not complete; with `enqueue`, add what it lacks to the table.
+
+    Round by round the rules are applied to the finished results, so the outcome does not depend on who asks or how
+    often. The first round is added by `initialize` alone. Raises SpecError if a rule gives an illegal config,
+    UsageError if a result lacks what a rule selects by.
+    """
+    plan = stored_plan(store, name)
+    states: list[RoundState] = []
+    configs: Sequence[RunConfig] = plan.first_round
+    round_plan: RoundPlan | None = None
+    for index, round_name in enumerate(plan.experiment.round_names):
+        if index > 0:
+            rule = plan.experiment.rounds[index - 1]
+            before = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
+            round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select))
+            configs = round_plan.configs
+        statuses = store.statuses(name, round_name)
+        state = _round_state(round_name, configs, statuses)
+        n_added = 0
+        if state.missing and round_plan is not None and enqueue:
+            n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
+        states.append(state)
+        if not state.complete:
+            lacking = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
+            own_cells = bool(plan.experiment.code)
+            return Progression(states, round_plan if state.missing else None, n_added, lacking, own_cells)
+    return Progression(states, None, 0)
+
+
+def _round_state(name: str, configs: Sequence[RunConfig], by_hash: Mapping[str, Status]) -> RoundState:
+    statuses = [by_hash.get(config.hash) for config in configs]
+    return RoundState(
+        name,
+        expected=len(configs),
+        done=statuses.count(Status.DONE),
+        failed=statuses.count(Status.FAILED),
+        missing=statuses.count(None),
+        paused=statuses.count(Status.PAUSED),
+        cancelled=statuses.count(Status.CANCELLED),
+    )
+
+
+def _finished_runs(jobs: Iterable[Job], wanted: set[str], select: Selection) -> list[FinishedRun]:
+    runs = []
+    for job in jobs:
+        if job.config_hash in wanted and job.result is not None:
+            value = _selected_by(job, job.result, select.by)
+            if value is None or job.result.get("diverged_at_step") is not None:
+                runs.append(FinishedRun(config_of(job), math.nan, 0.0))
+            else:
+                runs.append(FinishedRun(config_of(job), value, _cost(job, job.result, select.pareto)))
+    return runs
+
+
+def _selected_by(job: Job, result: Mapping[str, Any], key: str) -> float | None:
+    """The number that a selection compares; None where a run diverged."""
+    if key not in result:
+        found = f"job {job.id} has only {', '.join(result)}"
+    else:
+        value = result[key]
+        if value is None:
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        found = f"that of job {job.id} is {shown(value)}, no number"
+    raise UsageError(
+        f"the next round selects by {key!r}, but {found}: change the experiment file, then `rnnlab init` it again"
+    )
+
+
+def _cost(job: Job, result: Mapping[str, Any], pareto: str | None) -> float:
+    """What a Pareto selection weighs against the result. Imported results may lack it: nothing is to be had for 0."""
+    if pareto is None:
+        return 0.0
+    cost = job.seconds if pareto == "seconds" else result.get(pareto)
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 < cost < math.inf:
+        raise UsageError(
+            f"the next round selects by {pareto}, but job {job.id} has none: import the results with a column "
+            f"{pareto!r}, or change the experiment file, then `rnnlab init` it again"
+        )
+    return float(cost)

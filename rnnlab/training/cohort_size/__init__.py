@@ -1,0 +1,1 @@
+"""How many runs to train at once on a device: estimated, measured, remembered."""

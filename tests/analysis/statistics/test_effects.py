@@ -1,0 +1,209 @@
+"""Paired effects against the published figures and plain loops."""
+
+import itertools
+from itertools import combinations
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, quantile_test
+
+from rnnlab.analysis.runs import factors, results_frame
+from rnnlab.analysis.statistics.effects import median_interval, paired_effects
+from rnnlab.analysis.words.sentences import FEWEST_PAIRS, is_clear
+from rnnlab.errors import UsageError
+from rnnlab.queue.job import Job
+from tests.support.published_runs import SWITCHES, make_job, published_csv
+
+FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def one(effects: pd.DataFrame, factor: str, level: Any = True) -> dict[Any, Any]:
+    """The row of one effect."""
+    rows: list[dict[Any, Any]] = effects[(effects["factor"] == factor) & (effects["level"] == level)].to_dict("records")
+    assert len(rows) == 1
+    return rows[0]
+
+
+@pytest.mark.parametrize(
+    ("gate", "difference", "better"),
+    [("forget", -0.071, 47), ("state", -0.023, 35), ("input", 0.003, 20), ("output", 0.040, 7)],
+)
+def test_published_paired_effects(explore: pd.DataFrame, gate: str, difference: float, better: int) -> None:
+    row = one(paired_effects(explore, where=FOCUS), f"use_{gate}_gate")
+    assert (row["pairs"], round(row["median"], 3), row["better"]) == (48, difference, better)
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "explore"), (2, "refine")])
+def test_against_all_pairs_of_runs(number: int, name: str, request: pytest.FixtureRequest) -> None:
+    effects = paired_effects(request.getfixturevalue(name))
+    names = [*SWITCHES, "n_layers", "state_size"]
+    runs: dict[tuple[int, ...], list[float]] = {}
+    for run in published_csv(number).to_dict("records"):
+        runs.setdefault(tuple(int(run[name]) for name in names), []).append(run["min_loss"])
+    losses = {config: sum(values) / len(values) for config, values in runs.items()}
+    lowest = [min(config[place] for config in losses) for place in range(len(names))]
+
+    differences: dict[tuple[str, int], list[float]] = {}
+    for a, b in combinations(sorted(losses), 2):
+        places = [place for place in range(len(names)) if a[place] != b[place]]
+        if len(places) == 1 and a[places[0]] == lowest[places[0]]:  # sorted: b is at the higher level
+            differences.setdefault((names[places[0]], b[places[0]]), []).append(losses[b] - losses[a])
+
+    with_pairs = effects[effects["pairs"] > 0].to_dict("records")
+    assert {(row["factor"], int(row["level"])) for row in with_pairs} == set(differences)
+    for (factor, level), found in differences.items():
+        row = one(effects, factor, level)
+        assert row["pairs"] == len(found)
+        assert row["better"] == sum(d < 0 for d in found)
+        assert row["worse"] == sum(d > 0 for d in found)
+        assert row["median"] == pytest.approx(median(found))
+        assert [row["q25"], row["q75"]] == pytest.approx(np.percentile(found, [25, 75]).tolist())
+
+
+def test_seeds_are_averaged_before_pairing() -> None:
+    losses = {(False, 0): 2.0, (False, 1): 3.0, (True, 0): 1.0, (True, 1): 3.5}
+    jobs = [make_job(i, {"gate": on}, {"min_loss": x}, seed=s) for i, ((on, s), x) in enumerate(losses.items())]
+    row = one(paired_effects(results_frame(jobs)), "gate")
+    assert (row["pairs"], row["median"]) == (1, pytest.approx(2.25 - 2.5))
+
+
+def test_pairs_with_a_diverged_run_are_counted_apart() -> None:
+    jobs: list[Job] = []
+    for layers, diverged in enumerate([(False, False), (False, True), (True, False), (True, True)], start=1):
+        for on in (False, True):
+            result = {"min_loss": 1.0 - 0.5 * on, "diverged_at_step": 7 if diverged[on] else None}
+            jobs.append(make_job(len(jobs), {"gate": on, "n_layers": layers}, result))
+    row = one(paired_effects(results_frame(jobs)), "gate")
+    assert (row["pairs"], row["better"], row["median"]) == (1, 1, -0.5)
+    assert (row["only_level_diverged"], row["only_reference_diverged"]) == (1, 1)
+
+
+def test_a_setting_that_half_of_the_jobs_lack_is_a_level() -> None:
+    jobs = [make_job(1, {"size": 1}, {"min_loss": 2.0}), make_job(2, {"size": 1, "clip": 1.0}, {"min_loss": 1.0})]
+    row = one(paired_effects(results_frame(jobs)), "clip", 1.0)
+    assert (row["reference"], row["pairs"], row["median"]) == (None, 1, -1.0)
+
+
+def test_cells_with_settings_of_their_own_are_compared() -> None:
+    """As long as those do not vary: else there is no telling which of them to compare."""
+    own = {"rnn": {"linear": "joint"}, "gru": {"update_gate": "keeps"}}
+    jobs = [
+        make_job(i + 1, {"cell": cell, "size": size, **own[cell]}, {"min_loss": float(size + (cell == "gru"))})
+        for i, (cell, size) in enumerate([("rnn", 1), ("rnn", 2), ("gru", 1), ("gru", 2)])
+    ]
+    effects = paired_effects(results_frame(jobs))
+    assert set(effects["factor"]) == {"cell", "size"}
+    row = one(effects, "cell", "rnn")
+    assert (row["reference"], row["pairs"], row["better"], row["median"]) == ("gru", 2, 2, -1.0)
+    jobs.append(make_job(5, {"cell": "rnn", "size": 2, "linear": "split"}, {"min_loss": 0.0}))
+    assert "linear" in set(paired_effects(results_frame(jobs))["factor"])
+
+
+def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None:
+    """As `linear` in the study of gates: joint for some cells and one kind of initial weights."""
+    jobs: list[Job] = []
+    for cell, init, size in itertools.product(["gru", "lstm", "rnn"], ["normal", "uniform"], [1, 2, 4, 8]):
+        linear = {} if cell == "gru" else {"linear": "joint" if init == "normal" else "split"}
+        setting = {"cell": cell, "weight_init": init, "size": size, **linear}
+        loss = size + ["gru", "lstm", "rnn"].index(cell) + 0.5 * (init == "normal")
+        jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": loss}))
+    effects = paired_effects(results_frame(jobs))
+    assert set(effects["factor"]) == {"cell", "weight_init", "size"}
+    cell_row, init_row = one(effects, "cell", "rnn"), one(effects, "weight_init", "uniform")
+    assert (cell_row["pairs"], cell_row["worse"], cell_row["median"]) == (8, 8, 2.0)
+    assert (init_row["pairs"], init_row["better"], init_row["median"]) == (12, 12, -0.5)
+
+
+def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
+    """Five configurations say little about what follows from what, however often each was repeated."""
+    picked = [("gru", 1, 4.0), ("gru", 2, 2.0), ("rnn", 1, 1.0), ("lstm", 1, 4.0), ("lstm", 1, 2.0)]
+    jobs = [
+        make_job(10 * i + seed, {"cell": cell, "n_layers": layers, "rate": rate}, {"min_loss": 1.0}, seed=seed)
+        for i, (cell, layers, rate) in enumerate(picked)
+        for seed in range(6)
+    ]
+    assert factors(results_frame(jobs)) == ["cell", "n_layers", "rate"]
+
+
+def random_search(n: int) -> pd.DataFrame:
+    """Learning rates that nobody chose twice, and a gate."""
+    random = np.random.default_rng(7)
+    return results_frame(
+        [
+            make_job(
+                i,
+                {"rate": float(10 ** random.uniform(-5, -1)), "gate": bool(i % 2), "state_size": 8 * (1 + i // 2 % 8)},
+                {"min_loss": float(random.standard_normal()) - i % 2},
+            )
+            for i in range(n)
+        ]
+    )
+
+
+def test_a_continuous_setting_is_compared_by_its_ranges() -> None:
+    frame = random_search(2000)
+    rates = sorted(frame["rate"])
+    effects = paired_effects(frame)
+    found = effects[effects["factor"] == "rate"]
+    assert [level.low for level in found["level"]] == [rates[400 * place] for place in range(1, 5)]
+    assert [level.high for level in found["level"]] == [rates[400 * place - 1] for place in range(2, 6)]
+    assert found["pairs"].tolist() == [16] * 4
+    fifth = np.searchsorted(rates, frame["rate"], side="right").clip(1) - 1
+    means = frame.assign(fifth=fifth // 400).groupby(["gate", "state_size", "fifth"])["min_loss"].mean().unstack()
+    assert found["median"].tolist() == pytest.approx([(means[place] - means[0]).median() for place in range(1, 5)])
+    gate = one(effects, "gate")
+    assert (gate["pairs"], gate["better"]) == (40, 40)
+    where = paired_effects(frame, where={"gate": True})
+    assert where.loc[where["factor"] == "rate", "level"].tolist() == found["level"].tolist()
+
+
+def test_thirty_values_are_taken_as_they_are() -> None:
+    jobs = [make_job(i, {"rate": i / 7}, {"min_loss": 1.0}) for i in range(31)]
+    assert len(paired_effects(results_frame(jobs[:30]))) == 29
+    assert len(paired_effects(results_frame(jobs))) == 4
+
+
+def test_no_pairs_no_runs_and_wrong_names() -> None:
+    jobs = [make_job(1, {"a": 1, "b": 1}, {"min_loss": 2.0}), make_job(2, {"a": 2, "b": 2}, {"min_loss": 1.0})]
+    frame = results_frame(jobs)
+    effects = paired_effects(frame)
+    assert effects["pairs"].tolist() == [0, 0]
+    assert effects["median"].isna().all()
+    assert paired_effects(frame, where={"a": 3}).empty
+    assert paired_effects(results_frame([make_job(1, {"a": 1}, None)])).empty
+    with pytest.raises(UsageError, match="no setting 'c'"):
+        paired_effects(frame, where={"c": 1})
+
+
+@pytest.mark.parametrize("n", [*range(1, 12), 48, 216])
+def test_the_interval_of_the_median_against_scipy(n: int) -> None:
+    values = np.random.default_rng(n).standard_cauchy(n)
+    expected = quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    assert median_interval(values) == pytest.approx((expected.low, expected.high), abs=0, nan_ok=True)
+    assert np.isnan(median_interval(values)[0]) == (n < 6)
+
+
+@pytest.mark.parametrize("decided", [*range(13), 16, 17, 20, 48, 49, 200, 201])
+def test_an_effect_is_clear_where_a_sign_test_says_so_and_the_interval_excludes_zero(decided: int) -> None:
+    values = np.random.default_rng(decided).uniform(0.1, 1.0, decided)
+    for better in range(decided + 1):
+        differences = np.where(np.arange(decided) < better, -values, values)
+        low, high = median_interval(differences)
+        clear = is_clear({"better": better, "worse": decided - better})
+        assert clear == (decided > 0 and binomtest(better, decided).pvalue < 0.05)
+        assert clear == (not np.isnan(low) and not low <= 0 <= high)
+
+
+def test_unanimous_pairs_are_clear_from_the_fewest_on() -> None:
+    assert next(n for n in range(12) if is_clear({"better": n, "worse": 0})) == FEWEST_PAIRS
+
+
+def test_the_intervals_of_a_round_hold_its_medians(explore: pd.DataFrame) -> None:
+    effects = paired_effects(explore, where=FOCUS)
+    assert (effects["low"] < effects["median"]).all()
+    assert (effects["median"] < effects["high"]).all()
+    row = one(effects, "use_forget_gate")
+    assert row["high"] < 0  # the forget gate helps

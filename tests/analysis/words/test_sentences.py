@@ -1,0 +1,258 @@
+"""Findings in words."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.statistics.noise import run_noise
+from rnnlab.analysis.statistics.ranking import summarize
+from rnnlab.analysis.statistics.replicates import replicates
+from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.words import seed_sentences, sentences
+from rnnlab.analysis.words.names import describe, level_label, metric_label, setting_at, title
+from tests.support.published_runs import SWITCHES, make_job
+
+FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
+    summary = summarize(explore, threshold=1.9)
+    best = "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256"
+    assert sentences.progress(summary) == "all 432 jobs are finished"
+    assert sentences.best(explore, "min_loss") == best
+    assert sentences.below(summary, 1.9) == "180 of 432 runs are below 1.9"
+    assert sentences.sharpest_share(explore, "min_loss", 1.9) == "S = 256: 180 of 288, S = 32: 0 of 144"
+    effects = paired_effects(explore, where=FOCUS)
+    said = {row["factor"]: sentences.effect(row, "min_loss") for row in effects.to_dict("records")}
+    assert said["use_forget_gate"] == "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"
+    assert said["use_output_gate"] == "the output gate raises min_loss in 41 of 48 pairs, median +0.040"
+    unclear = "the input gate makes no clear difference; it raises min_loss in 28 of 48 pairs, median +0.003"
+    assert said["use_input_gate"] == unclear
+    assert sentences.strongest_effect(effects, "the loss").startswith("the forget gate lowers the loss in 47 of 48")
+
+
+def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.DataFrame) -> None:
+    said = seed_sentences.separation(replicates(explore))
+    assert "one seed only" in said
+    assert "cannot be told apart" in said
+
+
+def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
+    said = seed_sentences.separation(replicates(replicate))
+    assert said.startswith(
+        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 6 of the 8 others: "
+        "1.5518 (SD 0.010, n 10), "
+    )
+
+
+def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
+    losses: dict[int, list[float | None]] = {
+        1: [1.0, 1.01, 1.02],
+        2: [0.1, None, None],
+        3: [0.2, 0.3, None],
+        4: [1.0, 1.02, 1.01],
+    }
+
+    def said(*layers: int) -> str:
+        jobs = [
+            make_job(10 * i + seed, {"n_layers": i}, {"min_loss": x}, seed=seed)
+            for i in layers
+            for seed, x in enumerate(losses[i])
+        ]
+        return seed_sentences.separation(replicates(results_frame(jobs)), brief=True)
+
+    best = "The best configuration, mean 1.0100 (SD 0.010, n 3), "
+    assert said(1, 2) == f"{best}is the only one of which no seed diverged; 1 of which a seed diverged comes last"
+    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 of which a seed diverged come last"
+    assert said(1, 2, 3, 4) == tied
+    assert said(2, 3) == "No configuration can be called the best: of each a seed diverged"
+
+
+def test_no_noise_is_not_told_of() -> None:
+    jobs = [make_job(10 * i + s, {"n_layers": i}, {"min_loss": 1.0 * i}, seed=s) for i in (1, 2) for s in (0, 1)]
+    found = run_noise([results_frame(jobs)])
+    assert found is not None
+    assert seed_sentences.noise(results_frame(jobs), found, "min_loss") == ""
+
+
+def test_seeds_that_would_tell_the_top_apart(replicate: pd.DataFrame) -> None:
+    table = replicates(replicate)
+    said = seed_sentences.seeds_to_go(table)
+    needed = table["seeds_needed"].dropna().tolist()
+    assert len(needed) == 5
+    assert all(f"{n} seeds each" in said for n in needed)
+    assert said.endswith("and 1 more")
+    assert seed_sentences.seeds_to_go(table.head(4)).endswith("more than 1,000 for the other")
+
+
+def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
+    found = run_noise([explore, replicate])
+    assert found is not None
+    said = seed_sentences.noise(explore, found, "min_loss")
+    assert said.startswith("From seed to seed min_loss varies by SD 0.0")
+    assert "(9 configurations of round replicate, 90 degrees of freedom)" in said
+    close = (explore["min_loss"] < explore["min_loss"].min() + found.least_difference).sum() - 1
+    assert said.endswith(f"and {close} other runs are that close to the best")
+    # Of runs that were trained here those with the seed of the best are counted.
+    here = [explore.assign(imported=False), replicate.assign(imported=False)]
+    own = run_noise(here)
+    assert own is not None
+    assert "beyond what the seed does to all configurations" in seed_sentences.noise(here[0], own, "min_loss")
+    # Where the best ran with several seeds, those are compared, not single runs.
+    assert seed_sentences.noise(replicate, found, "min_loss").endswith("cannot be told apart")
+
+
+def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
+    """Over the contexts of both ends: S = 32 was run with the residual only."""
+    said = sentences.strongest_interaction(explore, decompose(explore), "min_loss")
+    rest = [name for name in (*SWITCHES, "n_layers", "state_size") if name not in ("use_input_gate", "use_residual")]
+    losses = explore.set_index([*rest, "use_residual", "use_input_gate"])["min_loss"].unstack()
+    differences = (losses[True] - losses[False]).unstack("use_residual").dropna()
+    off, on = (differences[residual].median() for residual in (False, True))
+    assert said.endswith(
+        f"the median effect of the input gate is {off:+.3f} at residual off and {on:+.3f} at residual on "
+        f"({len(differences)} pairs each, all others equal)"
+    )
+    few = explore[(explore["n_layers"] == 1) & ~explore["use_state_gate"] & ~explore["use_output_gate"]]
+    few = few[few["use_new_state"] & ~few["use_forget_gate"]]
+    shares = replace(
+        decompose(few),
+        main={"use_input_gate": 0.1, "use_residual": 0.3},
+        interactions={("use_input_gate", "use_residual"): 0.2},
+    )
+    assert sentences.strongest_interaction(few, shares, "min_loss") == ""
+
+
+def test_what_all_have_in_common_is_said_once(replicate: pd.DataFrame) -> None:
+    """Switches that are on in all runs are no reason to say that none is on."""
+    said = sentences.best(replicate, "min_loss")
+    shared = "in all: forget + input + state gate, new state, S = 512"
+    assert said == f"Best: 1.5302 with residual, L = 2 ({shared})"
+    bare = replicate[~replicate["use_residual"] & ~replicate["use_old_state"] & ~replicate["use_output_gate"]]
+    bare = pd.concat([bare, replicate[replicate["use_residual"]].tail(1).assign(min_loss=9.0)])
+    assert "all varied switches off" in sentences.best(bare, "min_loss")
+
+
+def test_only_settings_with_one_value_are_the_same_in_all_runs() -> None:
+    """What follows from the cell is no factor, and not the same either."""
+    jobs = [
+        make_job(i, {"cell": cell, "size": size, "linear": {"rnn": "joint", "lstm": "split"}[cell]}, {"min_loss": 1.0})
+        for i, (cell, size) in enumerate([("rnn", 1), ("rnn", 2), ("lstm", 1), ("lstm", 2)])
+    ]
+    said = sentences.shared_settings(results_frame(jobs))
+    assert "linear" not in said
+    assert "batch size 256, learning rate 0.001" in said
+
+
+def test_a_clear_winner_is_said_to_differ() -> None:
+    losses = {1: [1.0, 1.01, 1.02], 2: [2.0, 2.01, 2.02]}
+    jobs = [
+        make_job(10 * layers + seed, {"n_layers": layers}, {"min_loss": x}, seed=seed)
+        for layers, xs in losses.items()
+        for seed, x in enumerate(xs)
+    ]
+    said = seed_sentences.separation(replicates(results_frame(jobs)))
+    assert said == "The best configuration, mean 1.0100 (SD 0.010, n 3), differs from every other one that was repeated"
+
+
+def test_progress_of_a_partial_round_with_a_diverged_run() -> None:
+    jobs = [
+        make_job(1, {}, {"min_loss": 1.0}),
+        make_job(2, {}, {"min_loss": 1.0, "diverged_at_step": 3}, seed=1),
+        make_job(3, {}, None, seed=2),
+    ]
+    said = sentences.progress(summarize(results_frame(jobs)))
+    assert said == "2 of 3 jobs are finished; 1 of them diverged and stands last"
+
+
+def test_nothing_to_say_is_said_by_nothing() -> None:
+    frame = results_frame([make_job(1, {}, None)])
+    assert sentences.best(frame, "min_loss") == ""
+    assert sentences.below(summarize(frame, threshold=1.0), 1.0) == ""
+    assert seed_sentences.separation(replicates(frame)) == ""
+    assert sentences.strongest_effect(paired_effects(frame), "min_loss") == ""
+
+
+def test_equal_losses_are_no_effect() -> None:
+    jobs = [make_job(2 * i + on, {"gate": bool(on), "depth": i}, {"min_loss": 2.0}) for i in range(9) for on in (0, 1)]
+    effects = paired_effects(results_frame(jobs))
+    (row,) = effects[effects["factor"] == "gate"].to_dict("records")
+    said = sentences.effect(row, "min_loss")
+    assert said == "the gate changes nothing in 9 of 9 pairs"
+    assert sentences.strongest_effect(effects, "min_loss") == ""
+    assert sentences.no_clear_effect(effects).startswith("No setting makes a clear difference")
+
+
+def test_levels_without_a_pair_are_counted_where_they_are_many() -> None:
+    jobs = [make_job(i, {"depth": i, "width": i}, {"min_loss": 1.0}) for i in range(6)]
+    said = sentences.without_pairs(paired_effects(results_frame(jobs)))
+    assert said == ", ".join(f"depth {i} against 0" for i in range(1, 6)) + " and 5 more"
+
+
+def test_ranges_in_words() -> None:
+    jobs = [
+        make_job(2 * i + on, {"rate": i / 1000, "gate": bool(on)}, {"min_loss": 2.0 - i // 8 * 0.1 - on})
+        for i in range(1, 41)
+        for on in (0, 1)
+    ]
+    frame = results_frame(jobs)
+    effects = paired_effects(frame)
+    row = effects[effects["factor"] == "rate"].iloc[0].to_dict()
+    assert sentences.effect(row, "min_loss").startswith("rate 0.009 to 0.016 instead of 0.001 to 0.008 lowers")
+    assert sentences.rule_of_ranges(effects).endswith(" count as equal: rate.")
+    assert sentences.rule_of_ranges(effects[effects["factor"] == "gate"]) == ""
+    said = sentences.sharpest_share(frame, "min_loss", 1.9)
+    assert said == "rate 0.017 to 0.024: 16 of 16, ..., rate 0.001 to 0.008: 8 of 16"
+
+
+def test_names_known_and_unknown() -> None:
+    assert title("use_forget_gate") == "forget gate"
+    assert title("warmup_steps") == "warmup steps"
+    assert [level_label(x) for x in (True, False, 32, 0.001, None, "gru")] == [
+        "on",
+        "off",
+        "32",
+        "0.001",
+        "none",
+        "gru",
+    ]
+    assert setting_at("use_old_state", False) == "old state off"
+    assert setting_at("state_size", 32) == "S = 32"
+    row = {"use_a": False, "use_b": False, "depth": 3}
+    assert describe(row, list(row)) == "all varied switches off, depth 3"
+    assert describe({"use_residual": False}, ["use_residual"]) == "no residual"
+    of_a_gru = {"cell": "gru", "linear": None, "n_layers": 2}
+    assert describe(of_a_gru, list(of_a_gru)) == "cell gru, L = 2"
+
+
+def test_units_follow_the_tokenizer() -> None:
+    assert metric_label("min_loss", "bytes") == "lowest EMA of training loss (nats per byte)"
+    assert metric_label("validation_loss", "bpe") == "validation loss (nats per token)"
+    assert metric_label("test_bits_per_character", "bpe") == "test loss (bits per character)"
+    assert metric_label("min_loss", None) == "lowest EMA of training loss (nats per symbol)"
+    assert metric_label("some_number", "bytes") == "some number"
+
+
+def test_too_few_pairs_are_no_clear_effect_but_have_a_direction() -> None:
+    row = {"factor": "rate", "reference": 0.1, "level": 99.0, "pairs": 3, "better": 0, "worse": 3, "median": 666.32}
+    assert sentences.effect(row, "the loss") == (
+        "rate 99 instead of 0.1 raises the loss in 3 of 3 pairs, median +666.320; fewer than 6 pairs are too few to "
+        "call that clear"
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "sizes", "is_said"),
+    [("validation_loss", [8, 32], True), ("min_loss", [8, 32], False), ("test_loss", [8, 8], False)],
+)
+def test_losses_over_windows_of_different_lengths_are_said_to_be(by: str, sizes: list[int], is_said: bool) -> None:
+    jobs = [
+        make_job(place, {"width": place}, {by: 2.0}, training={"block_size": size}) for place, size in enumerate(sizes)
+    ]
+    said = sentences.unlike_windows(results_frame(jobs), by)
+    assert bool(said) == is_said
+    if is_said:
+        assert said.startswith("block size (symbols) varies, and each run was evaluated on windows of its own length")
