@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlab.configuration import configured
-from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
+from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +49,11 @@ def init(
     that is missing or too short; CellError for an own cell; DatabaseError; UsageError for a folder that cannot be
     written. Nothing was added then.
     """
-    from rnnlab.actions.prepare import prepare
-    from rnnlab.plans.enqueue import initialize
+    from rnnlab.actions.init import init_experiment
 
-    plan = prepare(os.fspath(experiment), None if corpus is None else os.fspath(corpus), scale, allow_code=allow_code)
-    with open_store(_database(db), _workspace(results), create=True) as store:
-        return initialize(store, plan)
+    corpus_name = None if corpus is None else os.fspath(corpus)
+    place = _database(db), _workspace(results)
+    return init_experiment(os.fspath(experiment), corpus_name, scale, *place, allow_code=allow_code)
 
 
 def analyze(
@@ -76,15 +75,9 @@ def analyze(
     Raises UsageError for an unknown experiment, a metric that no result has, or a folder that cannot be written;
     DatabaseError.
     """
-    from rnnlab.actions.analyze import analyze_experiment
-    from rnnlab.plans.plan import only_experiment
+    from rnnlab.actions.analyze import analyze as analyze_experiment
 
-    workspace = _workspace(results, plots)
-    with open_store(_database(db), workspace, read_only=not enqueue) as store:
-        name = only_experiment(store, experiment)
-        folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
-        with writable(*folders):
-            return analyze_experiment(store, workspace, name, enqueue=enqueue)
+    return analyze_experiment(_database(db), _workspace(results, plots), experiment, enqueue=enqueue)
 
 
 def results(

@@ -1,8 +1,9 @@
 """From the job table to tables, pictures and the report; and on to the next round."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rnnlab.actions.next_round import NextRound, next_round
 from rnnlab.actions.report_sample import best_sample
 from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
@@ -12,10 +13,11 @@ from rnnlab.analysis.report import RoundReport, write_round
 from rnnlab.analysis.runs import results_frame
 from rnnlab.analysis.statistics.noise import run_noise
 from rnnlab.files import Workspace, atomic_write_text
-from rnnlab.plans.plan import stored_plan
+from rnnlab.plans.plan import only_experiment, stored_plan
 from rnnlab.plans.rounds import Progression, advance
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment
+from rnnlab.workspace import open_store, writable
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,35 @@ class Analysis:
     progression: Progression
 
 
-def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue: bool) -> Analysis:
+def analyze(
+    database: str | None,
+    workspace: Workspace,
+    experiment: str | None,
+    *,
+    enqueue: bool,
+    on_reports: Callable[["Analysis"], None] = lambda analysis: None,
+    on_next: Callable[[NextRound], None] = lambda coming: None,
+) -> Analysis:
     """Write the report of every round that has jobs; with `enqueue`, add the next round when the last is complete.
 
-    Raises UsageError if the experiment is not in the table, or names a metric that its results do not have.
+    database: a path or a URL; None: the one of the workspace. experiment: None: the only one of the table. on_reports:
+    called when the reports are written. on_next: called with the round that follows, before its jobs are added.
+
+    Raises UsageError if the experiment is not in the table, or names a metric that its results do not have, or if a
+    folder cannot be written; DatabaseError.
     """
-    progression = advance(store, name, enqueue=enqueue)
-    return Analysis(write_reports(store, workspace, name), progression)
+    with open_store(database, workspace, read_only=not enqueue) as store:
+        name = only_experiment(store, experiment)
+        folders = (workspace.experiment_dir(name), "results folder"), (workspace.plot_dir(name), "plots folder")
+        with writable(*folders):
+            progression = advance(store, name, enqueue=False)
+            reports = write_reports(store, workspace, name)
+        on_reports(Analysis(reports, progression))
+        if (coming := next_round(store, name, progression)) is not None:
+            on_next(coming)
+            if enqueue:
+                progression = advance(store, name, enqueue=True)
+    return Analysis(reports, progression)
 
 
 def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:

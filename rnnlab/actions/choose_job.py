@@ -1,4 +1,6 @@
-"""Which job a user means: a number, the first digits of a hash, or the best of an experiment."""
+"""The jobs that a user names: by number, by the first digits of a hash, the best, or all of an experiment."""
+
+from dataclasses import dataclass
 
 from rnnlab.actions.status import best_run
 from rnnlab.errors import UsageError
@@ -7,6 +9,34 @@ from rnnlab.queue.job import Job, Status
 from rnnlab.queue.store import Store
 
 _MOST_DIGITS = 18  # of a job's number: the database knows no larger integers
+
+
+@dataclass(frozen=True)
+class JobSelection:
+    """Single jobs, or all jobs of an experiment or of one of its rounds.
+
+    Raises UsageError for a combination that selects nothing or two things at once.
+    """
+
+    names: tuple[str, ...]  # numbers, or the first digits of hashes; empty: all jobs of the experiment
+    experiment: str | None  # the only one in which to look for the jobs
+    round_name: str | None  # without names: only the jobs of this round
+
+    def __post_init__(self) -> None:
+        if self.names and self.round_name is not None:
+            raise UsageError(f"--round {self.round_name}: use it with --experiment and without JOB")
+        if not self.names and self.experiment is None:
+            raise UsageError("give jobs, or --experiment NAME for all of its jobs")
+
+    def ids(self, store: Store) -> list[int]:
+        """The numbers of the jobs. Raises UsageError, in one line, for a job, experiment or round that is missing."""
+        if self.names:
+            return [chosen_job(store, name, self.experiment).id for name in self.names]
+        name = only_experiment(store, self.experiment)
+        rounds = list(dict.fromkeys(found for _, found, _ in store.counts(name)))
+        if self.round_name is not None and self.round_name not in rounds:
+            raise UsageError(f"--round {self.round_name}: {name} has jobs in {', '.join(rounds) or 'no round'}")
+        return [job.id for job in store.jobs(name, self.round_name)]
 
 
 def chosen_job(store: Store, job: str | None, experiment: str | None) -> Job:

@@ -2,21 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rnnlab.cli.device_option import check_device
-from rnnlab.cli.options import AllowCodeOption, CorpusOption, DeviceOption, ScaleOption, counted
+from rnnlab.cli.options import AllowCodeOption, CorpusOption, DeviceOption, ScaleOption, counted, print_warning
 from rnnlab.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnlab.cost.forecast import RoundForecast
-    from rnnlab.spec.run_config import RunConfig
-    from rnnlab.training.context import Workbench
-
-_STANDARD_SECONDS = 12.0  # all standard cases: longer says nothing new
+    from rnnlab.cost.reference_cases import CaseSpeed
 
 
 def bench_command(
@@ -41,59 +38,34 @@ def bench_command(
 
     The best cohort sizes are measured too, and remembered for the workers.
     """
-    from rnnlab.actions.prepare import prepare
-    from rnnlab.cost.estimate import workbench
-    from rnnlab.cost.forecast import forecast
-    from rnnlab.devices import find_device, usable_cores
+    from rnnlab.actions.bench import bench_experiment, bench_machine
 
     check_device(device)
     if experiment is None:
         for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
             if value is not None:
-                raise UsageError(f"{option} {value}: name an experiment with it")
-        _bench_machine(workbench(find_device(device), None), seconds, as_json=as_json)
+                raise UsageError(f"{option} {value}: give an experiment with it")
+        machine = bench_machine(device, seconds, print_warning)
+        if as_json:
+            print(json.dumps({"device": machine.device, "cases": [speed.as_json() for speed in machine.speeds]}))
+        else:
+            _print_speeds(machine.speeds)
         return
-    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
-    bench = workbench(find_device(device), plan.vocabulary)
-    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
-    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned(bench), seconds)
+    found = bench_experiment(
+        experiment, corpus, scale, device, processes, seconds, print_warning, allow_code=allow_code
+    )
     if as_json:
-        print(json.dumps(_document(rounds, str(bench.device), n_processes)))
+        print(json.dumps(_document(found.rounds, found.device, found.processes)))
     else:
-        _print_forecast(rounds, n_processes)
+        _print_forecast(found.rounds, found.processes)
 
 
-def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None:
-    from rnnlab.cost.reference_cases import standard_speeds
-
-    speeds = standard_speeds(bench, _tuned(bench), min(seconds, _STANDARD_SECONDS))
-    if as_json:
-        cases = [
-            {
-                "case": speed.case,
-                "model_steps_per_second_alone": speed.alone,
-                "models": speed.models,
-                "model_steps_per_second": speed.cohort,
-                "ratio": speed.ratio,
-            }
-            for speed in speeds
-        ]
-        print(json.dumps({"device": str(bench.device), "cases": cases}))
-        return
+def _print_speeds(speeds: "Sequence[CaseSpeed]") -> None:
     rows = [["model-steps/s by one process", "alone", "models at once", "together", "ratio"]]
     rows += [
         [one.case, f"{one.alone:,.0f}", f"{one.models}", f"{one.cohort:,.0f}", f"{one.ratio:.1f}"] for one in speeds
     ]
     _print_table(rows, left=1)
-
-
-def _tuned(bench: "Workbench") -> "Callable[[RunConfig], int]":
-    """The best cohort size of a config on one thread, remembered for the workers; sweeps are told."""
-    from rnnlab.training.cohort_size.measured_sizes import default_path
-    from rnnlab.training.cohort_size.tuning import CohortSizes
-
-    sizes = CohortSizes(bench, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
-    return lambda config: sizes.size_for(config, 1)
 
 
 def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) -> dict[str, Any]:

@@ -4,17 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.analyze import shown
-from rnnlab.cli.options import (
-    DEFAULT_PLOTS,
-    DEFAULT_RESULTS,
-    DatabaseOption,
-    PlotsOption,
-    ResultsOption,
-    open_store,
-    workspace_of,
-    writable,
-)
+from rnnlab.cli.options import DatabaseOption, PlotsOption, ResultsOption, shown_path
+from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
 
 
 def compare(
@@ -41,4 +32,4 @@ def compare(
             outcome = compare_experiments(store, workspace, experiment, other, round_name)
     print(f"{outcome.sentence}.")
     for path in [*outcome.pictures, outcome.page]:
-        print(shown(path))
+        print(shown_path(path))

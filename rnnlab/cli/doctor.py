@@ -2,14 +2,8 @@
 
 import typer
 
-from rnnlab.cli.options import (
-    DEFAULT_PLOTS,
-    DEFAULT_RESULTS,
-    DatabaseOption,
-    PlotsOption,
-    ResultsOption,
-    workspace_of,
-)
+from rnnlab.cli.options import DatabaseOption, PlotsOption, ResultsOption
+from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, workspace_of
 
 
 def doctor(

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption, workspace_of
-from rnnlab.cli.sample import JobArgument, complain
+from rnnlab.cli.job_options import JobArgument
+from rnnlab.cli.options import AllowCodeOption, DatabaseOption, ResultsOption, print_warning
 from rnnlab.errors import UsageError
+from rnnlab.workspace import DEFAULT_RESULTS, workspace_of
 
 
 def evaluate(
@@ -39,7 +40,7 @@ def evaluate(
     from rnnlab.actions.load_model import trained_model
     from rnnlab.training.evaluation.assessment import assess
 
-    model = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=complain)
+    model = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=print_warning)
     found = assess(model.config, model.state, model.tokenizer, split=split, context=context, max_windows=windows)
     document = {
         "job": model.job_id,

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.analyze import OnlyExperiment, shown
-from rnnlab.cli.options import (
-    DEFAULT_RESULTS,
-    DatabaseOption,
-    ResultsOption,
-    counted,
-    open_store,
-    workspace_of,
-    writable,
-)
+from rnnlab.cli.options import DatabaseOption, OnlyExperiment, ResultsOption, counted, shown_path
 from rnnlab.errors import UsageError
+from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
     from rnnlab.actions.export.exported_runs import Runs
@@ -72,10 +64,10 @@ def export(
     else:
         with writable((out.absolute().parent, "folder")):
             _write(runs, to, out, curves)
-        print(shown(out))
+        print(shown_path(out))
     _say(f"{runs.experiment}: {counted(len(runs.jobs), 'run')} of {counted(len(runs.rounds), 'round')}")
     if out is not None and to in _VIEWERS:
-        _say(f"next: {_VIEWERS[to]} {shlex.quote(str(shown(out)))}")
+        _say(f"next: {_VIEWERS[to]} {shlex.quote(str(shown_path(out)))}")
 
 
 def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, DatabaseOption, ResultsOption, counted, open_store, workspace_of
+from rnnlab.cli.options import DatabaseOption, ResultsOption, counted
+from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 
 def gc(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnlab.cli.options import (
-    DEFAULT_RESULTS,
     AllowCodeOption,
     CorpusOption,
     DatabaseOption,
@@ -16,6 +15,7 @@ from rnnlab.cli.options import (
     counted,
     repeat_flags,
 )
+from rnnlab.workspace import DEFAULT_RESULTS, workspace_of
 
 if TYPE_CHECKING:
     from rnnlab.plans.plan import Plan
@@ -44,7 +44,7 @@ def init(
 
     Doing it again adds nothing; after the grid has grown it adds what is new.
     """
-    from rnnlab import api
+    from rnnlab.actions.init import init_experiment
     from rnnlab.actions.prepare import prepare
     from rnnlab.errors import UsageError
 
@@ -54,7 +54,7 @@ def init(
         _print_dry_run(prepare(experiment, corpus, scale, allow_code=allow_code), device or "auto")
         print("nothing was added: the same command without --dry-run does it", file=sys.stderr)
         return
-    outcome = api.init(experiment, corpus=corpus, scale=scale, allow_code=allow_code, db=db, results=results)
+    outcome = init_experiment(experiment, corpus, scale, db, workspace_of(results), allow_code=allow_code)
     print(f"{outcome.experiment}: added {counted(outcome.added, 'job')}, {outcome.total:,} in the grid")
     if outcome.left_over:
         print(f"{counted(outcome.left_over, 'job')} of an earlier grid stay in the table", file=sys.stderr)

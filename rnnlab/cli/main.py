@@ -7,21 +7,31 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.analyze import analyze, best, import_results
+from rnnlab.cli.analyze import analyze
 from rnnlab.cli.bench import bench_command
+from rnnlab.cli.best import best
+from rnnlab.cli.cancel import cancel
 from rnnlab.cli.check_cell import check_cell
 from rnnlab.cli.compare import compare
 from rnnlab.cli.config import apply_config_file, config_app
 from rnnlab.cli.data import data_app
+from rnnlab.cli.demo import demo
 from rnnlab.cli.doctor import doctor
 from rnnlab.cli.eval import evaluate
 from rnnlab.cli.export import export
+from rnnlab.cli.extend import extend
 from rnnlab.cli.gc import gc
+from rnnlab.cli.import_results import import_results
 from rnnlab.cli.init import init
-from rnnlab.cli.jobs import cancel, extend, logs, pause, priority, resume, retry, show
+from rnnlab.cli.logs import logs
+from rnnlab.cli.pause import pause
+from rnnlab.cli.priority import priority
 from rnnlab.cli.reproduce import reproduce
-from rnnlab.cli.run import demo, run
+from rnnlab.cli.resume import resume
+from rnnlab.cli.retry import retry
+from rnnlab.cli.run import run
 from rnnlab.cli.sample import sample
+from rnnlab.cli.show import show
 from rnnlab.cli.status import status
 from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
 from rnnlab.cli.worker import worker

@@ -3,16 +3,13 @@
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rnnlab.workspace import DEFAULT_PLOTS as DEFAULT_PLOTS
-from rnnlab.workspace import DEFAULT_RESULTS as DEFAULT_RESULTS
-from rnnlab.workspace import open_store as open_store
-from rnnlab.workspace import workspace_of as workspace_of
-from rnnlab.workspace import writable as writable
+from rnnlab.workspace import DEFAULT_RESULTS
 
 DatabaseOption = Annotated[
     str | None,
@@ -31,6 +28,8 @@ ScaleOption = Annotated[
     str | None, typer.Option("--scale", help="A reduced size that the experiment file defines, for example tiny.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", envvar="RNNLAB_DEVICE", help="auto, cpu, cuda or cuda:N.")]
+
+OnlyExperiment = Annotated[str | None, typer.Argument(help="Which experiment.", show_default="the only one")]
 
 AllowCodeOption = Annotated[
     bool,
@@ -65,3 +64,13 @@ def code_flag(own_cells: bool) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 job`, `2 jobs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown_path(path: Path) -> Path:
+    """A path as a person would type it here: relative where it is below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def print_warning(text: str) -> None:
+    """Print a line to stderr."""
+    print(text, file=sys.stderr, flush=True)

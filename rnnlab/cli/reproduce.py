@@ -8,7 +8,6 @@ import typer
 from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
-    DEFAULT_RESULTS,
     AllowCodeOption,
     CorpusOption,
     DatabaseOption,
@@ -16,14 +15,13 @@ from rnnlab.cli.options import (
     ResultsOption,
     code_flag,
     counted,
-    open_store,
     repeat_flags,
-    workspace_of,
 )
 from rnnlab.cli.run import wait_for_jobs
 from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
+from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 
 def reproduce(

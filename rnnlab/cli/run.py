@@ -1,4 +1,4 @@
-"""`rnnlab run` and `rnnlab demo`: every round of an experiment in one go."""
+"""`rnnlab run`: every round of an experiment, one after the other."""
 
 import sys
 import time
@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.analyze import next_round, next_step, shown
 from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
-    DEFAULT_PLOTS,
-    DEFAULT_RESULTS,
     AllowCodeOption,
     CorpusOption,
     DatabaseOption,
@@ -23,15 +20,15 @@ from rnnlab.cli.options import (
     ScaleOption,
     code_flag,
     counted,
-    open_store,
     repeat_flags,
-    workspace_of,
-    writable,
+    shown_path,
 )
+from rnnlab.cli.round_text import next_round_text, next_step
 from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
+from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
     from rnnlab.files import Workspace
@@ -72,15 +69,6 @@ def run(
     raise typer.Exit(code)
 
 
-def demo(
-    db: DatabaseOption = None,
-    results: ResultsOption = DEFAULT_RESULTS,
-    plots: PlotsOption = DEFAULT_PLOTS,
-) -> None:
-    """A whole architecture search in about a minute: offline, on two cores, all three rounds, with pictures."""
-    run("demo", processes=2, device="cpu", db=db, results=results, plots=plots)
-
-
 def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: int, choices: WorkerChoices) -> int:
     flags = repeat_flags(choices.db, choices.results)
     pool = WorkerPool(processes, choices.flags(), choices.environment(), _say)
@@ -107,11 +95,12 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
 
 def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool]) -> "Progression | None":
     """Add the jobs that come next. None if there are any to wait for, otherwise how far the rounds are."""
+    from rnnlab.actions.next_round import next_round
     from rnnlab.plans.rounds import advance
 
     progression = patiently(lambda: advance(store, name, enqueue=False), in_vain)
-    if progression.added is not None:
-        _say(patiently(lambda: next_round(store, name, progression), in_vain))
+    if (coming := patiently(lambda: next_round(store, name, progression), in_vain)) is not None:
+        _say(next_round_text(coming))
         progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
     _say(next_step(progression, flags, working=True))
     # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
@@ -145,11 +134,11 @@ def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> i
     reports = patiently(lambda: write_reports(store, workspace, name))
     for report in reports.values():
         for path in report.pictures:
-            print(shown(path))
+            print(shown_path(path))
     for round_name, report in reports.items():
         print(f"{round_name}: {report.sentence}")
     if reports:
-        print(f"report: {shown(next(iter(reports.values())).page)}")
+        print(f"report: {shown_path(next(iter(reports.values())).page)}")
     return code
 
 

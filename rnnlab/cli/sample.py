@@ -6,13 +6,10 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.options import DEFAULT_RESULTS, AllowCodeOption, DatabaseOption, ResultsOption, workspace_of
+from rnnlab.cli.job_options import JobArgument
+from rnnlab.cli.options import AllowCodeOption, DatabaseOption, ResultsOption, print_warning
 from rnnlab.errors import UsageError
-
-JobArgument = Annotated[
-    str | None,
-    typer.Argument(help="A job's number or the first digits of its hash.", show_default="the best job"),
-]
+from rnnlab.workspace import DEFAULT_RESULTS, workspace_of
 
 
 def sample(
@@ -39,7 +36,7 @@ def sample(
 
     from rnnlab.actions.load_model import trained_model
 
-    trained = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=complain)
+    trained = trained_model(job, experiment, db, workspace_of(results), allow_code=allow_code, complain=print_warning)
     model = trained.module()
     first = os.fsencode(prime)  # the bytes that were typed, whatever they are
     try:
@@ -52,8 +49,3 @@ def sample(
         sys.stdout.buffer.flush()
     sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
-
-
-def complain(text: str) -> None:
-    """Say something about a damaged checkpoint."""
-    print(text, file=sys.stderr)

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from rnnlab.cli.database_wait import patiently
-from rnnlab.cli.options import (
-    DEFAULT_RESULTS,
-    DatabaseOption,
-    ResultsOption,
-    counted,
-    open_store,
-    repeat_flags,
-    workspace_of,
-)
+from rnnlab.cli.options import DatabaseOption, ResultsOption, counted, repeat_flags
 from rnnlab.cli.status_text import best_so_far, hint, time_left
+from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 if TYPE_CHECKING:
     from rnnlab.actions.status import ExperimentStatus

@@ -13,18 +13,10 @@ from typing import Annotated
 import typer
 
 from rnnlab.cli.device_option import check_device
-from rnnlab.cli.options import (
-    DEFAULT_RESULTS,
-    AllowCodeOption,
-    DatabaseOption,
-    DeviceOption,
-    ResultsOption,
-    open_store,
-    shown_database,
-    workspace_of,
-)
+from rnnlab.cli.options import AllowCodeOption, DatabaseOption, DeviceOption, ResultsOption, shown_database
 from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker_pool import WorkerPool
+from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 _CHECKPOINT_SECONDS = 60.0
 _LEASE_SECONDS = 60.0

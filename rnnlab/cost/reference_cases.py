@@ -42,6 +42,16 @@ class CaseSpeed:
         """How many times as fast as one model after the other."""
         return self.cohort / self.alone
 
+    def as_json(self) -> dict[str, str | float]:
+        """Plain values for programs."""
+        return {
+            "case": self.case,
+            "model_steps_per_second_alone": self.alone,
+            "models": self.models,
+            "model_steps_per_second": self.cohort,
+            "ratio": self.ratio,
+        }
+
 
 def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
     """Every standard case, measured for about `seconds` in all, beside what `size_for` takes.

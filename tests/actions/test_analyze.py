@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import rnnlab.analysis.report as report_module
-from rnnlab.actions.analyze import analyze_experiment
+from rnnlab.actions.analyze import analyze
 from rnnlab.files import Workspace
 from rnnlab.plans.enqueue import initialize
 from rnnlab.plans.plan import Plan, config_of
@@ -75,11 +75,11 @@ def test_a_setting_that_some_cells_lack_matches_none_of_their_runs(store: Store,
     experiment = parse_experiment(tomllib.loads(TWO_CELLS), "cells.toml")
     initialize(store, Plan(experiment, CorpusSettings(name="text", sha256="a" * 64)))
     finish_all(store)
-    found = analyze_experiment(store, workspace, "cells", enqueue=True)
+    found = analyze(str(store.engine.url.database), workspace, "cells", enqueue=True)
     assert found.progression.n_added == 2
     assert {config_of(job).settings["cell"] for job in store.jobs("cells", "next")} == {"gru-reset-before"}
     finish_all(store)
-    reports = analyze_experiment(store, workspace, "cells", enqueue=True).reports
+    reports = analyze(str(store.engine.url.database), workspace, "cells", enqueue=True).reports
     told = {name: report.section.markdown for name, report in reports.items()}
     assert "Only runs with linear split" in told["explore"]
     assert "Only runs with" not in told["next"]

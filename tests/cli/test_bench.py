@@ -84,8 +84,8 @@ def test_the_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bad_input(cli: Cli) -> None:
     check_complaint(cli, ["bench", "nothing"], "no experiment called 'nothing': built in are ")
-    check_complaint(cli, ["bench", "--scale", "tiny"], "--scale tiny: name an experiment with it")
-    check_complaint(cli, ["bench", "--corpus", "generated"], "--corpus generated: name an experiment with it")
+    check_complaint(cli, ["bench", "--scale", "tiny"], "--scale tiny: give an experiment with it")
+    check_complaint(cli, ["bench", "--corpus", "generated"], "--corpus generated: give an experiment with it")
     check_complaint(cli, ["bench", "--device", "gpu"], "--device gpu: give auto, cpu, cuda or cuda:N")
     check_complaint(cli, ["bench", "small.toml", "--corpus", "missing.txt"], "no corpus or file 'missing.txt'")
     check_complaint(cli, ["bench", "small.toml", "--processes", "0"], "--processes")

@@ -38,7 +38,7 @@ def run(folder: Path, command: list[str], module: str) -> "subprocess.CompletedP
 
 
 @pytest.mark.parametrize("start", [["-m", "rnnlab"], script()], ids=["module", "script"])
-@pytest.mark.parametrize("module", ["rnnlab.cli.main", "typer", "rnnlab.errors", "rnnlab.api", "sqlalchemy"])
+@pytest.mark.parametrize("module", ["rnnlab.cli.main", "typer", "rnnlab.errors", "rnnlab.actions.init", "sqlalchemy"])
 def test_ctrl_c_while_modules_are_imported(tmp_path: Path, start: list[str], module: str) -> None:
     done = run(tmp_path, [sys.executable, *start, "init", "demo"], module)
     assert (done.returncode, done.stdout, done.stderr) == (130, "looked for\n", "rnnlab: interrupted\n")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.cli.options import counted, repeat_flags, shown_database, writable
+from rnnlab.cli.options import counted, repeat_flags, shown_database
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.errors import UsageError
+from rnnlab.workspace import writable
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_dry_run_agrees_with_init_and_writes_nothing(cli: Cli) -> None:
         "then",
     }
     assert "axis        use_forget_gate: false, true" in lines
-    assert "jobs        4 in the first round, 80 optimiser steps" in lines
+    assert "jobs        4 in the first round, 80 optimizer steps" in lines
     assert "then        refine: the best 50% by min_loss, 2 variants of each" in lines
     assert "then        replicate: the best 2 by min_loss, 3 seeds each" in lines
     assert outcome.err == "nothing was added: the same command without --dry-run does it\n"
@@ -96,7 +96,7 @@ def test_dry_run_says_at_once_what_it_knows_and_measures_for_a_minute(
     cli.file("small.toml", (cli.folder / "small.toml").read_text().replace("n_layers = [1, 2]", "n_layers = [1, 2, 3]"))
     outcome = cli("init", "small.toml", "--dry-run", "--device", "cpu")
     assert "axis        n_layers: 1, 2, 3\n" in before[0]
-    assert "jobs        6 in the first round, 120 optimiser steps\n" in before[0]
+    assert "jobs        6 in the first round, 120 optimizer steps\n" in before[0]
     assert len(before) == 2
     assert (
         "time        less than a second of one core, measured on a few steps of 2 of 3 groups of jobs\n" in outcome.out
@@ -108,7 +108,7 @@ def test_dry_run_shows_rules_as_the_file_writes_them(cli: Cli, small_toml: str) 
     cli.file("rules.toml", small_toml.replace("[grid]", rule))
     out = cli("init", "rules.toml", "--dry-run", "--device", "cpu").out
     assert "skip        n_layers = 1 or 2, use_forget_gate = true (so)\n" in out
-    assert "jobs        2 in the first round, 40 optimiser steps\n" in out
+    assert "jobs        2 in the first round, 40 optimizer steps\n" in out
 
 
 def test_init_dynamics_on_the_beginning_of_enwik8(cli: Cli) -> None:
@@ -140,12 +140,12 @@ def test_all_jobs_of_an_experiment_or_of_a_round(with_results: Cli) -> None:
     others = [job.status for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "demo"]
     paused = cli("pause", *small)
     assert paused.out == "4 jobs: left as it is: done\n4 jobs: paused\n"
-    assert paused.err == "to take it back: rnnlab resume --experiment small\n"
+    assert paused.err == "to undo this: rnnlab resume --experiment small\n"
     assert cli("resume", *small, "--round", "refine").out == "4 jobs: pending again\n"
     assert cli("priority", "-3", *small, "--round", "refine").out == "4 jobs: has the new priority\n"
     cancelled = cli("cancel", *small, "--round", "refine")
     assert cancelled.out == "4 jobs: cancelled\n"
-    assert cancelled.err == "to take it back: rnnlab retry --experiment small --round refine\n"
+    assert cancelled.err == "to undo this: rnnlab retry --experiment small --round refine\n"
     ours = [job for job in jobs(cli.folder / "results" / "rnnlab.db") if job.experiment == "small"]
     assert [(job.status, job.priority) for job in ours] == [("done", 0)] * 4 + [("cancelled", -3)] * 4
     assert cli("retry", *small, "--round", "refine").out == "4 jobs: pending again\n"
@@ -153,9 +153,9 @@ def test_all_jobs_of_an_experiment_or_of_a_round(with_results: Cli) -> None:
     for arguments, complaint in [
         (["cancel"], "give jobs, or --experiment NAME for all of its jobs"),
         (["cancel", *small, "--round", "polish"], "--round polish: small has jobs in explore, refine"),
-        (["cancel", "1", "--round", "refine"], "--round refine: it goes with --experiment, where no JOB is named"),
+        (["cancel", "1", "--round", "refine"], "--round refine: use it with --experiment and without JOB"),
         (["cancel", "--experiment", "other"], "no experiment 'other' in this database: it has demo, small"),
-        (["retry", "--failed", "1"], "--failed means all failed jobs: leave it out, or JOB and --round"),
+        (["retry", "--failed", "1"], "--failed means all failed jobs: give either --failed, or JOB and --round"),
     ]:
         assert cli(*arguments) == Outcome(2, "", f"rnnlab: {complaint}\n")
 
@@ -345,7 +345,7 @@ def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> N
         "  all with windows = 3",
         "  each otherwise as it is",
         "  each with state_size = 6",
-        "  cost: 120 optimiser steps",  # and no time: the four were imported
+        "  cost: 120 optimizer steps",  # and no time: the four were imported
     ]
     missing = "round refine: 4 jobs are not in the table yet; rnnlab analyze adds them"
     assert asked.err.splitlines() == [*plan, missing]
@@ -374,13 +374,13 @@ def test_analyze_says_how_long_the_next_round_takes(with_jobs: Cli) -> None:
     # The best two have one layer; runs with state_size = 6 are of another group, which nobody has trained.
     asked = with_jobs("analyze", "--no-enqueue").err.splitlines()
     time_left = "about 0:00:15 with 2 workers for the 2 jobs of sizes that were trained here before"
-    assert asked[4] == f"  cost: 120 optimiser steps, {time_left}"
+    assert asked[4] == f"  cost: 120 optimizer steps, {time_left}"
     store.stop_worker("x")
     alike = (with_jobs.folder / "small.toml").read_text().replace("\n[[rounds.vary]]\nset = { state_size = 6 }\n", "")
     with_jobs.file("small.toml", alike)
     with_jobs("init", "small.toml")
     assert with_jobs("analyze", "--no-enqueue").err.splitlines()[2] == (
-        "  cost: 60 optimiser steps, about 0:00:30 with 1 worker"
+        "  cost: 60 optimizer steps, about 0:00:30 with 1 worker"
     )
     engine.dispose()
 

@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "actions": (
         {
             *("errors", "files", "configuration", "devices", "workspace"),
-            *("spec", "queue", "data", "models", "kernels", "training", "plans", "cost", "analysis"),
+            *("spec", "queue", "data", "models", "kernels", "training", "plans", "cost", "analysis", "testing"),
         },
         {"torch", "pandas", "matplotlib", "optuna", "tensorboard"},
     ),

@@ -1,0 +1,73 @@
+"""What this machine does, and how long an experiment will take on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rnnlab.actions.prepare import prepare
+from rnnlab.cost.estimate import workbench
+from rnnlab.cost.forecast import RoundForecast, forecast
+from rnnlab.cost.reference_cases import CaseSpeed, standard_speeds
+from rnnlab.devices import find_device, usable_cores
+from rnnlab.spec.run_config import RunConfig
+from rnnlab.training.cohort_size.measured_sizes import default_path
+from rnnlab.training.cohort_size.tuning import CohortSizes
+from rnnlab.training.context import Workbench
+
+_STANDARD_SECONDS = 12.0  # of all standard cases: a longer measurement gives the same numbers
+
+
+@dataclass(frozen=True)
+class MachineSpeed:
+    """The standard cases on one device."""
+
+    device: str  # as torch names it: cpu, cuda:0
+    speeds: list[CaseSpeed]
+
+
+@dataclass(frozen=True)
+class ExperimentTime:
+    """How long each round of an experiment will take on one device."""
+
+    device: str
+    processes: int  # worker processes that share the work
+    rounds: list[RoundForecast]
+
+
+def bench_machine(device: str, seconds: float, tell: Callable[[str], None]) -> MachineSpeed:
+    """Measure the standard cases for about `seconds`, 12 at most. tell: is given a line for each measured cohort size.
+
+    Raises UsageError for a device that is not there; CorpusError if the generated text cannot be stored.
+    """
+    bench = workbench(find_device(device), None)
+    return MachineSpeed(
+        str(bench.device), standard_speeds(bench, _tuned_size(bench, tell), min(seconds, _STANDARD_SECONDS))
+    )
+
+
+def bench_experiment(
+    experiment: str,
+    corpus: str | None,
+    scale: str | None,
+    device: str,
+    processes: int | None,
+    seconds: float,
+    tell: Callable[[str], None],
+    *,
+    allow_code: bool,
+) -> ExperimentTime:
+    """Measure groups of an experiment for about `seconds`, and estimate the time of all rounds.
+
+    experiment, corpus, scale, allow_code: as for `prepare`. processes: None: the usable cores on a CPU, 1 on a GPU.
+    Raises SpecError, CorpusError, CellError or UsageError, in one line.
+    """
+    plan = prepare(experiment, corpus, scale, allow_code=allow_code)
+    bench = workbench(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
+    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned_size(bench, tell), seconds)
+    return ExperimentTime(str(bench.device), n_processes, rounds)
+
+
+def _tuned_size(bench: Workbench, tell: Callable[[str], None]) -> Callable[[RunConfig], int]:
+    """The best cohort size of a config on one thread; it is measured once and stored for the workers."""
+    sizes = CohortSizes(bench, default_path(), tell=tell)
+    return lambda config: sizes.size_for(config, 1)

@@ -1,0 +1,27 @@
+"""The round that comes next, and what it will cost."""
+
+from dataclasses import dataclass
+
+from rnnlab.actions.status import live_workers
+from rnnlab.cost.history import Cost, Speed, cost_of
+from rnnlab.plans.enqueue import new_jobs
+from rnnlab.plans.rounds import Progression
+from rnnlab.queue.store import Store
+from rnnlab.spec.round_rules import RoundPlan
+
+
+@dataclass(frozen=True)
+class NextRound:
+    """A round that can be added to the table."""
+
+    plan: RoundPlan
+    cost: Cost  # of the jobs that the table lacks
+    workers: int  # that share the work: those alive, at least 1
+
+
+def next_round(store: Store, name: str, progression: Progression) -> NextRound | None:
+    """The round that the progression of experiment `name` adds or could add; None if it adds none."""
+    if progression.added is None:
+        return None
+    cost = cost_of(new_jobs(progression.lacking), Speed(store.progress(name)))
+    return NextRound(progression.added, cost, max(1, live_workers(store)))
