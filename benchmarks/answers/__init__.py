@@ -1,0 +1,1 @@
+"""Simulations: how often the conclusions of the report are right."""
