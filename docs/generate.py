@@ -62,7 +62,7 @@ _SECTIONS: Sequence[Section] = [
     ("`[[rounds.vary]]`", experiment.Variant, ""),
     ("`[analysis]`", experiment.AnalysisSettings, ""),
     ("`[reproduction]`", published_runs.Reproduction, ""),
-    ("`[[published_runs.runs]]`", published_runs.PublishedRun, ""),
+    ("`[[reproduction.runs]]`", published_runs.PublishedRun, ""),
 ]
 
 
