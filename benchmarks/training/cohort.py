@@ -1,4 +1,4 @@
-"""rnnlab: the models in cohorts of the size that a worker would choose, trained in blocks as it does.
+"""rnnlab: the models in cohorts of the size that a worker would choose, trained in blocks as by a worker.
 
 Shapes: M models.
 """
@@ -12,7 +12,7 @@ from rnnlab.training.run_state import fresh_state
 
 
 class RnnlabCohorts:
-    """The M models of the task. The batches are made on the way, from the text."""
+    """The M models of the task. The batches are made from the text during training."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         configs = [task.config.with_settings({"seed": m}) for m in range(task.n_models)]

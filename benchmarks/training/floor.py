@@ -1,6 +1,6 @@
-"""The floor: the matrix products of the steps and nothing else, as fast as torch or rnnlab's kernels make them.
+"""The floor: only the matrix products of the steps, as fast as torch or rnnlab's kernels compute them.
 
-Shapes: G models that are multiplied at once, some of the M models.
+Shapes: G of the M models are multiplied at once.
 """
 
 import time
@@ -22,9 +22,9 @@ _TRIALS = 5
 
 
 class Floor:
-    """Batched products over G models, group after group, with the G and the way that are the fastest.
+    """Batched products over G models, one group after another, with the fastest G and the fastest method.
 
-    All groups work on the same numbers: with a small G they stay in the cache, as nothing that trains could keep them.
+    All groups use the same numbers. With a small G, these stay in the cache, which is impossible in real training.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -54,7 +54,7 @@ class Floor:
             self._multiply.append((product, p.times))
 
     def _seconds_of(self, group: int, native: bool) -> float:
-        """Of the products of one step of one model, in such groups."""
+        """Seconds of the products of one step of one model, in groups of this size."""
         self._prepare(group, native)
         self._step()
         taken = []

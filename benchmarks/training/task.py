@@ -1,4 +1,4 @@
-"""What all contenders of a case are given: equal initial weights and equal batches, rnnlab's own.
+"""The input of all contenders of a case: the same initial weights and the same batches as in rnnlab.
 
 Shapes: N steps, M models, B batch rows, T symbols of a window, V vocabulary.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 N_TOKENS = 100_000  # of the text
-_LAID_OUT_BYTES = 2**24  # of batches; after the last one comes the first again
+_LAID_OUT_BYTES = 2**24  # of batches; after the last one, the first one is used again
 
 
 @dataclass(frozen=True)
 class Task:
     """Weights and batches. In numpy, so that a contender without torch can read them."""
 
-    config: RunConfig  # of model 0; the others have other seeds
+    config: RunConfig  # of model 0; the other models have other seeds
     vocabulary_size: int
     block_steps: int
     weights: dict[str, Array]  # name -> [M, ...], as rnnlab's states name them; a weight is [inputs, outputs]
@@ -41,17 +41,17 @@ class Task:
 
     @property
     def n_blocks(self) -> int:
-        """Blocks of `block_steps` steps that are laid out."""
+        """Number of stored blocks of `block_steps` steps."""
         return len(self.inputs) // self.block_steps
 
     def block(self, index: int) -> tuple[Array, Array, Array]:
-        """Inputs, targets and starts of a block, counted round and round."""
+        """Inputs, targets and starts of a block; the index wraps around."""
         first = index % self.n_blocks * self.block_steps
         rows = slice(first, first + self.block_steps)
         return self.inputs[rows], self.targets[rows], self.starts[rows]
 
     def write(self, path: Path) -> None:
-        """As a file of numpy's."""
+        """Write it as a numpy file."""
         named = {f"weights/{name}": value for name, value in self.weights.items()}
         about = np.array([self.config.canonical_json, str(self.vocabulary_size), str(self.block_steps)])
         batches = {"inputs": self.inputs, "targets": self.targets, "starts": self.starts}
@@ -60,7 +60,7 @@ class Task:
 
 
 def read_task(path: Path) -> Task:
-    """What `write` wrote."""
+    """Read a file written by `Task.write`."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     config, vocabulary_size, block_steps = arrays["about"].tolist()
@@ -76,7 +76,7 @@ def read_task(path: Path) -> Task:
 
 
 def make_task(case: Case, device: str = "cpu") -> Task:
-    """Initial weights as rnnlab draws them, and the batches that it sees first."""
+    """The initial weights and the first batches of rnnlab."""
     from rnnlab.training.run_state import fresh_state
 
     K = case.block_steps(device)
@@ -95,7 +95,7 @@ def make_task(case: Case, device: str = "cpu") -> Task:
 
 
 def starts_of(config: RunConfig, n_steps: int) -> Array:
-    """Before which of the first steps the state is zero, bool [N]: at the windows' starts in the online regime."""
+    """Bool [N]: whether the state is zero before a step, at the start of each window in the online regime."""
     starts = np.zeros(n_steps, dtype=bool)
     if isinstance(config.training, OnlineSettings):
         starts[:: config.training.steps_per_window] = True
@@ -103,7 +103,7 @@ def starts_of(config: RunConfig, n_steps: int) -> Array:
 
 
 def text(vocabulary_size: int) -> "Tensor":
-    """Symbols with a little structure, so that there is something to learn: a walk in steps of 0 to 3, uint8."""
+    """Symbols with a simple structure that can be learned: a walk with steps of 0 to 3, uint8."""
     import torch
 
     generator = torch.Generator().manual_seed(1)
