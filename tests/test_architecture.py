@@ -1,6 +1,7 @@
 """Imports point one way, and the light commands stay light: read from the sources, and seen in a running command."""
 
 import ast
+import functools
 import json
 import os
 import subprocess
@@ -63,7 +64,11 @@ def read_package(folder: Path) -> dict[str, str]:
 
 def imports_of(module: str, source: str, known: Iterable[str]) -> list[Import]:
     """Every import in the source, wherever it stands; a module of `known` is named down to the module."""
-    known = set(known)
+    return _imports_of(module, source, frozenset(known))
+
+
+@functools.cache
+def _imports_of(module: str, source: str, known: frozenset[str]) -> list[Import]:
 
     def walk(node: ast.AST, function: str | None, types: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):
@@ -215,6 +220,7 @@ def _modules_after(arguments: list[str], folder: Path) -> set[str]:
     return set(json.loads(seen.read_text()))
 
 
+@pytest.mark.slow
 def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
     text = tmp_path / "words.txt"
     text.write_bytes(b"words, words, words. " * 100)

@@ -53,7 +53,7 @@ def test_a_wrong_command_would_be_found() -> None:
 @pytest.mark.parametrize("name", ["commands.md", "settings.md"])
 def test_generated_pages_are_as_generated(name: str) -> None:
     pages = generator().PAGES
-    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name](), "run `python docs/generate.py`"
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name](), "run `python -m docs.generate`"
 
 
 def test_every_setting_is_documented() -> None:
