@@ -27,7 +27,7 @@ from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.worker.checkpoint_writer import Checkpoints
 from rnnlab.worker.job_committer import Ledger, Written
 from rnnlab.worker.process import Worker
@@ -86,11 +86,11 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
     options = WorkerOptions(device=torch.device("cpu"), checkpoint_seconds=checkpoint_seconds)
     worker = Worker(store, workspace, options, view := _Clock(seconds, threading.Event()))
     view._stop = worker.stop_requested
-    whole = Workbench.results
+    whole = TrainingContext.results
 
-    def timed(bench: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+    def timed(context: TrainingContext, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         begun = time.perf_counter()
-        results = whole(bench, finished, max_threads)
+        results = whole(context, finished, max_threads)
         view.evaluation += time.perf_counter() - begun
         return results
 
@@ -108,13 +108,13 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
         view.waiting += time.perf_counter() - begun
         return written
 
-    Workbench.results = timed  # type: ignore[method-assign, assignment]
+    TrainingContext.results = timed  # type: ignore[method-assign, assignment]
     Checkpoints.wait = timed_wait  # type: ignore[method-assign, assignment]
     Ledger.checkpoint = timed_write  # type: ignore[method-assign, assignment]
     try:
         worker.run()
     finally:
-        Workbench.results, Ledger.checkpoint, Checkpoints.wait = whole, write, wait  # type: ignore[method-assign]
+        TrainingContext.results, Ledger.checkpoint, Checkpoints.wait = whole, write, wait  # type: ignore[method-assign]
         engine.dispose()
     wall = time.perf_counter() - view.begun
     training = view.training - max(0.0, view.checkpoints - view.waiting)  # while it waits, it does not train anyway

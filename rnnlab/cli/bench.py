@@ -14,7 +14,7 @@ from rnnlab.errors import UsageError
 if TYPE_CHECKING:
     from rnnlab.cost.forecast import RoundForecast
     from rnnlab.spec.run_config import RunConfig
-    from rnnlab.training.context import Workbench
+    from rnnlab.training.context import TrainingContext
 
 _STANDARD_SECONDS = 12.0  # all standard cases: longer says nothing new
 
@@ -42,7 +42,7 @@ def bench_command(
     The best cohort sizes are measured too, and remembered for the workers.
     """
     from rnnlab.actions.prepare import prepare
-    from rnnlab.cost.estimate import workbench
+    from rnnlab.cost.estimate import training_context
     from rnnlab.cost.forecast import forecast
     from rnnlab.devices import find_device, usable_cores
 
@@ -51,22 +51,22 @@ def bench_command(
         for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
             if value is not None:
                 raise UsageError(f"{option} {value}: name an experiment with it")
-        _bench_machine(workbench(find_device(device), None), seconds, as_json=as_json)
+        _bench_machine(training_context(find_device(device), None), seconds, as_json=as_json)
         return
     plan = prepare(experiment, corpus, scale, allow_code=allow_code)
-    bench = workbench(find_device(device), plan.vocabulary)
-    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
-    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned(bench), seconds)
+    context = training_context(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if context.device.type == "cpu" else 1)
+    rounds = forecast(context, plan.experiment, plan.first_round, _tuned(context), seconds)
     if as_json:
-        print(json.dumps(_document(rounds, str(bench.device), n_processes)))
+        print(json.dumps(_document(rounds, str(context.device), n_processes)))
     else:
         _print_forecast(rounds, n_processes)
 
 
-def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None:
+def _bench_machine(context: "TrainingContext", seconds: float, *, as_json: bool) -> None:
     from rnnlab.cost.reference_cases import standard_speeds
 
-    speeds = standard_speeds(bench, _tuned(bench), min(seconds, _STANDARD_SECONDS))
+    speeds = standard_speeds(context, _tuned(context), min(seconds, _STANDARD_SECONDS))
     if as_json:
         cases = [
             {
@@ -78,7 +78,7 @@ def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None
             }
             for speed in speeds
         ]
-        print(json.dumps({"device": str(bench.device), "cases": cases}))
+        print(json.dumps({"device": str(context.device), "cases": cases}))
         return
     rows = [["model-steps/s by one process", "alone", "models at once", "together", "ratio"]]
     rows += [
@@ -87,12 +87,12 @@ def _bench_machine(bench: "Workbench", seconds: float, *, as_json: bool) -> None
     _print_table(rows, left=1)
 
 
-def _tuned(bench: "Workbench") -> "Callable[[RunConfig], int]":
+def _tuned(context: "TrainingContext") -> "Callable[[RunConfig], int]":
     """The best cohort size of a config on one thread, remembered for the workers; sweeps are told."""
     from rnnlab.training.cohort_size.measured_sizes import default_path
     from rnnlab.training.cohort_size.tuning import CohortSizes
 
-    sizes = CohortSizes(bench, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
+    sizes = CohortSizes(context, default_path(), tell=lambda text: print(text, file=sys.stderr, flush=True))
     return lambda config: sizes.size_for(config, 1)
 
 

@@ -13,7 +13,7 @@ from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort import Member
 from rnnlab.training.cohort_size.heuristic import is_out_of_memory, threads_for
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.training.native import arithmetic_of
 from rnnlab.worker.active_cohort import Place, Team, Trainee
 from rnnlab.worker.checkpoint_writer import Checkpoints
@@ -34,7 +34,7 @@ class Teams:
         worker_id: str,
         options: WorkerOptions,
         view: WorkerView,
-        bench: Workbench,
+        bench: TrainingContext,
         ledger: Ledger,
         patience: Patience,
         stop_requested: threading.Event,

@@ -20,7 +20,7 @@ from rnnlab.queue.job import Claim, Curve, Finish, Job, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training import checkpoint
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.training.run_state import RunState
 from rnnlab.worker.active_cohort import Place, Trainee
 from rnnlab.worker.retry_policy import Patience
@@ -60,7 +60,7 @@ class Ledger:
         self,
         store: Store,
         workspace: Workspace,
-        bench: Workbench,
+        bench: TrainingContext,
         view: WorkerView,
         tally: Tally,
         patience: Patience,

@@ -11,7 +11,7 @@ from rnnlab.queue.database import sibling_engine
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.worker.active_cohort import Team
 from rnnlab.worker.job_committer import Tally
 from rnnlab.worker.session import Shift
@@ -35,7 +35,7 @@ class Worker:
         self._workspace = workspace
         self._options = options
         self._view = view
-        self._bench = Workbench(options.device)
+        self._bench = TrainingContext(options.device)
         self._sizes = CohortSizes(
             self._bench, default_path(), tell=view.message, should_stop=self.stop_requested.is_set
         )

@@ -9,7 +9,7 @@ from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.liveness import WorkerLock, new_worker_id
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.worker.claims import Claims, Live
 from rnnlab.worker.cohort_scheduler import Teams
 from rnnlab.worker.job_committer import Ledger, Tally
@@ -28,7 +28,7 @@ class Shift:
         workspace: Workspace,
         options: WorkerOptions,
         view: WorkerView,
-        bench: Workbench,
+        bench: TrainingContext,
         sizes: CohortSizes,
         tally: Tally,
         stop_requested: threading.Event,

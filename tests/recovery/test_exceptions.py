@@ -18,7 +18,7 @@ from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import RunState, fresh_state
 from rnnlab.worker import Worker
@@ -316,12 +316,12 @@ def test_without_the_text_nothing_is_begun(
 
 
 def test_a_held_out_loss_that_is_not_finite_is_no_loss(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = Workbench.results
+    results = TrainingContext.results
 
-    def overflow(self: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+    def overflow(self: TrainingContext, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         return [result | {"test_loss": math.inf} for result in results(self, finished, max_threads)]
 
-    monkeypatch.setattr(Workbench, "results", overflow)
+    monkeypatch.setattr(TrainingContext, "results", overflow)
     site.init(SHORT_PART).train()
     done = [job.result for job in site.jobs(Status.DONE) if job.result is not None]
     assert len(done) == 4
