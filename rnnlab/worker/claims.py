@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rnnlab.errors import TakenForDeadError, WorkerStoppedError
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.job import Job, WorkerRecord
 from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store

@@ -153,7 +153,7 @@ class Ledger:
     def grant(self, place: Place) -> bool:
         """Pause or cancel a job as an operator wishes, after its checkpoint. False: it goes on after all."""
         with self._unless_stale(place):
-            status = self._patience(lambda: self._store.grant(place.job.claim))
+            status = self._patience(lambda: self._store.apply_request(place.job.claim))
             if status is None:
                 return False
             place.log(f"{status} as wished")

@@ -125,7 +125,7 @@ class Shift:
         teams, claims = self.teams, self._claims
         teams.look_at_checkpoints()
         if teams.in_training:
-            teams.grant(self._patience(lambda: self._store.wishes(self._id)))
+            teams.grant(self._patience(lambda: self._store.requests(self._id)))
         self._return_unknown_claims()
         live = Live.of(self._patience(lambda: self._store.workers(alive_only=True)))
         teams.live_here = live.here

@@ -9,7 +9,7 @@ from rnnlab.cli import database_wait, reproduce, run
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from tests.support.commands import Cli, jobs
 

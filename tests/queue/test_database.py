@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
 from tests.support.store import new_job
@@ -98,11 +98,11 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (garbage, "is not a SQLite database"),
     (short_text, "is not a SQLite database"),
     (torn, "is damaged"),
-    (of_somebody_else, "holds other things, but none of rnnlab's"),
-    (with_a_meta_table, "holds other things, but none of rnnlab's"),
-    (with_another_meta_table, "holds other things, but none of rnnlab's"),
-    (in_wal_mode, "holds other things, but none of rnnlab's"),
-    (newer, r"was written by a newer rnnlab \(schema 7, this one knows 2\): upgrade rnnlab"),
+    (of_somebody_else, "has tables, but none of rnnlab's"),
+    (with_a_meta_table, "has tables, but none of rnnlab's"),
+    (with_another_meta_table, "has tables, but none of rnnlab's"),
+    (in_wal_mode, "has tables, but none of rnnlab's"),
+    (newer, r"was written by a newer rnnlab \(schema 7, this rnnlab supports 2\): upgrade rnnlab"),
 ]
 MODES = [{"create": True}, {"create": False}, {"create": False, "read_only": True}]
 
@@ -160,12 +160,12 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     [
         ("mysql://me:secret@host/lab", "only SQLite and PostgreSQL"),
         ("postgresql+psycopg2://me:secret@host/lab", r"postgresql\+psycopg2://...: only SQLite and PostgreSQL"),
-        ("postgresql://me:secret@host", "postgresql://me@host: names no database"),
-        ("postgresql://me:sec/ret@host:port/lab", "is no database URL"),
-        ("sqlite://", "a job database is a file of its own"),
-        ("sqlite:///:memory:", "a job database is a file of its own"),
-        ("sqlite:///x.db?mode=ro", "a job database is a file of its own"),
-        ("://", "is no database URL"),
+        ("postgresql://me:secret@host", "postgresql://me@host: the address has no database name"),
+        ("postgresql://me:sec/ret@host:port/lab", "is not a valid database URL"),
+        ("sqlite://", "a job database must be a file"),
+        ("sqlite:///:memory:", "a job database must be a file"),
+        ("sqlite:///x.db?mode=ro", "a job database must be a file"),
+        ("://", "is not a valid database URL"),
         ("nosuch://x/y", "only SQLite and PostgreSQL"),
     ],
 )
@@ -381,7 +381,7 @@ def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path
     store = Store(engine)
     store.add_jobs("before", "{}", "first", [])
     moved_away(path)
-    with pytest.raises(DatabaseError, match="put it back"):
+    with pytest.raises(DatabaseError, match="restore it"):
         store.add_jobs("meanwhile", "{}", "first", [])
     (tmp_path / "elsewhere.db").rename(path)
     store.add_jobs("after", "{}", "first", [])
@@ -411,7 +411,10 @@ def test_a_file_that_changes_under_the_eyes_of_a_reader_is_not_called_damaged(op
     path = make(open_folder / "rnnlab.db")
     with as_ordinary_user():
         looking = open_database(path, create=False, read_only=True)
-        with pytest.raises(DatabaseAwayError, match="was changed while it was read"), read_transaction(looking) as look:
+        with (
+            pytest.raises(DatabaseAwayError, match="changed while it was being read"),
+            read_transaction(looking) as look,
+        ):
             look.execute(text("SELECT count(*) FROM meta"))
             os.seteuid(0)
             engine = open_database(path, create=False)

@@ -15,7 +15,7 @@ from tests.support.store import CURVE, ManualClock, add, everything_locked, kind
 WRITES: dict[str, Callable[[Store, Claim], object]] = {
     "commit_progress": lambda store, claim: store.commit_progress(claim, 500, 1.0, CURVE),
     "finish": lambda store, claim: store.finish(claim, {"loss": 1.0}, 1.0, CURVE),
-    "grant": lambda store, claim: store.grant(claim),
+    "apply_request": lambda store, claim: store.apply_request(claim),
     "fail": lambda store, claim: store.fail(claim, "ValueError"),
 }
 

@@ -124,7 +124,7 @@ def test_an_experiment_is_replaced_by_those_only_who_know_what_they_replace(stor
     store.add_jobs("demo", '{"a":1}', "first", [])
     store.add_jobs("zoo", "{}", "first", [])
     for found in (None, '{"a":0}'):
-        with pytest.raises(ExperimentChangedError, match="experiment demo was changed by another command"):
+        with pytest.raises(ExperimentChangedError, match="another command changed experiment demo"):
             store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of=found)
     assert (store.experiment("demo"), store.jobs()) == ('{"a":1}', [])
     assert store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of='{"a":1}') == 1

@@ -64,7 +64,7 @@ def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subproc
     assert Path(record.lock_path).exists()
     child.kill()
     child.wait()
-    assert is_dead(record, this_host(), 0.0) == f"process {child.pid} on {record.host} is gone"
+    assert is_dead(record, this_host(), 0.0) == f"process {child.pid} on {record.host} has ended"
     assert Path(record.lock_path).exists()  # looking changes nothing
     remove_lock(record)
     assert not Path(record.lock_path).exists()
@@ -94,13 +94,13 @@ def test_within_one_process_a_held_lock_counts_too(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_taken_once(tmp_path: Path) -> None:
-    with WorkerLock(tmp_path, "me"), pytest.raises(WorkerStoppedError, match="cannot be taken"):
+    with WorkerLock(tmp_path, "me"), pytest.raises(WorkerStoppedError, match="cannot lock"):
         WorkerLock(tmp_path, "me").acquire()
 
 
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkerStoppedError, match="cannot be taken") as caught:
+    with pytest.raises(WorkerStoppedError, match="cannot lock") as caught:
         WorkerLock(tmp_path / "file", "me").acquire()
     assert "\n" not in str(caught.value)
 
@@ -114,14 +114,14 @@ RECORD = WorkerRecord("w", "lab", "boot 1", 1, "cpu", "/no/such/folder/w.lock", 
     [
         # Another boot of the same name: restarted, or another machine that is called the same.
         (replace(RECORD, boot_id="boot 0"), HERE, 60.0, None),
-        (replace(RECORD, boot_id="boot 0"), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, boot_id="boot 0"), HERE, 61.0, "no heartbeat from lab for 61 s"),
         (replace(RECORD, host="other"), HERE, 60.0, None),
-        (replace(RECORD, host="other"), HERE, 61.0, "no sign of life from other for 61 s"),
+        (replace(RECORD, host="other"), HERE, 61.0, "no heartbeat from other for 61 s"),
         (replace(RECORD, boot_id=""), HERE, 60.0, None),
-        (replace(RECORD, boot_id=""), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, boot_id=""), HERE, 61.0, "no heartbeat from lab for 61 s"),
         (RECORD, Host("lab", ""), 60.0, None),
         (RECORD, HERE, 60.0, None),  # its folder cannot be seen from here
-        (RECORD, HERE, 61.0, "no sign of life from lab for 61 s"),
+        (RECORD, HERE, 61.0, "no heartbeat from lab for 61 s"),
     ],
 )
 def test_where_no_lock_can_be_seen_the_lease_decides(
@@ -136,7 +136,7 @@ def test_a_missing_file_tells_nothing(tmp_path: Path) -> None:
         record = lock.record("cpu", now=100.0, lease_seconds=60.0)
         lock.path.unlink()
         assert is_dead(record, this_host(), 60.0) is None
-        assert is_dead(record, this_host(), 61.0) == f"no sign of life from {record.host} for 61 s"
+        assert is_dead(record, this_host(), 61.0) == f"no heartbeat from {record.host} for 61 s"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -185,7 +185,7 @@ def test_a_migrated_database_keeps_its_rows(old_url: str) -> None:
                     rows = connection.execute(table.select().order_by(*table.primary_key)).mappings()
                     assert [dict(row) for row in rows] == old[table.name]
         store = Store(engine)
-        assert {(job.failures, job.preemptions, job.wish) for job in store.jobs()} == {(0, 0, None)}
+        assert {(job.failures, job.preemptions, job.request) for job in store.jobs()} == {(0, 0, None)}
         assert {worker.lock_folder for worker in store.workers()} == {""}
 
 
@@ -199,7 +199,7 @@ def test_a_migrated_database_can_be_worked_on(old_url: str) -> None:
         [job] = store.claim("new", 1)
         assert (job.id, job.step, job.epoch) == (3, 250, 2)
         store.pause([job.id])
-        assert store.grant(job.claim) is Status.PAUSED
+        assert store.apply_request(job.claim) is Status.PAUSED
         for other in store.claim("new", 9, group_key="a"):
             store.finish(other.claim, {}, 1.0, CURVE)
         assert len(add(store, [new_job(n, group_key="ab"[n % 2]) for n in range(10)])) == 10
@@ -224,7 +224,7 @@ def test_without_a_copy_nothing_is_changed(old_file: str) -> None:
     in_the_way = path_of(old_file).with_name("rnnlab.db.schema-1.part")
     in_the_way.mkdir()
     before = contents(old_file)
-    with pytest.raises(DatabaseError, match="no copy of it could be written") as caught:
+    with pytest.raises(DatabaseError, match="it could not be copied to") as caught:
         open_database(old_file, create=False)
     assert "\n" not in str(caught.value)
     assert contents(old_file) == before
@@ -234,7 +234,7 @@ def test_without_a_copy_nothing_is_changed(old_file: str) -> None:
 
 def test_looking_does_not_migrate(old_url: str) -> None:
     before = contents(old_url)
-    with pytest.raises(DatabaseError, match=r"schema 1, this one needs 2\): `rnnlab worker`") as caught:
+    with pytest.raises(DatabaseError, match=r"schema 1, this rnnlab needs 2\): run `rnnlab worker`") as caught:
         open_database(old_url, create=False, read_only=True)
     assert "\n" not in str(caught.value)
     assert contents(old_url) == before

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 import tests.support.postgres_server as helper
 from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
-from rnnlab.queue.claiming import Among, claim
+from rnnlab.queue.claim_statements import Among, claim
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -57,9 +57,9 @@ def run_sql(url: str, *statements: str) -> None:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_database_of_others_is_refused_and_left_alone(postgres_url: str, mode: dict[str, bool]) -> None:
     run_sql(postgres_url, "CREATE TABLE recipes (name text)", "INSERT INTO recipes VALUES ('soup')")
-    assert "holds other things, but none of rnnlab's" in refusal(postgres_url, **mode)
+    assert "has tables, but none of rnnlab's" in refusal(postgres_url, **mode)
     run_sql(postgres_url, "CREATE TABLE meta (key text, value text)", "INSERT INTO meta VALUES ('schema_version', '1')")
-    assert "holds other things, but none of rnnlab's" in refusal(postgres_url, **mode)
+    assert "has tables, but none of rnnlab's" in refusal(postgres_url, **mode)
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
         tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
@@ -70,7 +70,7 @@ def test_a_database_of_others_is_refused_and_left_alone(postgres_url: str, mode:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_newer_schema_is_refused(postgres_url: str, engine: Engine, mode: dict[str, bool]) -> None:
     run_sql(postgres_url, "UPDATE meta SET value = '77' WHERE key = 'schema_version'")
-    assert "was written by a newer rnnlab (schema 77, this one knows" in refusal(postgres_url, **mode)
+    assert "was written by a newer rnnlab (schema 77, this rnnlab supports" in refusal(postgres_url, **mode)
 
 
 @pytest.mark.parametrize("mode", MODES[1:], ids=str)
@@ -92,14 +92,14 @@ def test_an_address_that_leads_nowhere_is_one_line(postgres_url: str, change: di
     for mode in MODES:
         message = refusal(url.render_as_string(hide_password=False), **mode)
         assert told in message
-        assert "see to the server and the address" in message
+        assert "check the server and the address" in message
 
 
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("foo=bar", "'foo' is no option of a PostgreSQL address"),
-        ("row_factory=1", "'row_factory' is no option of a PostgreSQL address"),
+        ("foo=bar", "'foo' is not an option of a PostgreSQL address"),
+        ("row_factory=1", "'row_factory' is not an option of a PostgreSQL address"),
         ("connect_timeout=abc", "bad value for connect_timeout: 'abc': correct the address"),
         ("connect_timeout=1&connect_timeout=2", "correct the address"),
         ("port=abc", "non-integer port"),
@@ -130,7 +130,7 @@ def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str)
     run_sql(postgres_url, "REVOKE CREATE ON SCHEMA public FROM public", "CREATE ROLE guest LOGIN")
     try:
         guest = make_url(postgres_url).set(username="guest").render_as_string()
-        assert "does not allow that (permission denied" in refusal(guest, create=True)
+        assert "denies permission (permission denied" in refusal(guest, create=True)
     finally:
         run_sql(postgres_url, "DROP ROLE guest")
 
@@ -318,7 +318,7 @@ def test_a_second_collision_is_told(engine: Engine) -> None:
         tries.append(1)
         connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'serialization_failure'; END $$")
 
-    with pytest.raises(CollisionError, match="too busy, changes collide"):
+    with pytest.raises(CollisionError, match="too busy, transactions conflict"):
         write(engine, body)
     assert len(tries) == 2
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.liveness import Host, LeaseWatch

@@ -22,7 +22,7 @@ from rnnlab.plans.enqueue import initialize
 from rnnlab.plans.plan import config_of, make_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Event, Job, Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.library import load_experiment
 from rnnlab.worker import Worker, WorkerOptions

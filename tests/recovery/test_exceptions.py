@@ -13,7 +13,7 @@ import torch
 
 from rnnlab.errors import WorkerStoppedError
 from rnnlab.files import checkpoint_name, sha256_hex
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Claim, Curve, NewJob, Status, WorkerRecord
 from rnnlab.queue.store import Store

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, make_url
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Status
-from rnnlab.queue.reading import Improvement, Load, Progress, Reader
+from rnnlab.queue.reader import Improvement, Load, Progress, Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import metadata
 from rnnlab.queue.transactions import read_transaction, write_transaction
