@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.options import (
     DEFAULT_RESULTS,
     DatabaseOption,
@@ -19,6 +18,7 @@ from rnnlab.cli.options import (
     workspace_of,
 )
 from rnnlab.cli.status_text import best_so_far, hint, time_left
+from rnnlab.queue.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from rnnlab.actions.status import ExperimentStatus
@@ -75,11 +75,12 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     from rich.console import Console
     from rich.live import Live
 
+    retry = RetryPolicy.for_command(lambda text: print(text, file=sys.stderr, flush=True))
     console = Console(highlight=False)
     draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
     if not draws:
         while True:
-            found = patiently(lambda: _look(store, experiment))
+            found = retry(lambda: _look(store, experiment))
             print("\n\n".join("\n".join(_lines(one)) for one in found) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
 
@@ -91,7 +92,7 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             begun = time.monotonic()
-            snapshot = patiently(lambda: eyes.look(experiment))
+            snapshot = retry(lambda: eyes.look(experiment))
             live.update(dashboard(snapshot, console.width, console.height, flags), refresh=True)
             # A look into a large table takes a while: the most part of the time is for the workers.
             time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - begun)))

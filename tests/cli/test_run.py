@@ -5,9 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from rnnlab.cli import database_wait, reproduce, run
+from rnnlab.cli import reproduce, run
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
+from rnnlab.queue import retry_policy
 from rnnlab.queue.job import Status
 from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
@@ -32,7 +33,7 @@ READS = ("any_open", "counts", "jobs", "progress", "experiment", "curves")  # wh
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(database_wait, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(retry_policy, "_COMMAND_PAUSE_SECONDS", 0.01)
 
 
 def shake(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:

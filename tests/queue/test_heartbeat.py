@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def start(store: Store) -> Iterator[Start]:
     """Starts heartbeats, and stops them at the end of the test."""
     running: list[Heartbeat] = []
 
-    def start_one(of: Store, worker_id: str, **callbacks: Callable[..., None]) -> Heartbeat:
+    def start_one(of: Store, worker_id: str, **callbacks: Any) -> Heartbeat:
         heartbeat = Heartbeat(of, worker_id, heartbeat_seconds=0.02, probe_seconds=0.02, steady=of.clock, **callbacks)
         running.append(heartbeat)
         heartbeat.start()

@@ -72,7 +72,10 @@ def test_no_checkpoint_left(halfway: Site, short_reference: Outcome) -> None:
         path.unlink()
 
     worker = halfway.finish()
-    line = f"job {victim.id} was at step 60 but has no whole checkpoint in {halfway.run_dir(victim)}: it starts again"
+    line = (
+        f"job {victim.id} was at step 60 but has no complete checkpoint in {halfway.run_dir(victim)}: "
+        "it starts from the beginning"
+    )
     assert line in worker.messages.splitlines()
     assert line in halfway.log(victim)
     assert _resumed_at(halfway, victim) == [0, 0]
@@ -87,7 +90,7 @@ def test_the_whole_run_folder_is_gone(halfway: Site, short_reference: Outcome) -
         path.unlink()
     halfway.run_dir(victim).rmdir()
 
-    assert "it starts again" in halfway.train().text
+    assert "it starts from the beginning" in halfway.train().text
     assert_done_once(halfway)
     assert_same_bits(halfway, short_reference)
 

@@ -234,7 +234,7 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
         view.on_block = on_block
         worker.run()
     assert view.text.count("left to its new owner") == 4  # a checkpoint was refused
-    assert "carrying on with other work" in view.text
+    assert "this worker continues with other jobs" in view.text
     # Under another name, from the first block's checkpoint, or the second's where the first was committed in time.
     assert {job.worker_id for job in site.jobs()}.isdisjoint(dead)
     assert [job.epoch for job in site.jobs()] == [2] * 4
@@ -264,7 +264,7 @@ def test_a_member_that_turns_out_to_be_done_when_its_cohort_breaks_is_committed(
 
     monkeypatch.setattr(Cohort, "run_block", run_block)
     view = site.train()
-    assert "a cohort of 4 jobs raised an exception; each goes on alone" in view.text
+    assert "a cohort of 4 jobs raised an exception; each job continues alone" in view.text
     assert view.done[0] == late.id
     assert {job.failures for job in site.jobs()} == {0}
     assert_done_once(site)

@@ -60,7 +60,7 @@ def test_joining_does_not_put_off_the_next_checkpoint(site: Site) -> None:
     dues: list[float] = []
     view = View()
     with site.init(SHORT).worker(view, cohort_size=12, checkpoint_seconds=1000.0) as worker:
-        view.on_block = lambda: dues.extend(team.checkpoint_at for team in worker.teams)
+        view.on_block = lambda: dues.extend(cohort.checkpoint_at for cohort in worker.active_cohorts)
         worker.run()
     assert len(site.jobs(Status.DONE)) == 16
     assert len(view.blocks) > 2
@@ -82,8 +82,8 @@ def test_training_goes_on_while_checkpoints_are_written(
 
         def on_block() -> None:
             if len(view.blocks) == 2:  # the first block's checkpoints are in work, and there are no others
-                (team,) = worker.teams
-                team.checkpoint_at = math.inf
+                (active,) = worker.active_cohorts
+                active.checkpoint_at = math.inf
             if len(view.blocks) == 3:
                 third_block.set()
 
@@ -146,8 +146,8 @@ def _train_and_watch(site: Site, cohort_size: int = 16) -> list[list[int]]:
     with site.worker(view, cohort_size=cohort_size) as worker:
 
         def on_block() -> None:
-            (team,) = worker.teams
-            before.append([step - view.steps[-1] for step in team.cohort.steps])
+            (active,) = worker.active_cohorts
+            before.append([step - view.steps[-1] for step in active.cohort.steps])
 
         view.on_block = on_block
         worker.run()

@@ -42,7 +42,7 @@ def test_a_cohort_that_is_too_large_is_halved_and_goes_on(
         sizes = _small_memory(patch, error)
         view = site.init(SHORT_PART).train()
     assert max(sizes) > _LARGEST, "the cohort was never too large"
-    assert "not enough memory for 4 jobs at once: going on with 2" in view.text
+    assert "not enough memory for 4 jobs at once: continuing with 2" in view.text
     assert site.jobs(Status.FAILED) == []
     assert_done_once(site)
     assert_same_bits(site, short_reference)

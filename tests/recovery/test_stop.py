@@ -166,7 +166,7 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
     worker = site.start(*flags)
     wait_for("a worker in mid-run", lambda: site.midway(1))
     server.stop()
-    wait_for("the worker to give its jobs up", lambda: "carrying on with other work" in worker.messages)
+    wait_for("the worker to give its jobs up", lambda: "this worker continues with other jobs" in worker.messages)
     server.start()
     assert worker.wait() == 0, worker.messages
     assert "for longer than the lease of this worker" in worker.messages
@@ -179,7 +179,7 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
 def test_a_stop_while_the_database_stays_away_ends_in_time(
     new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnnlab.worker.retry_policy._LEAVING_SECONDS", 0.5)
+    monkeypatch.setattr("rnnlab.queue.retry_policy._WORKER_STOP_SECONDS", 0.5)
     site = new_site(database=server.url(server.create_database())).init(LONG_PART)
     view = View()
     with site.worker(view, checkpoint_seconds=0) as worker:
@@ -194,7 +194,7 @@ def test_a_stop_while_the_database_stays_away_ends_in_time(
             worker.run()  # returns: the command line says then how to go on
         finally:
             server.start()
-    assert "its jobs go on from their checkpoints when others take them" in view.text
+    assert "its jobs resume from their checkpoints when other workers claim them" in view.text
     site.finish()
     assert_same_bits(site, long_reference)
 

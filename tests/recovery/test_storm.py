@@ -81,7 +81,7 @@ def _storm(folder: Path, kind: str, request: pytest.FixtureRequest, quiet: Evide
         told["releases"] += kinds["released"]
         told["exceptions"] += kinds["excepted"]
         told["workers"] += len(evidence.workers)
-        told["taken for dead"] += sum("carrying on with other work" in text for text in evidence.messages)
+        told["taken for dead"] += sum("this worker continues with other jobs" in text for text in evidence.messages)
         told["refused as stale"] += sum(text.count("left to its new owner") for text in evidence.messages)
         told["files left over"] += sum(len(files) - 2 for files in evidence.files.values())
         assert storm.watcher.faults + faults(evidence, quiet) == [], dict(told)
