@@ -1,4 +1,4 @@
-"""`rnnlab run` and `reproduce` while the database is away for a moment: they wait for it, as the workers do."""
+"""`rnnlab run` and `reproduce` when the database does not answer for a moment: they wait, as the workers do."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -106,7 +106,9 @@ class Pool:
 
 
 @pytest.mark.parametrize("reason", ["a stop", "no worker left"])
-def test_nobody_waits_for_a_database_in_vain(store: Store, capsys: pytest.CaptureFixture[str], reason: str) -> None:
+def test_no_command_waits_for_a_database_without_need(
+    store: Store, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
     pool, tries = Pool(all_ended=False), []
 
     def open_jobs() -> int:
@@ -123,7 +125,7 @@ class _SeenEnoughError(Exception):
     pass
 
 
-def test_a_view_that_is_drawn_anew_waits_too(
+def test_a_repeated_view_waits_too(
     with_jobs: Cli, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Off a terminal: the first look fails, and the second view is the last."""

@@ -68,7 +68,7 @@ def test_an_error_while_adding_adds_nothing(store: Store) -> None:
 
 
 def test_two_processes_that_add_at_once_add_each_job_once(database_url: str) -> None:
-    # Neither finds a database: this is also the test of creating it from two processes at once.
+    # Neither process finds a database, so this also tests its creation from two processes at once.
     added = [int(output) for output in run_together([["add", database_url, "400"]] * 4)]
     assert sum(added) == 400
 
@@ -133,7 +133,7 @@ def test_an_experiment_is_replaced_by_those_only_who_know_what_they_replace(stor
 
 
 def test_of_different_experiments_of_one_name_at_the_same_moment_one_is_stored(store: Store, database_url: str) -> None:
-    """Each process has looked before, and found nothing."""
+    """Each process has read the table before and found no experiment."""
     outputs = run_together([["define", database_url, str(number)] for number in range(4)])
     assert sorted(output.strip() for output in outputs) == ["changed meanwhile"] * 3 + ["stored"]
     assert len(store.jobs()) == 1

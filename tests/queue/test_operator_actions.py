@@ -1,4 +1,4 @@
-"""What operators may do (promise 8): each action, its outcomes, and that nothing is lost."""
+"""What operators can do (promise 8): each action, its outcomes, and that nothing is lost."""
 
 import pytest
 
@@ -146,7 +146,7 @@ def test_the_priority_can_be_changed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel", "retry"])
-def test_unknown_and_repeated_jobs_are_told(store: Store, action: str) -> None:
+def test_unknown_and_repeated_jobs_have_outcomes(store: Store, action: str) -> None:
     [job_id] = add(store, [new_job(1)])
     ids = [99, job_id, 10**12, 0, -1, 99, job_id]
     told = getattr(store, action)(ids)
@@ -177,7 +177,7 @@ def test_a_worker_reads_requests_and_applies_them(store: Store, clock: ManualClo
     assert store.requests("w") == {ids[0]: Request.PAUSE, ids[1]: Request.CANCEL}
     assert store.requests("other") == {}
     clock.now += 3
-    store.commit_progress(first.claim, 100, 1.0, CURVE)  # asking hinders nobody
+    store.commit_progress(first.claim, 100, 1.0, CURVE)  # a request does not block progress
     assert store.apply_request(first.claim) is Status.PAUSED
     assert store.apply_request(second.claim) is Status.CANCELLED
     assert store.apply_request(third.claim) is None
@@ -197,7 +197,7 @@ def test_an_applied_request_ends_the_claim(store: Store) -> None:
     store.pause([job.id])
     assert store.apply_request(job.claim) is Status.PAUSED
     history = store.events(job.id)
-    assert store.apply_request(job.claim) is Status.PAUSED  # again, for its answer may have been lost
+    assert store.apply_request(job.claim) is Status.PAUSED  # again: the first answer may have been lost
     assert store.events(job.id) == history
     with pytest.raises(StaleClaimError):
         store.finish(job.claim, {}, 1.0, CURVE)
@@ -278,7 +278,7 @@ def test_a_request_comes_before_the_budgets(store: Store, end: str) -> None:
             store.rescue(worker_id, "gone")
         else:
             store.fail(job.claim, "no")
-        expected = (Status.PENDING, Status.PAUSED, Status.FAILED)[number]  # the budget is used up, and stays so
+        expected = (Status.PENDING, Status.PAUSED, Status.FAILED)[number]  # the budget stays used up
         left = get(store, job_id)
         assert (left.status, left.finished_at is None) == (expected, number < 2)
         assert ("quarantined" in (left.error or "")) == (end == "rescue" and number == 2)

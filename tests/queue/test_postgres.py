@@ -1,4 +1,4 @@
-"""What only a server can do: go away, come back, collide, refuse. And the helper that starts it."""
+"""What is specific to a server: restarts, conflicts, permissions. And the helper that starts it."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 
 def refusal(url: str, **mode: bool) -> str:
-    """The one line in which it is refused."""
+    """The one-line message with which it is refused."""
     with pytest.raises(DatabaseError) as caught:
         open_database(url, **mode)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def refusal(url: str, **mode: bool) -> str:
 
 
 def run_sql(url: str, *statements: str) -> None:
-    """As somebody who knows nothing of rnnlab."""
+    """Execute SQL as another program."""
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in statements:
@@ -80,23 +80,25 @@ def test_an_empty_database_is_not_filled_by_looking(postgres_url: str, mode: dic
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message_part"),
     [
         ({"database": "nosuch"}, 'database "nosuch" does not exist'),
         ({"username": "stranger", "password": "secret"}, 'role "stranger" does not exist'),
         ({"host": "127.0.0.1", "port": 1, "password": "secret", "query": {}}, "cannot be reached"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_one_line(postgres_url: str, change: dict[str, object], told: str) -> None:
+def test_an_address_that_leads_nowhere_is_one_line(
+    postgres_url: str, change: dict[str, object], message_part: str
+) -> None:
     url = make_url(postgres_url).set(**change)  # type: ignore[arg-type]
     for mode in MODES:
         message = refusal(url.render_as_string(hide_password=False), **mode)
-        assert told in message
+        assert message_part in message
         assert "check the server and the address" in message
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message_part"),
     [
         ("foo=bar", "'foo' is not an option of a PostgreSQL address"),
         ("row_factory=1", "'row_factory' is not an option of a PostgreSQL address"),
@@ -106,10 +108,10 @@ def test_an_address_that_leads_nowhere_is_one_line(postgres_url: str, change: di
         ("sslmode=abc", 'invalid sslmode value: "abc"'),
     ],
 )
-def test_an_address_with_a_wrong_option_is_one_line(postgres_url: str, option: str, told: str) -> None:
+def test_an_address_with_a_wrong_option_is_one_line(postgres_url: str, option: str, message_part: str) -> None:
     for mode in MODES:
         message = refusal(f"{postgres_url}&{option}", **mode)
-        assert told in message
+        assert message_part in message
         assert "address" in message
 
 
@@ -126,7 +128,7 @@ def test_a_database_that_is_removed_or_restored_in_use_is_one_line(postgres_url:
             assert "\n" not in str(caught.value)
 
 
-def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str) -> None:
+def test_a_user_without_permission_to_create_tables_gets_one_line(postgres_url: str) -> None:
     run_sql(postgres_url, "REVOKE CREATE ON SCHEMA public FROM public", "CREATE ROLE guest LOGIN")
     try:
         guest = make_url(postgres_url).set(username="guest").render_as_string()
@@ -157,7 +159,7 @@ def test_the_settings_that_the_promises_rest_on(postgres_url: str, engine: Engin
     looking.dispose()
 
 
-# Going away and coming back
+# Restarts
 
 
 def test_a_server_that_goes_away_costs_one_call(postgres_server: PostgresServer, engine: Engine) -> None:
@@ -226,7 +228,7 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-# Who waits for whom
+# Locks
 
 
 def test_a_claim_in_progress_neither_blocks_another_nor_leaves_it_empty_handed(engine: Engine) -> None:
@@ -234,7 +236,7 @@ def test_a_claim_in_progress_neither_blocks_another_nor_leaves_it_empty_handed(e
     ids = add(store, [new_job(n, group_key=group) for n, group in enumerate("abbb")])
     register(store, "w")
     impatient = Store(sibling_engine(engine, busy_seconds=0.05))
-    with write_transaction(engine) as connection:  # as a claim of the first two jobs does
+    with write_transaction(engine) as connection:  # like a claim of the first two jobs
         connection.execute(text("SELECT 1 FROM jobs WHERE id IN (1, 2) FOR UPDATE"))
         assert [job.id for job in impatient.claim("w", 5)] == ids[2:]
     assert [job.id for job in impatient.claim("w", 5)] == ids[:1]
@@ -258,7 +260,7 @@ def test_a_worker_that_is_being_found_dead_claims_nothing(engine: Engine) -> Non
         connection.execute(text("UPDATE workers SET stopped_at = 1 WHERE id = 'w'"))
         thread.start()
         thread.join(0.3)
-        assert told == []  # it waits for the outcome
+        assert told == []  # it waits for the other transaction
     thread.join(DEADLINE_SECONDS)
     assert [type(one) for one in told] == [WorkerStoppedError]
     assert store.pending_count() == 1
@@ -281,11 +283,11 @@ def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) 
     assert store.pending_count() == 1
 
 
-# Collisions
+# Conflicts
 
 
 def lock_both(engine: Engine, first: int, second: int, meeting: threading.Barrier, tries: list[int]) -> None:
-    """Change two jobs, the second when somebody else has changed it as his first: one of the two is ended."""
+    """Change two jobs in an order that deadlocks with another transaction: one of the two is aborted."""
 
     def body(connection: Connection) -> None:
         tries.append(first)
@@ -311,7 +313,7 @@ def test_a_collision_is_tried_again_and_nothing_is_done_twice(engine: Engine) ->
     assert [job.priority for job in store.jobs()] == [2, 2]
 
 
-def test_a_second_collision_is_told(engine: Engine) -> None:
+def test_a_second_conflict_is_an_error(engine: Engine) -> None:
     tries: list[int] = []
 
     def body(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Random sequences of everything that can be done to jobs, compared with a model that is a dictionary.
+"""Random sequences of all operations on jobs, compared with a model that is a dictionary.
 
 Workers claim, work, end, fall silent and die; operators send requests; old claims are reused, and must be refused.
 """
@@ -56,7 +56,7 @@ class Model:
     events: list[str] = field(default_factory=lambda: ["added"])
 
     def leave(self, kind: str, now: float, *, budget_used: bool = False) -> None:
-        """Its worker has it no longer, and has no result."""
+        """The worker releases the job without a result."""
         if self.request is not None:
             self.status = APPLIED[self.request]
             self.events += [kind, str(self.status)]
@@ -68,7 +68,7 @@ class Model:
 
 
 def as_model(job: Job, events: Iterable[str]) -> Model:
-    """What the table says."""
+    """The job as it is in the table."""
     error = None if job.error is None else job.error.split(":")[0]
     return Model(
         job.status,
@@ -87,21 +87,21 @@ def as_model(job: Job, events: Iterable[str]) -> Model:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """The store on a fresh database beside its model."""
+    """The store on a fresh database, and its model."""
 
     def __init__(self, new_url: Callable[[], str]) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.steady = ManualClock(0.0)  # goes on evenly, whatever the clock is set to
+        self.steady = ManualClock(0.0)  # monotonic: independent of changes of the clock
         self.watch = LeaseWatch(self.steady)
         self.noticed: dict[str, tuple[float, float]] = {}  # worker -> its lease, and when that was first seen
         engine = open_database(new_url(), create=True)
         self.store = Store(engine, lease_seconds=LEASE_SECONDS, clock=self.clock)
         self.model: dict[int, Model] = {}
-        self.claims: list[Claim] = []  # all that there ever were
+        self.claims: list[Claim] = []  # all claims so far
         self.failed: list[Claim] = []  # those that ended with an exception
-        self.leases: dict[str, float] = {}  # of the workers that live
-        self.workers: list[str] = []  # the dead ones too
+        self.leases: dict[str, float] = {}  # of live workers
+        self.workers: list[str] = []  # including dead ones
 
     def teardown(self) -> None:
         self.store.engine.dispose()
@@ -282,7 +282,7 @@ class StoreMachine(RuleBasedStateMachine):
     # Operators
 
     def tell(self, before: Model | None, after: Model | None) -> str:
-        """The words for what an action did to a job."""
+        """The outcome of an action on a job, in words."""
         if before is None or after is None:
             return "no such job"
         if after.priority != before.priority:
@@ -375,7 +375,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.act(self.store.set_priority(ids, priority), ids, change)
 
-    # What must always hold
+    # Invariants
 
     @invariant()
     def the_table_is_the_model(self) -> None:
@@ -399,7 +399,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 def check(new_url: Callable[[], str], examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        lambda: StoreMachine(new_url),  # type: ignore[arg-type]  # it calls whatever makes a machine
+        lambda: StoreMachine(new_url),  # type: ignore[arg-type]  # it accepts any callable that makes a machine
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
         ),

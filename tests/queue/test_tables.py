@@ -1,4 +1,4 @@
-"""The schema and the records describe the same things."""
+"""The schema and the records agree."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""Not enough memory for a cohort: smaller ones go on, and nothing is lost."""
+"""Not enough memory for a cohort: smaller ones continue, and nothing is lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from rnnlab.queue.job import Status
 from rnnlab.training.cohort import Cohort
 from tests.recovery.harness import SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits
 
-_LARGEST = 2  # members that the memory of these tests holds
+_LARGEST = 2  # members for which the simulated memory is enough
 
 
 def _small_memory(patch: pytest.MonkeyPatch, error: Callable[[], Exception]) -> list[int]:
