@@ -27,9 +27,9 @@ from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
-from rnnlab.training.context import Workbench
-from rnnlab.worker.checkpoint_writer import Checkpoints
-from rnnlab.worker.job_committer import Ledger, Written
+from rnnlab.training.context import TrainingContext
+from rnnlab.worker.checkpoint_writer import CheckpointWriter
+from rnnlab.worker.job_committer import JobCommitter, WrittenCheckpoints
 from rnnlab.worker.process import Worker
 from rnnlab.worker.worker_options import WorkerOptions
 
@@ -86,35 +86,35 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
     options = WorkerOptions(device=torch.device("cpu"), checkpoint_seconds=checkpoint_seconds)
     worker = Worker(store, workspace, options, view := _Clock(seconds, threading.Event()))
     view._stop = worker.stop_requested
-    whole = Workbench.results
+    whole = TrainingContext.results
 
-    def timed(bench: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+    def timed(context: TrainingContext, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         begun = time.perf_counter()
-        results = whole(bench, finished, max_threads)
+        results = whole(context, finished, max_threads)
         view.evaluation += time.perf_counter() - begun
         return results
 
-    write, wait = Ledger.checkpoint, Checkpoints.wait
+    write, wait = JobCommitter.checkpoint, CheckpointWriter.wait
 
-    def timed_write(*arguments: Any) -> Written:
+    def timed_write(*arguments: Any) -> WrittenCheckpoints:
         begun = time.thread_time()
         written = write(*arguments)
         view.checkpoints += time.thread_time() - begun
         return written
 
-    def timed_wait(checkpoints: Checkpoints) -> Written:
+    def timed_wait(checkpoints: CheckpointWriter) -> WrittenCheckpoints:
         begun = time.perf_counter()
         written = wait(checkpoints)
         view.waiting += time.perf_counter() - begun
         return written
 
-    Workbench.results = timed  # type: ignore[method-assign, assignment]
-    Checkpoints.wait = timed_wait  # type: ignore[method-assign, assignment]
-    Ledger.checkpoint = timed_write  # type: ignore[method-assign, assignment]
+    TrainingContext.results = timed  # type: ignore[method-assign, assignment]
+    CheckpointWriter.wait = timed_wait  # type: ignore[method-assign, assignment]
+    JobCommitter.checkpoint = timed_write  # type: ignore[method-assign, assignment]
     try:
         worker.run()
     finally:
-        Workbench.results, Ledger.checkpoint, Checkpoints.wait = whole, write, wait  # type: ignore[method-assign]
+        TrainingContext.results, JobCommitter.checkpoint, CheckpointWriter.wait = whole, write, wait  # type: ignore[method-assign]
         engine.dispose()
     wall = time.perf_counter() - view.begun
     training = view.training - max(0.0, view.checkpoints - view.waiting)  # while the worker waits, it does not train

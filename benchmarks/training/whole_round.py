@@ -105,16 +105,16 @@ def train_plainly(experiment: str, scale: str, corpus: str, number: int, process
     from benchmarks.training.task import batches, starts_of
     from rnnlab.plans.plan import make_plan
     from rnnlab.spec.library import find_experiment
-    from rnnlab.training.context import Workbench
+    from rnnlab.training.context import TrainingContext
     from rnnlab.training.run_state import fresh_state
 
     device = torch.device("cpu")
-    bench = Workbench(device)
+    context = TrainingContext(device)
     plan = make_plan(find_experiment(experiment, scale or None), corpus)
     if plan.vocabulary is not None:
-        bench.keep_vocabulary(plan.vocabulary)
+        context.keep_vocabulary(plan.vocabulary)
     for config in plan.first_round[number::processes]:
-        splits, tokenizer = bench.text(config)
+        splits, tokenizer = context.text(config)
         V, n_steps = tokenizer.vocabulary_size, config.target_steps
         model = PlainModel(config, fresh_state(config, V).parameters, V, device)
         inputs_N, targets_N = (torch.from_numpy(part).long() for part in batches(config, splits.train, n_steps))

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnnlab.actions.prepare import prepare
-from rnnlab.cost.estimate import workbench
+from rnnlab.cost.estimate import training_context
 from rnnlab.cost.forecast import RoundForecast, forecast
 from rnnlab.cost.reference_cases import CaseSpeed, standard_speeds
 from rnnlab.devices import find_device, usable_cores
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 _STANDARD_SECONDS = 12.0  # of all standard cases: a longer measurement gives the same numbers
 
@@ -38,9 +38,9 @@ def bench_machine(device: str, seconds: float, tell: Callable[[str], None]) -> M
 
     Raises UsageError for a device that is not there; CorpusError if the generated text cannot be stored.
     """
-    bench = workbench(find_device(device), None)
+    context = training_context(find_device(device), None)
     return MachineSpeed(
-        str(bench.device), standard_speeds(bench, _tuned_size(bench, tell), min(seconds, _STANDARD_SECONDS))
+        str(context.device), standard_speeds(context, _tuned_size(context, tell), min(seconds, _STANDARD_SECONDS))
     )
 
 
@@ -61,13 +61,13 @@ def bench_experiment(
     Raises SpecError, CorpusError, CellError or UsageError, in one line.
     """
     plan = prepare(experiment, corpus, scale, allow_code=allow_code)
-    bench = workbench(find_device(device), plan.vocabulary)
-    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
-    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned_size(bench, tell), seconds)
-    return ExperimentTime(str(bench.device), n_processes, rounds)
+    context = training_context(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if context.device.type == "cpu" else 1)
+    rounds = forecast(context, plan.experiment, plan.first_round, _tuned_size(context, tell), seconds)
+    return ExperimentTime(str(context.device), n_processes, rounds)
 
 
-def _tuned_size(bench: Workbench, tell: Callable[[str], None]) -> Callable[[RunConfig], int]:
+def _tuned_size(context: TrainingContext, tell: Callable[[str], None]) -> Callable[[RunConfig], int]:
     """The best cohort size of a config on one thread; it is measured once and stored for the workers."""
-    sizes = CohortSizes(bench, default_path(), tell=tell)
+    sizes = CohortSizes(context, default_path(), tell=tell)
     return lambda config: sizes.size_for(config, 1)

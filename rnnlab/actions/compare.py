@@ -26,7 +26,7 @@ from rnnlab.errors import UsageError
 from rnnlab.files import Workspace, atomic_write
 from rnnlab.plans.plan import stored_plan
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 
 
 @dataclass(frozen=True)

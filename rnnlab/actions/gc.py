@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rnnlab.files import Workspace, parse_checkpoint_name
 from rnnlab.queue.job import Job, Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 
 _RUN_DIR = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY = ".*.tmp"

@@ -15,7 +15,7 @@ from typing import Any
 
 from rnnlab.files import Workspace, atomic_write_text
 from rnnlab.queue.job import Job
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 
 PRIME = "The "
 LENGTH = 600  # symbols

@@ -12,7 +12,7 @@ from rnnlab.files import Workspace, atomic_write
 from rnnlab.plans.enqueue import new_jobs, to_be_added
 from rnnlab.plans.plan import Plan, config_of, stored_plan
 from rnnlab.queue.job import Job, Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.published_runs import PublishedRun, Reproduction
 from rnnlab.spec.run_config import RunConfig

@@ -9,7 +9,7 @@ from rnnlab.plans.plan import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
 from rnnlab.queue.job import Status, WorkerRecord
 from rnnlab.queue.liveness import silence_by_the_clock, this_host
-from rnnlab.queue.reading import Load, Progress, Reader
+from rnnlab.queue.reader import Load, Progress, Reader
 from rnnlab.queue.store import Store
 
 

@@ -6,7 +6,7 @@ from rnnlab.actions.status import BestRun, ExperimentStatus, WorkerStatus, best_
 from rnnlab.analysis.words.names import curve_series
 from rnnlab.plans.plan import config_of, stored_plan
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Improvement, Reader
+from rnnlab.queue.reader import Improvement, Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment
 from rnnlab.spec.settings import Scalar

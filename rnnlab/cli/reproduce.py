@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
     AllowCodeOption,
@@ -21,6 +20,7 @@ from rnnlab.cli.run import wait_for_jobs
 from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 
@@ -67,7 +67,7 @@ def reproduce(
                         code = 1
             finally:
                 pool.stop()
-        print(patiently(lambda: write_reproduction(store, workspace, name)))
+        print(RetryPolicy.for_command(_say)(lambda: write_reproduction(store, workspace, name)))
     raise typer.Exit(code)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
     AllowCodeOption,
@@ -28,6 +27,7 @@ from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
@@ -93,18 +93,19 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
 
 
-def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool]) -> "Progression | None":
+def _advance(store: "Store", name: str, flags: str, over: Callable[[], bool]) -> "Progression | None":
     """Add the jobs that come next. None if there are any to wait for, otherwise how far the rounds are."""
     from rnnlab.actions.next_round import next_round
     from rnnlab.plans.rounds import advance
 
-    progression = patiently(lambda: advance(store, name, enqueue=False), in_vain)
-    if (coming := patiently(lambda: next_round(store, name, progression), in_vain)) is not None:
+    retry = RetryPolicy.for_command(_say, over)
+    progression = retry(lambda: advance(store, name, enqueue=False))
+    if (coming := retry(lambda: next_round(store, name, progression))) is not None:
         _say(next_round_text(coming))
-        progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
+        progression = retry(lambda: advance(store, name, enqueue=True))
     _say(next_step(progression, flags, working=True))
     # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
-    more = progression.n_added or patiently(lambda: store.any_open(name), in_vain)
+    more = progression.n_added or retry(lambda: store.any_open(name))
     return None if more else progression
 
 
@@ -117,13 +118,14 @@ def wait_for_jobs(
     def over() -> bool:
         return stopped() or pool.all_ended
 
+    retry = RetryPolicy.for_command(_say, over)
     spoken_at = time.monotonic()
     with suppress(DatabaseAwayError):  # it is over
-        while not over() and patiently(open_jobs, over):
+        while not over() and retry(open_jobs):
             time.sleep(_POLL_SECONDS)
             if time.monotonic() - spoken_at > _LINE_SECONDS:
                 spoken_at = time.monotonic()
-                _say(summary_line(patiently(lambda: experiment_status(store, name), over)))
+                _say(summary_line(retry(lambda: experiment_status(store, name))))
 
 
 def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:
@@ -131,7 +133,7 @@ def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> i
     from rnnlab.actions.analyze import write_reports
 
     _say("drawing the pictures")
-    reports = patiently(lambda: write_reports(store, workspace, name))
+    reports = RetryPolicy.for_command(_say)(lambda: write_reports(store, workspace, name))
     for report in reports.values():
         for path in report.pictures:
             print(shown_path(path))

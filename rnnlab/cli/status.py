@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.options import DatabaseOption, ResultsOption, counted, repeat_flags
 from rnnlab.cli.status_text import best_so_far, hint, time_left
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     from rich.console import Console
     from rich.live import Live
 
+    retry = RetryPolicy.for_command(lambda text: print(text, file=sys.stderr, flush=True))
     console = Console(highlight=False)
     draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
     if not draws:
         while True:
-            found = patiently(lambda: _look(store, experiment))
+            found = retry(lambda: _look(store, experiment))
             print("\n\n".join("\n".join(_lines(one)) for one in found) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
 
@@ -84,7 +85,7 @@ def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             begun = time.monotonic()
-            snapshot = patiently(lambda: eyes.look(experiment))
+            snapshot = retry(lambda: eyes.look(experiment))
             live.update(dashboard(snapshot, console.width, console.height, flags), refresh=True)
             # A look into a large table takes a while: the most part of the time is for the workers.
             time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - begun)))

@@ -16,7 +16,7 @@ from rnnlab.training.cohort_size.heuristic import step_flops, symbols_per_step
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.throughput import model_steps_per_second
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 _BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group
@@ -56,10 +56,10 @@ def estimate(
 
     Raises CorpusError if the text is not here or too short.
     """
-    bench = workbench(device, vocabulary)
+    context = training_context(device, vocabulary)
     groups = by_group(configs)
-    rates = group_rates(bench, groups, CohortSizes(bench, default_path()).unmeasured, seconds)
-    vocabulary_size = bench.text(configs[0])[1].vocabulary_size
+    rates = group_rates(context, groups, CohortSizes(context, default_path()).unmeasured, seconds)
+    vocabulary_size = context.text(configs[0])[1].vocabulary_size
     counts = [count_parameters(config.model, vocabulary_size) for config in configs]
     return Estimate(
         seconds=sum(seconds_of(group, rates[key]) for key, group in groups.items()),
@@ -71,12 +71,12 @@ def estimate(
     )
 
 
-def workbench(device: torch.device, vocabulary: str | None) -> Workbench:
-    """A workbench for runs whose tokenizer learned `vocabulary`, if anything."""
-    bench = Workbench(device)
+def training_context(device: torch.device, vocabulary: str | None) -> TrainingContext:
+    """A training context for runs whose tokenizer learned `vocabulary`, if anything."""
+    context = TrainingContext(device)
     if vocabulary is not None:
-        bench.keep_vocabulary(vocabulary)
-    return bench
+        context.keep_vocabulary(vocabulary)
+    return context
 
 
 def by_group(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
@@ -93,7 +93,7 @@ def seconds_of(configs: Sequence[RunConfig], rate: GroupRate) -> float:
 
 
 def group_rates(
-    bench: Workbench,
+    context: TrainingContext,
     groups: dict[_Key, list[RunConfig]],
     size_for: Callable[[RunConfig], int],
     seconds: float = math.inf,
@@ -106,7 +106,7 @@ def group_rates(
     Raises CorpusError if the text is not here or too short.
     """
     until = time.monotonic() + seconds
-    flops = {key: _step_flops(bench, group) for key, group in groups.items()}
+    flops = {key: _step_flops(context, group) for key, group in groups.items()}
     step = {key: fmean(flops[key]) for key in groups}
     waiting = sorted(groups, key=lambda key: -step[key] * sum(config.target_steps for config in groups[key]))
     # How far the measured group is that is most alike, and which it is; before there is one, any.
@@ -119,7 +119,7 @@ def group_rates(
         sample = _sample(groups[key], flops[key], max(models, _LEAST_SAMPLE))
         # One thread: where other programs keep a core busy, a second thread waits for it and makes the work many times
         # slower, and the estimate useless.
-        rate = model_steps_per_second(bench, sample, seconds=_MEASURED_SECONDS, max_threads=1)
+        rate = model_steps_per_second(context, sample, seconds=_MEASURED_SECONDS, max_threads=1)
         rates[key] = GroupRate(models, rate, measured=True)
         for other in waiting:
             apart = _distance(groups[key][0], groups[other][0]) + abs(math.log(step[key] / step[other]))
@@ -148,9 +148,9 @@ def _sizes(config: RunConfig) -> tuple[int, int, int]:
     return config.model.state_size, config.training.batch_size, symbols_per_step(config)
 
 
-def _step_flops(bench: Workbench, group: Sequence[RunConfig]) -> list[float]:
+def _step_flops(context: TrainingContext, group: Sequence[RunConfig]) -> list[float]:
     """Floating-point operations of an optimiser step of each."""
-    vocabulary_size = bench.text(group[0])[1].vocabulary_size
+    vocabulary_size = context.text(group[0])[1].vocabulary_size
     return [step_flops(config, vocabulary_size) for config in group]
 
 

@@ -10,7 +10,7 @@ from rnnlab.spec.round_rules import FinishedRun, plan_round
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import Scalar
 from rnnlab.training.cohort_size.heuristic import step_flops
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 # What tells groups apart is shown; these always.
 _ALWAYS_SHOWN = ("cell", "n_layers", "state_size", "batch_size", "block_size")
@@ -46,7 +46,7 @@ class RoundForecast:
 
 
 def forecast(
-    bench: Workbench,
+    context: TrainingContext,
     experiment: Experiment,
     first_round: Sequence[RunConfig],
     size_for: Callable[[RunConfig], int],
@@ -56,10 +56,10 @@ def forecast(
 
     Raises CorpusError if the text is not here or too short, SpecError if a rule of a round gives an illegal config.
     """
-    vocabulary_size = bench.text(first_round[0])[1].vocabulary_size
+    vocabulary_size = context.text(first_round[0])[1].vocabulary_size
     rounds = _rounds(experiment, first_round, lambda config: step_flops(config, vocabulary_size))
     groups = {(name, group_key): group for name, configs in rounds for group_key, group in by_group(configs).items()}
-    rates = group_rates(bench, groups, size_for, seconds)
+    rates = group_rates(context, groups, size_for, seconds)
     shown = _shown([config for group in groups.values() for config in group])
     forecasts = [
         GroupForecast(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rnnlab.queue.job import NewJob, Status
-from rnnlab.queue.reading import Progress
+from rnnlab.queue.reader import Progress
 
 
 class Speed:

@@ -7,7 +7,7 @@ from typing import Any
 from rnnlab.data.corpus import resolve
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.training.cohort_size.throughput import model_steps_per_second
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 _ONLINE = {"regime": "online", "batch_size": 256, "window_length": 1000, "windows": 11, "learning_rate": 1e-3}
 _GATED = {"cell": "gated", "use_forget_gate": True, "use_state_gate": True, "use_residual": True}
@@ -53,7 +53,7 @@ class CaseSpeed:
         }
 
 
-def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
+def standard_speeds(context: TrainingContext, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
     """Every standard case, measured for about `seconds` in all, beside what `size_for` takes.
 
     Raises CorpusError if the generated text cannot be kept.
@@ -69,7 +69,7 @@ def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seco
         # By turns, and the fastest of each: other programs on this machine can only make it slower.
         for size in [1, models] * _TURNS:
             rate = model_steps_per_second(
-                bench, [config] * size, seconds=seconds / len(_CASES) / 2 / _TURNS, max_threads=1
+                context, [config] * size, seconds=seconds / len(_CASES) / 2 / _TURNS, max_threads=1
             )
             fastest[size] = max(fastest[size], rate)
         speeds.append(CaseSpeed(name, fastest[1], models, fastest[models]))

@@ -8,7 +8,7 @@ from rnnlab.data.corpus import keep
 from rnnlab.errors import SpecError
 from rnnlab.plans.plan import Plan, stored_plan
 from rnnlab.queue.job import NewJob
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import FIRST_ROUND
 from rnnlab.spec.protocol import check_round, check_values

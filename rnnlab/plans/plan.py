@@ -12,7 +12,7 @@ from rnnlab.data.splits import Fractions, check_sizes
 from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.spec.experiment import CorpusChoice, Experiment, parse_experiment
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.run_config import RunConfig, run_config_from_json

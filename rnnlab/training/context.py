@@ -22,7 +22,7 @@ from rnnlab.training.native import arithmetic_of
 from rnnlab.training.run_state import RunState, fresh_state
 
 
-class Workbench:
+class TrainingContext:
     """Training on one device. Texts are read once and kept."""
 
     def __init__(self, device: torch.device) -> None:

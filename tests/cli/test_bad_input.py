@@ -226,7 +226,10 @@ def _folder(cli: Cli) -> None:
 DATABASES: dict[str, tuple[Prepare, str]] = {
     "garbage": (_garbage, r"job database .*jobs\.db is not a SQLite database: name another with --db"),
     "foreign": (_foreign, r"database .*jobs\.db .*of rnnlab's: name another with --db"),
-    "newer": (_newer, r"jobs\.db was written by a newer rnnlab \(schema \d+, this one knows \d+\): upgrade rnnlab"),
+    "newer": (
+        _newer,
+        r"jobs\.db was written by a newer rnnlab \(schema \d+, this rnnlab supports \d+\): upgrade rnnlab",
+    ),
     "folder": (_folder, r"job database .*jobs\.db is not a file: name another with --db"),
 }
 WITH_DATABASE = [

@@ -9,7 +9,7 @@ from rich.console import Console
 from rnnlab.actions.status import BestRun, ExperimentStatus, Failure, RoundStatus, WorkerStatus
 from rnnlab.actions.watch import BestStory, ExperimentView, Snapshot
 from rnnlab.cli.dashboard import dashboard
-from rnnlab.queue.reading import Improvement
+from rnnlab.queue.reader import Improvement
 
 STATUS = ExperimentStatus(
     experiment="dynamics",

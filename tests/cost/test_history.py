@@ -4,7 +4,7 @@ import pytest
 
 from rnnlab.cost.history import Cost, Speed, cost_of
 from rnnlab.queue.job import NewJob, Status
-from rnnlab.queue.reading import Progress
+from rnnlab.queue.reader import Progress
 
 PROGRESS = [
     Progress("explore", "small", Status.DONE, True, 2, 200, 200, 10.0),

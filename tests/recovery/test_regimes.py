@@ -1,4 +1,4 @@
-"""Experiments of the BPTT regime from file to result: init, a worker that is stopped and one that goes on, extend."""
+"""Experiments of the BPTT regime from file to result: init, a stopped worker, a worker that resumes, extend."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ name = "recovery"
 corpus = "generated"
 evaluation = { windows = 20 }
 """
-# A small form of each study's protocol.
+# A small version of each study's protocol.
 _FILES: dict[str, str] = {
     "shakespeare": """
 split = { train = 0.9, validation = 0.1, test = 0.0 }

@@ -7,7 +7,7 @@ from functools import cached_property
 from rnnlab.errors import UsageError
 from rnnlab.plans.plan import stored_plan
 from rnnlab.queue.job import Curve, Job
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 
 
 @dataclass(frozen=True)

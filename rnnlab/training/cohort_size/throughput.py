@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.training.run_state import fresh_state
 
 _BLOCK_STEPS = 50
@@ -15,7 +15,7 @@ _FIRST_STEPS = {"cpu": 1, "cuda": 60}
 
 
 def model_steps_per_second(
-    bench: Workbench, configs: Sequence[RunConfig], *, seconds: float, max_threads: int
+    context: TrainingContext, configs: Sequence[RunConfig], *, seconds: float, max_threads: int
 ) -> float:
     """Optimiser steps a second, summed over the models, of one cohort of fresh runs. Writes nothing.
 
@@ -23,11 +23,11 @@ def model_steps_per_second(
 
     Raises CorpusError if their text is not here or too short.
     """
-    vocabulary_size = bench.text(configs[0])[1].vocabulary_size
+    vocabulary_size = context.text(configs[0])[1].vocabulary_size
     fresh = {config.hash: fresh_state(config, vocabulary_size) for config in dict.fromkeys(configs)}
-    cohort = bench.cohort([Member(config, fresh[config.hash]) for config in configs])
+    cohort = context.cohort([Member(config, fresh[config.hash]) for config in configs])
     # The first steps count only where there are no others.
-    spent, steps = _timed_block(cohort, _FIRST_STEPS[bench.device.type], math.inf, max_threads)
+    spent, steps = _timed_block(cohort, _FIRST_STEPS[context.device.type], math.inf, max_threads)
     if not cohort.any_finished:
         spent, steps = _timed_block(cohort, _BLOCK_STEPS, seconds, max_threads)
     while not cohort.any_finished and spent < seconds:

@@ -13,7 +13,7 @@ from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size.heuristic import cohort_size, is_out_of_memory, largest_cohort, model_bytes, step_flops
 from rnnlab.training.cohort_size.measured_sizes import RememberedSizes
 from rnnlab.training.cohort_size.throughput import model_steps_per_second
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 # Ten seconds of a core at what small products reach. A sweep would take longer than it could save.
 _SMALL_RUN_FLOPS = 2e11
@@ -30,7 +30,7 @@ class CohortSizes:
 
     def __init__(
         self,
-        bench: Workbench,
+        context: TrainingContext,
         remembered: Path | None = None,
         *,
         tell: Callable[[str], None] = lambda _text: None,
@@ -38,8 +38,8 @@ class CohortSizes:
         measure: Measure | None = None,
     ) -> None:
         """`remembered`: a file that outlives the process; `tell`: hears of each sweep; `should_stop`: cuts it short."""
-        self._bench = bench
-        self._remembered = None if remembered is None else RememberedSizes(remembered, bench.device)
+        self._context = context
+        self._remembered = None if remembered is None else RememberedSizes(remembered, context.device)
         self._tell = tell
         self._should_stop = should_stop
         self._measure = measure or self._model_steps_per_second
@@ -58,7 +58,7 @@ class CohortSizes:
 
     def unmeasured(self, config: RunConfig) -> int:
         """The size as far as it is known without measuring now, else the formula's."""
-        return self._known(config) or cohort_size(config, self._bench.device)
+        return self._known(config) or cohort_size(config, self._context.device)
 
     def _known(self, config: RunConfig) -> int | None:
         size = self._sizes.get(config.group_key)
@@ -68,17 +68,17 @@ class CohortSizes:
 
     def _measured(self, config: RunConfig, max_threads: int) -> int:
         try:
-            vocabulary_size = self._bench.text(config)[1].vocabulary_size
+            vocabulary_size = self._context.text(config)[1].vocabulary_size
             if step_flops(config, vocabulary_size) * config.target_steps < _SMALL_RUN_FLOPS:
-                return cohort_size(config, self._bench.device)
-            room = int(_MEMORY_SHARE * _free_bytes(self._bench.device)) // model_bytes(config, vocabulary_size)
+                return cohort_size(config, self._context.device)
+            room = int(_MEMORY_SHARE * _free_bytes(self._context.device)) // model_bytes(config, vocabulary_size)
             sweep = _Sweep(lambda size: self._measure(config, size, max_threads), self._should_stop)
             limit = max(1, min(room, largest_cohort(config)))
-            sweep.run(min(cohort_size(config, self._bench.device), limit), limit)
+            sweep.run(min(cohort_size(config, self._context.device), limit), limit)
         except torch.AcceleratorError:
             raise
         except Exception:
-            return cohort_size(config, self._bench.device)
+            return cohort_size(config, self._context.device)
         if sweep.rate == 0 or self._should_stop():
             return sweep.size
         # Memory that others have taken now may be free next time.
@@ -91,7 +91,9 @@ class CohortSizes:
         return sweep.size
 
     def _model_steps_per_second(self, config: RunConfig, size: int, max_threads: int) -> float:
-        return model_steps_per_second(self._bench, [config] * size, seconds=_MEASURED_SECONDS, max_threads=max_threads)
+        return model_steps_per_second(
+            self._context, [config] * size, seconds=_MEASURED_SECONDS, max_threads=max_threads
+        )
 
 
 class _Sweep:

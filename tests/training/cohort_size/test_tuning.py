@@ -15,7 +15,7 @@ from rnnlab.training.cohort_size import tuning
 from rnnlab.training.cohort_size.heuristic import cohort_size, largest_cohort
 from rnnlab.training.cohort_size.measured_sizes import RememberedSizes
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 CPU = torch.device("cpu")
 
@@ -46,7 +46,9 @@ class Machine:
         return self._curve(size)
 
     def sizes(self, remembered: Path | None = None, stop: Callable[[], bool] = lambda: False) -> CohortSizes:
-        return CohortSizes(Workbench(CPU), remembered, tell=self.told.append, should_stop=stop, measure=self.measure)
+        return CohortSizes(
+            TrainingContext(CPU), remembered, tell=self.told.append, should_stop=stop, measure=self.measure
+        )
 
 
 @pytest.mark.parametrize("best", [1, 2, 4, 8, 16, 32, 64, 128, 256])

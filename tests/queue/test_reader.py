@@ -1,4 +1,4 @@
-"""Looking: what it tells, and that it changes nothing (promises 8 and 9)."""
+"""Reading: its results, and that it changes nothing (promises 8 and 9)."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from sqlalchemy import Engine, make_url
 from rnnlab.errors import DatabaseError
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Status
-from rnnlab.queue.reading import Improvement, Load, Progress, Reader
+from rnnlab.queue.reader import Improvement, Load, Progress, Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.tables import metadata
 from rnnlab.queue.transactions import read_transaction, write_transaction
@@ -89,7 +89,7 @@ def test_statuses_are_those_of_one_round(store: Store) -> None:
     assert store.statuses("none", "first") == {}
 
 
-def test_open_jobs_are_those_that_wait_and_those_that_somebody_has(store: Store) -> None:
+def test_open_jobs_are_pending_or_running(store: Store) -> None:
     def open_in(*names: str | None) -> list[bool]:
         return [store.any_open(name) for name in names]
 
@@ -145,7 +145,7 @@ def test_events_are_the_whole_history_in_order(store: Store, clock: ManualClock)
 
 
 def stored(url: str) -> dict[str, object]:
-    """Every byte that the database keeps; of a server, every row, with the transaction that wrote it."""
+    """Every byte of the database file; on a server, every row with the transaction that wrote it."""
     if make_url(url).get_backend_name() == "sqlite":
         path = Path(str(make_url(url).database))
         return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
@@ -182,7 +182,7 @@ def test_looking_leaves_what_a_killed_worker_left(database_url: str) -> None:
     assert stored(database_url) == before
 
 
-def test_looking_waits_for_nobody_and_sees_what_is_committed(store: Store, reader: Reader) -> None:
+def test_reading_waits_for_no_lock_and_sees_committed_data(store: Store, reader: Reader) -> None:
     fill(store)
     before = look_at_everything(store)
     with write_transaction(store.engine) as connection:
@@ -247,7 +247,7 @@ def test_improvements_are_the_best_so_far_in_the_order_of_finishing(store: Store
     assert store.improvements("demo", "loss", unless="stopped") == []
     results: list[dict[str, object]] = [
         {"loss": 3.5},
-        {"loss": 3.5},  # no better
+        {"loss": 3.5},  # not better
         {"loss": 0.1, "stopped": 17},
         {"loss": None},
         {"loss": 4},
@@ -257,7 +257,7 @@ def test_improvements_are_the_best_so_far_in_the_order_of_finishing(store: Store
         {"loss": -1e-3},
         {"other": -5.0},
     ]
-    order = [9, 3, 0, 1, 2, 4, 5, 6, 7, 8]  # of finishing; the ids ascend otherwise
+    order = [9, 3, 0, 1, 2, 4, 5, 6, 7, 8]  # of finishing, which differs from the order of the ids
     for place in order:
         clock.now += 1.0
         store.finish(jobs[place].claim, results[place], 1.0, CURVE)

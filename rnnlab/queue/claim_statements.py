@@ -1,4 +1,4 @@
-"""The statements by which a worker claims jobs: their rows and their events."""
+"""The SQL statements of a claim: they update the rows of the jobs and add the events."""
 
 import json
 from enum import Enum
@@ -31,8 +31,8 @@ from rnnlab.queue.rows import job_from_row
 from rnnlab.queue.sqlite import execute_directly
 from rnnlab.queue.tables import CLAIM_ORDER, IS_PENDING, IS_SUSPECTED, STARTED_ORDER, WAS_STARTED, events, jobs, workers
 
-# The worker, unless it was stopped or found dead. Locked where the database locks rows, so that it cannot be found dead
-# in the midst of its claim.
+# The worker, unless it was stopped or found dead. The row is locked where the database locks rows, so that no other
+# process can mark the worker as dead during its claim.
 IS_ALIVE = (
     select(workers.c.id)
     .where(workers.c.id == bindparam("the_worker"), workers.c.stopped_at.is_(None))
@@ -43,16 +43,17 @@ IS_ALIVE = (
 class Among(Enum):
     """Which pending jobs a claim chooses from."""
 
-    UNSUSPECTED = "all but those under suspicion"
-    STARTED = "those begun by somebody before, and not under suspicion"
-    SUSPECTED = "those whose workers died so often that the next one has to hold them alone"
+    UNSUSPECTED = "all except suspected jobs"
+    STARTED = "jobs that a worker has started before, except suspected ones"
+    SUSPECTED = "jobs whose workers died repeatedly: the next worker must hold such a job alone"
 
 
 def claim(connection: Connection, values: dict[str, Any], among: Among) -> list[Job]:
-    """pending -> running, of up to `the_limit` jobs of one group, with their events; in any order.
+    """pending -> running, for up to `the_limit` jobs of one group, with their events; in any order.
 
-    values: the_worker, the_limit, now; the_group, the_experiment where only such jobs are wanted. No jobs are claimed
-    when there are none, or when the worker was stopped.
+    values: the_worker, the_limit, now; also the_group and the_experiment to restrict the claim to such jobs.
+
+    Returns an empty list if no job is eligible or the worker was stopped.
     """
     kind = ("the_group" in values, "the_experiment" in values, among)
     if takes_changes_in_queries(connection.dialect.name):
@@ -65,7 +66,7 @@ def claim(connection: Connection, values: dict[str, Any], among: Among) -> list[
 
 
 def _events_of(claimed: FromClause) -> Insert:
-    """The events of jobs that were claimed just now."""
+    """Events for the jobs in `claimed`."""
     row = {
         events.c.job_id: claimed.c.id,
         events.c.at: bindparam("now", type_=Double),
@@ -77,23 +78,23 @@ def _events_of(claimed: FromClause) -> Insert:
     return insert(events).from_select(list(row), select(*row.values()).order_by(claimed.c.id))
 
 
-# the_ids: a JSON array, one parameter however many there are
+# the_ids: a JSON array, so that any number of ids is one parameter
 _IDS = select(func.json_each(bindparam("the_ids")).table_valued("value").c.value)
 _EVENTS_OF_IDS = _events_of(select(jobs).where(jobs.c.id.in_(_IDS)).subquery())
 
 
 @cache
 def _all_at_once(one_group: bool, one_experiment: bool, among: Among) -> Select[Any]:
-    """One statement, for a database at the other end of a connection: each further one costs more than its work."""
+    """Everything in one statement. On a database server, a round trip costs more than the work of a statement."""
     claimed = _claim_statement(one_group, one_experiment, among).cte("claimed")
-    return select(claimed).add_cte(_events_of(claimed).cte("told"))
+    return select(claimed).add_cte(_events_of(claimed).cte("recorded"))
 
 
 @cache
 def _claim_statement(one_group: bool, one_experiment: bool, among: Among) -> ReturningUpdate[Any]:
-    # The rows are picked, and locked where the database locks rows, in CTEs of their own: without this fence a planner
-    # may update more rows than the limit allows. A first job that somebody else is just claiming does not decide the
-    # group, or nothing would be left to claim in it.
+    # Separate CTEs select the rows, and lock them where the database locks rows. Without this fence a planner may
+    # update more rows than the limit allows. A first job that another worker is claiming at the same time is skipped:
+    # if it decided the group, no job might be left to claim in that group.
     eligible = [IS_PENDING, IS_SUSPECTED if among is Among.SUSPECTED else not_(IS_SUSPECTED)]
     if one_experiment:
         eligible.append(jobs.c.experiment == bindparam("the_experiment"))

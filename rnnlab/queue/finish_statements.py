@@ -1,4 +1,4 @@
-"""The statements by which a job ends as done: its row, its curve and its event."""
+"""The SQL statements that finish a job: they update its row and its curve and add the event."""
 
 from functools import cache
 from typing import Any
@@ -25,7 +25,7 @@ from rnnlab.queue.job import Status
 from rnnlab.queue.sqlite import execute_directly
 from rnnlab.queue.tables import IS_CLAIMED, IS_LAST_CLAIM, curves, events, jobs
 
-# running -> done, whatever is wished
+# running -> done, even if a request is pending
 _FINISH = (
     update(jobs)
     .where(IS_CLAIMED)
@@ -41,12 +41,12 @@ _FINISH = (
     .returning(jobs.c.id, jobs.c.worker_id, jobs.c.epoch)
 )
 
-# A finish that was carried out although its answer was lost.
+# Whether an earlier call finished the job but its answer was lost.
 _WAS_FINISHED = select(jobs.c.id).where(IS_LAST_CLAIM, jobs.c.status == Status.DONE.value)
 
 
 def finish(connection: Connection, values: dict[str, Any]) -> bool:
-    """running -> done, with curve and event. False, with nothing changed, if the claim is not valid any more.
+    """running -> done, with curve and event. Returns False and changes nothing if the claim is no longer valid.
 
     values: the_job, the_worker, the_epoch, new_step (None: the target), new_seconds, the_result, the_points, now.
     """
@@ -55,26 +55,26 @@ def finish(connection: Connection, values: dict[str, Any]) -> bool:
         is_done = connection.execute(_all_at_once(dialect), values).first() is not None
     else:
         is_done = execute_directly(connection, _FINISH, values).fetchone() is not None
-        for statement in _followers(dialect) if is_done else ():
+        for statement in _following_statements(dialect) if is_done else ():
             execute_directly(connection, statement, values)
     return is_done or connection.scalar(_WAS_FINISHED, values) is not None
 
 
 @cache
 def _all_at_once(dialect: str) -> Select[Any]:
-    """One statement, for a database at the other end of a connection: each further one costs more than its work."""
+    """Everything in one statement. On a database server, a round trip costs more than the work of a statement."""
     finished = _FINISH.cte("finished")
-    kept, told = _curve_and_event(dialect, finished)
-    return select(finished.c.id).add_cte(kept.cte("kept"), told.cte("told"))
+    curve, event = _curve_and_event(dialect, finished)
+    return select(finished.c.id).add_cte(curve.cte("kept"), event.cte("recorded"))
 
 
 @cache
-def _followers(dialect: str) -> tuple[Insert, Insert]:
+def _following_statements(dialect: str) -> tuple[Insert, Insert]:
     return _curve_and_event(dialect, select(jobs).where(IS_LAST_CLAIM).subquery())
 
 
 def _curve_and_event(dialect: str, finished: FromClause) -> tuple[Insert, Insert]:
-    """The curve is replaced, the event added: of the jobs in `finished`, with id, worker_id, epoch."""
+    """Replace the curve and add the event of each job in `finished`, which has id, worker_id and epoch."""
     points = select(finished.c.id, bindparam("the_points", type_=Text)).where(finished.c.id == bindparam("the_job"))
     curve = conflict_insert(dialect, curves).from_select([curves.c.job_id, curves.c.points], points)
     curve = curve.on_conflict_do_update(index_elements=[curves.c.job_id], set_={"points": curve.excluded.points})

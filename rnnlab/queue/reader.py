@@ -1,4 +1,4 @@
-"""Looking at the job table. Nothing here takes a write lock; every method works on a database opened read-only."""
+"""Reading the job table. No method takes a write lock; all work on a database that was opened read-only."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, case, func, or_, select
 
 from rnnlab.queue.dialects import number_in
-from rnnlab.queue.job import Claim, Curve, Event, Job, Status, Wish, WorkerRecord
+from rnnlab.queue.job import Claim, Curve, Event, Job, Request, Status, WorkerRecord
 from rnnlab.queue.rows import MAX_ID, curve_from_json, event_from_row, job_from_row, worker_from_row
 from rnnlab.queue.tables import (
     CLAIM_ORDER,
@@ -23,22 +23,22 @@ from rnnlab.queue.tables import (
 )
 from rnnlab.queue.transactions import read_transaction
 
-# In the order of a small index: planners would take a larger one, and look at every job where these are few.
-_WAITING = select(jobs.c.id).where(IS_PENDING).order_by(*CLAIM_ORDER)
-_EXPERIMENTS_AT_WORK = select(jobs.c.experiment).where(IS_RUNNING).order_by(jobs.c.worker_id)
+# In the order of a small index. Without it planners choose a larger index, and read every job if few are pending.
+_PENDING = select(jobs.c.id).where(IS_PENDING).order_by(*CLAIM_ORDER)
+_RUNNING_EXPERIMENTS = select(jobs.c.experiment).where(IS_RUNNING).order_by(jobs.c.worker_id)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Sums over like jobs of one round and group: what a progress bar and an estimate of the time need."""
+    """Sums over similar jobs of one round and group, for progress bars and estimates of the time left."""
 
     round: str
     group_key: str
     status: Status
-    trained_here: bool  # whether somebody has claimed them; imported jobs were never claimed
+    trained_here: bool  # whether a worker has claimed them; imported jobs were never claimed
     jobs: int  # number of jobs
-    step: int  # optimiser steps committed, summed
-    target_steps: int  # optimiser steps wanted, summed
+    step: int  # optimizer steps committed, summed
+    target_steps: int  # target steps, summed
     seconds: float  # time in training, summed
 
 
@@ -46,65 +46,65 @@ class Progress:
 class Improvement:
     """A finished job that was the best when it finished."""
 
-    place: int  # it was the so many-th job of its experiment to finish, from 1 on
+    place: int  # its rank among the jobs of its experiment in the order of finishing, >= 1
     job_id: int
     value: float
 
 
 @dataclass(frozen=True)
 class Load:
-    """Sums over the jobs whose last owner a worker is."""
+    """Sums over the jobs whose last owner is one worker."""
 
     running: int = 0  # jobs that it holds
-    step: int = 0  # optimiser steps committed, those of earlier owners included
-    seconds: float = 0.0  # time in training, likewise
+    step: int = 0  # optimizer steps committed, including those of earlier owners
+    seconds: float = 0.0  # time in training, including that of earlier owners
 
 
 class Reader:
-    """The reading half of the store. Every method raises DatabaseError when the database cannot be read."""
+    """The part of the store that reads. Every method raises DatabaseError if the database cannot be read."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def experiment_names(self) -> list[str]:
-        """The experiments that were put into the database, in the order of their names."""
+        """The names of the experiments in the database, sorted."""
         with read_transaction(self.engine) as connection:
             return list(connection.scalars(select(experiments.c.name).order_by(experiments.c.name)))
 
     def experiment(self, name: str) -> str | None:
-        """The JSON that was stored for the experiment, or None."""
+        """The stored JSON of the experiment, or None."""
         with read_transaction(self.engine) as connection:
             return connection.scalar(select(experiments.c.spec).where(experiments.c.name == name))
 
     def counts(self, experiment: str | None = None) -> Mapping[tuple[str, str, Status], int]:
-        """Number of jobs by (experiment, round, status); combinations without jobs are left out."""
+        """Number of jobs by (experiment, round, status), without combinations that have no jobs."""
         by = (jobs.c.experiment, jobs.c.round, jobs.c.status)
         query = _of_experiment(select(*by, func.count()).group_by(*by).order_by(*by), experiment)
         with read_transaction(self.engine) as connection:
             return {(name, round_name, Status(status)): n for name, round_name, status, n in connection.execute(query)}
 
     def statuses(self, experiment: str, round_name: str) -> dict[str, Status]:
-        """Where the jobs of a round stand, by config hash: what enumerations are compared with."""
+        """The status of each job of a round, by config hash, to compare with an enumeration."""
         query = select(jobs.c.config_hash, jobs.c.status)
         query = query.where(jobs.c.experiment == experiment, jobs.c.round == round_name)
         with read_transaction(self.engine) as connection:
             return {config_hash: Status(status) for config_hash, status in connection.execute(query)}
 
     def pending_count(self, experiment: str | None = None, *, at_most: int | None = None) -> int:
-        """Number of jobs that wait for a worker. at_most: counting ends there, however many there are; None: all."""
-        waiting = _of_experiment(_WAITING, experiment).limit(at_most)
+        """Number of pending jobs. at_most: stop counting at this number; None: count all."""
+        pending = _of_experiment(_PENDING, experiment).limit(at_most)
         with read_transaction(self.engine) as connection:
-            return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
+            return connection.scalar(select(func.count()).select_from(pending.subquery())) or 0
 
     def any_open(self, experiment: str | None = None) -> bool:
-        """Whether any job comes to an end by itself: it waits for a worker, or one has it. Cheap.
+        """Whether any job is pending or running. This query is cheap.
 
-        Paused jobs wait for an operator and do not count.
+        Paused jobs do not count, because they wait for an operator.
         """
         with read_transaction(self.engine) as connection:
-            if connection.scalar(_of_experiment(_WAITING, experiment).limit(1)) is not None:
+            if connection.scalar(_of_experiment(_PENDING, experiment).limit(1)) is not None:
                 return True
-            return any(experiment in (None, name) for name in connection.scalars(_EXPERIMENTS_AT_WORK))
+            return any(experiment in (None, name) for name in connection.scalars(_RUNNING_EXPERIMENTS))
 
     def progress(self, experiment: str) -> list[Progress]:
         """Sums by (round, group, status, whether they were trained here), in that order."""
@@ -118,7 +118,7 @@ class Reader:
             ]
 
     def lowest(self, experiment: str, key: str, *, unless: str) -> tuple[Job, float] | None:
-        """The finished job with the lowest number under `key` of its result, and that number; None where there is none.
+        """The finished job with the lowest number under `key` of its result, and that number; None if there is none.
 
         Jobs with a number under `unless` do not count. Both keys are identifiers; no result has any other key.
         """
@@ -131,7 +131,7 @@ class Reader:
             .order_by("value", jobs.c.id)
         )
         with read_transaction(self.engine) as connection:
-            # The database looks once into each result. The first of this order that counts is nearly the first of all.
+            # The database reads each result once. The first row that counts is usually among the first rows.
             for job_id, lowest in connection.execute(query):
                 if lowest is None:
                     continue
@@ -141,7 +141,7 @@ class Reader:
         return None
 
     def improvements(self, experiment: str, key: str, *, unless: str) -> list[Improvement]:
-        """The finished jobs that had the lowest number under `key` of all until then, in the order of finishing.
+        """The finished jobs that had the lowest number under `key` when they finished, in the order of finishing.
 
         Jobs with a number under `unless` do not count. Both keys are identifiers; no result has any other key.
         """
@@ -203,7 +203,7 @@ class Reader:
         return self._jobs(query)
 
     def find_jobs(self, hash_prefix: str, experiment: str | None = None) -> list[Job]:
-        """Jobs whose config hash begins with these hexadecimal digits, in the order of adding."""
+        """The jobs whose config hash begins with these hexadecimal digits, in the order of adding."""
         prefix = hash_prefix.lower()
         if not re.fullmatch("[0-9a-f]+", prefix):
             return []
@@ -217,7 +217,7 @@ class Reader:
         return None if points is None else curve_from_json(points)
 
     def curves(self, experiment: str, round_name: str | None = None) -> dict[int, Curve]:
-        """The curves of an experiment (of one round of it) by job id; jobs without a curve are left out."""
+        """The curves of an experiment (or of one of its rounds) by job id, without jobs that have no curve."""
         query = select(curves).join(jobs, jobs.c.id == curves.c.job_id).order_by(curves.c.job_id)
         query = query.where(jobs.c.experiment == experiment)
         if round_name is not None:
@@ -234,7 +234,7 @@ class Reader:
             return [event_from_row(row) for row in connection.execute(query).mappings()][::-1]
 
     def workers(self, alive_only: bool = False) -> list[WorkerRecord]:
-        """Workers in the order of starting. alive_only: neither stopped nor found dead by anybody so far."""
+        """Workers in the order of starting. alive_only: those that are not marked as stopped or dead."""
         query = select(workers).order_by(workers.c.started_at, workers.c.id)
         if alive_only:
             query = query.where(workers.c.stopped_at.is_(None))
@@ -242,18 +242,18 @@ class Reader:
             return [worker_from_row(row) for row in connection.execute(query).mappings()]
 
     def held_by(self, worker_id: str) -> list[Claim]:
-        """The valid claims of a worker, which may be more than it knows: it may have lost its connection in `claim`."""
+        """The valid claims of a worker. They may include unknown ones: the answer to `claim` may have been lost."""
         query = select(jobs.c.id, jobs.c.worker_id, jobs.c.epoch).where(jobs.c.worker_id == worker_id, IS_RUNNING)
         with read_transaction(self.engine) as connection:
             return [Claim(*row) for row in connection.execute(query.order_by(jobs.c.id))]
 
-    def wishes(self, worker_id: str) -> dict[int, Wish]:
-        """What operators want of the running jobs of a worker, by job id; cheap enough to be asked each second."""
+    def requests(self, worker_id: str) -> dict[int, Request]:
+        """The requests of operators for the running jobs of a worker, by job id. Cheap enough for every second."""
         query = select(jobs.c.id, jobs.c.wish).where(
             jobs.c.worker_id == worker_id, IS_RUNNING, jobs.c.wish.is_not(None)
         )
         with read_transaction(self.engine) as connection:
-            return {job_id: Wish(wish) for job_id, wish in connection.execute(query)}
+            return {job_id: Request(request) for job_id, request in connection.execute(query)}
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         with read_transaction(self.engine) as connection:
