@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.models.cells import Cell
 from rnnlab.models.initialization import initial_parameters
-from rnnlab.models.own_cells import adopt, cell_class, shape_complaint
+from rnnlab.models.own_cells import cell_class, register_class, shape_error
 from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort, parameter_shapes
 from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings, settings_table
 from rnnlab.spec.run_config import RunConfig, parse_run_config
@@ -46,7 +46,7 @@ def check_cell(cell: type[Cell]) -> list[str]:
 
 def verdicts(cell: type[Cell]) -> Iterator[tuple[str, str | None]]:
     """Each property that was checked, with what is wrong or None. Without the right shapes nothing else is checked."""
-    name = adopt(cell)
+    name = register_class(cell)
     stacks = [_settings(name, stack) for stack in _STACKS]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -242,7 +242,7 @@ def _resumes(settings: RecurrentSettings) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[RecurrentSettings], str | None]] = {
-    "shapes": shape_complaint,
+    "shapes": shape_error,
     "finite gradients that reach every parameter": _has_its_gradients,
     "causality": _is_causal,
     "the same bits twice": _repeats_itself,

@@ -13,10 +13,10 @@ import torch
 from benchmarks.training.flops import products
 from benchmarks.training.task import Task
 from rnnlab.kernels.build import kernels_on, load
-from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.lowering import lower
 from rnnlab.kernels.operations import SETTINGS
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 
 _TRIALS = 5
 
@@ -49,7 +49,7 @@ class Floor:
             out = torch.empty(group, p.rows, p.columns, device=self._device)
             product: Callable[[], object] = partial(torch.bmm, left, right, out=out)
             if native:
-                program = NativeProgram(load(), lowered(record(product), group), group)
+                program = NativeProgram(load(), lower(trace(product), group), group)
                 product = partial(program, np.zeros((1, group), dtype=SETTINGS), 1)
             self._multiply.append((product, p.times))
 

@@ -23,7 +23,7 @@ from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 from rnnlab.training.run_state import fresh_state
 
 _WARM_STEPS = 5
@@ -63,7 +63,7 @@ def measure_group(configs: Sequence[RunConfig], device: torch.device, rounds: in
         plain_steps, plain_seconds = train_plainly(configs, device, max(one.target_steps for one in configs), 0)
         return Group(configs, rnnlab_steps, plain_steps, rnnlab_steps / seconds, plain_steps / plain_seconds)
     sample = spaced(configs, _PLAIN_SAMPLE)
-    cohort = new_cohort(spaced(configs, cohort_size(configs[0], device)), device)
+    cohort = new_cohort(spaced(configs, default_cohort_size(configs[0], device)), device)
     cohort.run_block(_WARM_STEPS, max_threads=1)
     rates, plain_rates = [], []
     measured = plain_measured = 0
@@ -100,7 +100,7 @@ def run_steps(cohort: Cohort, steps: int) -> int:
 
 def train_all(configs: Sequence[RunConfig], device: torch.device) -> tuple[int, float]:
     """Every run, in cohorts, until the shortest of its cohort ends: model-steps and seconds."""
-    size = cohort_size(configs[0], device)
+    size = default_cohort_size(configs[0], device)
     total, seconds = 0, 0.0
     for first in range(0, len(configs), size):
         done, taken = timed(partial(_train_chunk, configs[first : first + size], device), device)

@@ -31,7 +31,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class PairTokenizer:
+class BpeTokenizer:
     """Ids 0..255 are the bytes, the others what the merges make, in their order. Any bytes come back as they were."""
 
     merges: tuple[Pair, ...]  # ids, the first merge first

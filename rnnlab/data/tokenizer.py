@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from rnnlab.data.bpe import PairTokenizer
+from rnnlab.data.bpe import BpeTokenizer
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.letters import LetterTokenizer
 from rnnlab.data.splits import Fractions, Splits, split
@@ -97,7 +97,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "bytes": ByteTokenizer,
     "characters": CharacterTokenizer,
     "letters": LetterTokenizer,
-    "bpe": PairTokenizer,
+    "bpe": BpeTokenizer,
 }
 
 

@@ -9,8 +9,9 @@ from rnnlab.queue.job import Job, WorkerRecord
 from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort_size.heuristic import LARGEST_COHORT, threads_for
+from rnnlab.training.cohort_size.default_size import LARGEST_COHORT
 from rnnlab.training.cohort_size.tuning import CohortSizes
+from rnnlab.training.resources import threads_for
 from rnnlab.worker.active_cohort import Team
 from rnnlab.worker.retry_policy import Patience
 from rnnlab.worker.worker_options import WorkerOptions

@@ -12,9 +12,10 @@ from rnnlab.queue.job import Job
 from rnnlab.queue.liveness import host_name
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort import Member
-from rnnlab.training.cohort_size.heuristic import is_out_of_memory, threads_for
 from rnnlab.training.context import Workbench
-from rnnlab.training.native import arithmetic_of
+from rnnlab.training.engines.native_engine import arithmetic_of
+from rnnlab.training.memory_errors import is_out_of_memory
+from rnnlab.training.resources import threads_for
 from rnnlab.worker.active_cohort import Place, Team, Trainee
 from rnnlab.worker.checkpoint_writer import Checkpoints
 from rnnlab.worker.job_committer import NOT_THE_JOBS_FAULT, Ledger

@@ -6,7 +6,7 @@ import torch
 
 from rnnlab.errors import DatabaseAwayError, TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.kernels.build import NOT_WANTED, why_none
+from rnnlab.kernels.build import DISABLED, unavailable_reason
 from rnnlab.queue.database import sibling_engine
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort_size.measured_sizes import default_path
@@ -75,8 +75,8 @@ class Worker:
         Raises RnnlabError when the worker cannot go on (disk full, corpus missing, device broken, table gone); its
         jobs are then released as far as the table can be reached, and rescued by others where it cannot.
         """
-        reason = why_none() if self._options.device.type == "cpu" else None
-        if reason not in (None, NOT_WANTED):
+        reason = unavailable_reason() if self._options.device.type == "cpu" else None
+        if reason not in (None, DISABLED):
             self._view.message(f"training steps are done by torch, which is several times slower: {reason}")
         try:
             self._shifts()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnlab.data.bpe import PairTokenizer
+from rnnlab.data.bpe import BpeTokenizer
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.corpus import read_bytes, resolve
 from rnnlab.data.known_corpora import PUBLIC
@@ -90,7 +90,7 @@ def test_letters_of_the_time_machine() -> None:
 
 def test_pairs_of_tinyshakespeare() -> None:
     text = shared_text("tinyshakespeare")
-    tokenizer = PairTokenizer.learned(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
+    tokenizer = BpeTokenizer.learned(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
     parts = encoded_splits(text, tokenizer, Fractions(0.9, 0.05, 0.05), "x")
     assert b"".join(map(tokenizer.decode, (parts.train, parts.validation, parts.test))) == text
     assert len(tokenizer.decode(parts.train)) == 1_003_854

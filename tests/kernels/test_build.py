@@ -18,9 +18,9 @@ from tests.support.kernels import need_kernels
 def _looked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache folder; what is found is forgotten before and after."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     yield
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
 
 
 def _compiler(path: Path, script: str) -> str:
@@ -41,7 +41,7 @@ def test_compiled_once_and_found_again(tmp_path: Path, monkeypatch: pytest.Monke
     made = list((tmp_path / "cache" / "rnnlab" / "kernels").glob("*.so"))
     assert len(made) == 1
     before = made[0].stat()
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     build.load()
     after = list(made[0].parent.glob("*.so"))
     assert after == made
@@ -61,19 +61,19 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_compiler_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "/nowhere/cc")
-    assert "'/nowhere/cc' does not run" in _refusal()
+    assert "'/nowhere/cc' cannot be run" in _refusal()
 
 
 def test_a_compiler_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = 'case "$1" in --version) echo 1;; *) echo "note" >&2; echo "kernels.c:1: error: no" >&2; exit 1;; esac'
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
-    assert _refusal().endswith("refused kernels.c: kernels.c:1: error: no")
+    assert _refusal().endswith("failed on kernels.c: kernels.c:1: error: no")
     assert list((tmp_path / "cache").rglob("*.so")) == []
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     need_kernels()
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("a file")
     assert _refusal() == f"the cache folder {tmp_path}/cache/rnnlab/kernels cannot be written (Not a directory)"

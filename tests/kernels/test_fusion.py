@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels import build
-from rnnlab.kernels.fusion import simplified
-from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.fusion import fuse
+from rnnlab.kernels.lowering import lower
 from rnnlab.kernels.operations import SETTINGS, Code
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 from tests.support.kernels import need_kernels
 
 _M = 3
@@ -24,9 +24,9 @@ def _seed() -> None:
 
 
 def _codes(function: Callable[[], object], kept: Sequence[Tensor] = ()) -> list[Code]:
-    """Of the simplified program; and it leaves the same bits as the one that it comes from in what is kept."""
-    whole = lowered(record(function), _M)
-    short = simplified(whole, kept)
+    """Of the fuse program; and it leaves the same bits as the one that it comes from in what is kept."""
+    whole = lower(trace(function), _M)
+    short = fuse(whole, kept)
     need_kernels()
     results = []
     for operations in (whole, short):
@@ -83,7 +83,7 @@ def test_without_a_product_it_is_one_operation_too() -> None:
         torch.sigmoid(q, out=q)
         c.copy_(q)
 
-    codes = [one.code for one in simplified(lowered(record(function), _M), [])]
+    codes = [one.code for one in fuse(lower(trace(function), _M), [])]
     assert codes == [Code.AFFINE, Code.LOGISTIC]
 
 
@@ -110,7 +110,7 @@ def test_what_the_next_run_reads_is_written() -> None:
         torch.sigmoid(q, out=q)
         c.copy_(q)
 
-    codes = [one.code for one in simplified(lowered(record(function), _M), [])]
+    codes = [one.code for one in fuse(lower(trace(function), _M), [])]
     assert codes == [Code.AFFINE, Code.PRODUCT, Code.COPY]
 
 

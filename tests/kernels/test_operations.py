@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels import build
-from rnnlab.kernels.lowering import lowered
-from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Code, NotNativeError
+from rnnlab.kernels.lowering import lower
+from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Code, UnsupportedOperationError
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 from tests.support.kernels import need_kernels
 
 _M = 3
@@ -52,7 +52,7 @@ def _laid(layout: str, x_MBN: Tensor) -> Tensor:
 
 def _run(function: Callable[[], object], models: int = _M, threads: int = 1) -> None:
     """Record it, and run it natively."""
-    program = NativeProgram(build.load(), lowered(record(function), models), models)
+    program = NativeProgram(build.load(), lower(trace(function), models), models)
     program(np.zeros((1, models), dtype=SETTINGS), threads)
 
 
@@ -237,13 +237,13 @@ def test_tensors_side_by_side() -> None:
 )
 def test_what_the_kernels_cannot_do_is_refused(function: Callable[[Tensor], object]) -> None:
     x = torch.randn(_M, 3, 4)
-    with pytest.raises(NotNativeError):
-        lowered(record(lambda: function(x)), _M)
+    with pytest.raises(UnsupportedOperationError):
+        lower(trace(lambda: function(x)), _M)
 
 
 def test_recording_changes_nothing() -> None:
     x, y = torch.ones(_M, 2, 2), torch.zeros(_M, 2, 2)
-    calls = record(lambda: torch.mul(x.add_(1), 3, out=y))
+    calls = trace(lambda: torch.mul(x.add_(1), 3, out=y))
     assert [call.name for call in calls] == ["add", "mul"]
     assert torch.equal(x, torch.ones(_M, 2, 2))
     assert torch.equal(y, torch.zeros(_M, 2, 2))
@@ -276,7 +276,7 @@ def test_records_have_the_fields_of_the_source() -> None:
 def test_each_step_reads_its_own_data_and_leaves_its_own_results(threads: int) -> None:
     x, total = torch.zeros(_M, 2, 5), torch.zeros(_M, 2, 5)
     data_K, results_K = torch.randint(9, (4, _M, 2, 5)).float(), torch.empty(4, _M, 2, 5)
-    operations = lowered(record(lambda: total.add_(x)), _M)
+    operations = lower(trace(lambda: total.add_(x)), _M)
     program = NativeProgram(build.load(), operations, _M, inputs=[x], outputs=[total])
     program(np.zeros((4, _M), dtype=SETTINGS), threads, [data_K], [results_K])
     assert torch.equal(results_K, data_K.cumsum(0))

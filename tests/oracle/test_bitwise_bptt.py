@@ -129,7 +129,7 @@ def test_a_cell_without_a_scan_that_carries_a_learned_start_state_may_be_cut(
 ) -> None:
     """With one row nothing need be copied to expand the start state: it must not become the carried one."""
     monkeypatch.setattr("rnnlab.training.bptt_regime.SCANS", {})
-    monkeypatch.setattr("rnnlab.training.native.SCANS", {})
+    monkeypatch.setattr("rnnlab.training.engines.native_engine.SCANS", {})
     training: dict[str, Any] = {"sampling": "contiguous", "carry_state": True, "epoch_windows": 12 * batch_size}
     config = bptt_config(
         settings_of(cell, state_size=6, start_state="learned"),

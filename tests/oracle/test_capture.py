@@ -17,9 +17,9 @@ from rnnlab.models.cells import CELLS
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cuda_graphs import Replay
+from rnnlab.training.engines.cuda_graphs import Replay
+from rnnlab.training.engines.torch_engine import TorchEngine
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.torch_steps import TorchSteps
 from tests.support.cells import settings_of
 from tests.support.models import all_gate_settings, bptt_config, random_tokens, run_config
 
@@ -105,7 +105,7 @@ _CONFIGS = _configs()
 
 def _watched(cohort: Cohort, replay: _Replay) -> _Replay:
     """The replay, in the place of the cohort's own."""
-    assert isinstance(cohort._engine, TorchSteps)
+    assert isinstance(cohort._engine, TorchEngine)
     cohort._engine.replay = replay
     return replay
 
@@ -155,11 +155,11 @@ def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None
 
 @pytest.mark.parametrize("name", ["gated", "lstm adamw", "lstm sgd"])
 def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 2)
+    monkeypatch.setattr("rnnlab.training.engines.torch_engine._GRAPH_STEPS", 2)
     cohort = _cohort(name)
     replay = _watched(cohort, _AddressReplay())
     for n_steps in (1, 2, 2, 3):
-        cohort._at_once = n_steps
+        cohort._steps_per_call = n_steps
         cohort.run_block(n_steps, 1)
     once, twice = replay.calls.values()
     assert (len(once), len(twice)) == (2, 3)
@@ -189,7 +189,7 @@ def test_a_step_on_another_device_has_all_its_operands_there(name: str) -> None:
     device = torch.device("meta")
     members = [Member(one, fresh_state(one, _V)) for one in _CONFIGS[name]]
     cohort = Cohort(members, _TOKENS, _V, device)
-    cohort._regime.lay_out(cohort.steps, 4)
+    cohort._regime.prepare(cohort.steps, 4)
     cohort._engine.plan(cohort.steps, 4)
     losses_KM = torch.empty(4, len(cohort), device=device)
     with _Devices() as devices:
@@ -209,7 +209,7 @@ def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tape does what a graph does: the same operations with the same numbers on the same memory, and nothing else."""
-    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 3)
+    monkeypatch.setattr("rnnlab.training.engines.torch_engine._GRAPH_STEPS", 3)
     lstm, sampled = settings_of("lstm", state_size=8), dict[str, Any](sampling="contiguous", epoch_windows=50)
     configs = _CONFIGS.get(name) or [
         bptt_config(lstm, seed=seed, schedule=schedule, **sampled)
@@ -228,7 +228,7 @@ def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
         _watched(cohort, replay)
         for n_steps in (1, 1, 1, 1, 8, 3, 7, 8):
             if not cohort.any_finished:
-                cohort._at_once = n_steps
+                cohort._steps_per_call = n_steps
                 cohort.run_block(n_steps, 1)
         trained.append([checkpoint.encode(one.config, one.state) for one in cohort.members()])
     assert trained[0] == trained[1]

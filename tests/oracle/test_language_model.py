@@ -17,9 +17,9 @@ from rnnlab.models.factory import count_parameters, make_cohort
 from rnnlab.models.own_cells import load_cells
 from rnnlab.spec.cell_settings import CELL_SETTINGS, GatedSettings, ModelSettings, settings_table
 from rnnlab.spec.code import read_cell
+from rnnlab.training.evaluation.symbol_losses import stepwise_losses
 from rnnlab.training.language_model import LanguageModel
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.stepwise import stepwise_losses
 from tests.support.models import bptt_config, run_config
 from tests.support.paths import ROOT
 

@@ -14,8 +14,8 @@ from rnnlab.spec.cell_settings import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation.final_losses import final_losses
+from rnnlab.training.evaluation.symbol_losses import stepwise_losses
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.stepwise import stepwise_losses
 from tests.support.cells import CELLS, settings_of
 from tests.support.models import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 import rnnlab
-from rnnlab.models.buffer_program import Program
+from rnnlab.models.buffer_program import BufferProgram
 from rnnlab.models.logistic import Logistic
-from rnnlab.models.numerics import Users, gather_rows, logistic
+from rnnlab.models.model_subset import ModelSubset
+from rnnlab.models.numerics import gather_rows, logistic
 
 _N = 200_003  # no multiple of any vector length
 _SLICES = ((0, _N), (1, _N - 1), (5, 100), (7, 33), (16, 40_000), (3, 65_539), (32, 131_072))
@@ -127,7 +128,7 @@ def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbour
     x = torch.randn(9, rows, size, dtype=dtype) * 5
 
     def of(part: Tensor) -> Tensor:
-        program, one = Program(), Logistic(part)
+        program, one = BufferProgram(), Logistic(part)
         result = part * one.sign
         one.add_to(program, result)
         program()
@@ -166,9 +167,9 @@ def test_gather_rows_is_a_linear_map_of_the_one_hot_symbol() -> None:
 def test_users_take_and_add_only_their_own_rows(members: list[int]) -> None:
     torch.manual_seed(0)
     x, rows = torch.randn(5, 2), torch.randn(len(members), 2)
-    users = Users(members, 5, torch.device("cpu"))
-    assert torch.equal(users.take(x), torch.stack([x[m] for m in members]))
+    subsets = ModelSubset(members, 5, torch.device("cpu"))
+    assert torch.equal(subsets.take(x), torch.stack([x[m] for m in members]))
     added = x.clone()
     for row, m in enumerate(members):
         added[m] += rows[row]
-    assert torch.equal(users.add(x, rows), added)
+    assert torch.equal(subsets.add(x, rows), added)

@@ -9,12 +9,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.gate_work import needed_flops, observed_flops
-from rnnlab.models.buffer_program import runs
-from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated.gated_cohort import GatedCohort, gate_order, parameter_shapes
 from rnnlab.models.gated.online_step import OnlineStep
 from rnnlab.models.initialization import initial_parameters
-from rnnlab.models.inputs import lay_ready
-from rnnlab.models.recurrent.row_lookup import RowLookup
+from rnnlab.models.model_subset import contiguous_ranges
+from rnnlab.models.row_lookup import RowLookup
+from rnnlab.models.step_inputs import load_inputs
 from rnnlab.spec.cell_settings import GatedSettings
 from tests.support.models import all_gate_settings
 
@@ -48,7 +48,7 @@ def test_a_step_makes_no_tensors() -> None:
     ids_KMB, keep_KM = torch.zeros(1, len(members), _B, dtype=torch.int64), torch.ones(1, len(members))
     data = step.data(ids_KMB, ids_KMB, keep_KM)
     with _Allocations() as allocations:
-        lay_ready(step.inputs, data, 0)
+        load_inputs(step.inputs, data, 0)
         step.run()
     assert allocations.found == []
 
@@ -59,10 +59,10 @@ def test_a_row_that_is_not_kept_starts_from_zero() -> None:
     step = OnlineStep(model, {name: torch.zeros_like(value) for name, value in model.parameters.items()}, _B)
     ids_KMB = (torch.arange(3 * _B).view(3, _B) % _V).repeat(2, 1, 1)
     data = step.data(ids_KMB, ids_KMB, torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]))
-    lay_ready(step.inputs, data, 0)
+    load_inputs(step.inputs, data, 0)
     step.run()
     from_zero = step.hidden[0].clone()
-    lay_ready(step.inputs, data, 1)
+    load_inputs(step.inputs, data, 1)
     step.run()
     assert [torch.equal(mine, other) for mine, other in zip(step.hidden[0], from_zero, strict=True)] == [
         False,
@@ -72,29 +72,29 @@ def test_a_row_that_is_not_kept_starts_from_zero() -> None:
 
 
 def test_runs_are_the_longest_of_neighbours_with_equal_keys() -> None:
-    assert runs([]) == []
-    assert runs([0, 1, 2, 5, 6, 8]) == [range(3), range(5, 7), range(8, 9)]
-    assert runs([0, 1, 2, 5, 6], lambda m: m < 2) == [range(2), range(2, 3), range(5, 7)]
+    assert contiguous_ranges([]) == []
+    assert contiguous_ranges([0, 1, 2, 5, 6, 8]) == [range(3), range(5, 7), range(8, 9)]
+    assert contiguous_ranges([0, 1, 2, 5, 6], lambda m: m < 2) == [range(2), range(2, 3), range(5, 7)]
 
 
 def _n_runs(members: Sequence[GatedSettings]) -> int:
     names = GatedSettings.free_in_cohort
-    return sum(len(runs(m for m, one in enumerate(members) if getattr(one, name))) for name in names)
+    return sum(len(contiguous_ranges(m for m, one in enumerate(members) if getattr(one, name))) for name in names)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 16, 48])
 def test_an_arrangement_has_fewer_runs_and_does_not_depend_on_the_order_given(size: int) -> None:
     chosen = random.Random(size).sample(all_gate_settings(1, 8), size)
-    order = arrangement(chosen)
+    order = gate_order(chosen)
     assert sorted(order) == list(range(size))
     arranged = [chosen[m] for m in order]
     assert _n_runs(arranged) <= (_n_runs(chosen) if size < 16 else 0.75 * _n_runs(chosen))
-    assert [chosen[::-1][m] for m in arrangement(chosen[::-1])] == arranged
+    assert [chosen[::-1][m] for m in gate_order(chosen[::-1])] == arranged
 
 
 def test_a_single_gate_is_one_run() -> None:
     members = [GatedSettings(n_layers=1, state_size=8, use_forget_gate=bool(m % 2)) for m in range(9)]
-    assert [members[m].use_forget_gate for m in arrangement(members)] == [False] * 5 + [True] * 4
+    assert [members[m].use_forget_gate for m in gate_order(members)] == [False] * 5 + [True] * 4
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])

@@ -11,7 +11,7 @@ from rnnlab.models.reference import GatedLanguageModel
 from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings
 from rnnlab.spec.regime_settings import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.training.online_batches import WindowStream
+from rnnlab.training.online_batches import OnlineBatches
 from rnnlab.training.run_state import EMA_DECAY, EMA_START_NATS, fresh_state
 
 VOCABULARY = 256
@@ -102,7 +102,7 @@ def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     inputs_KB = torch.empty(n_steps, config.training.batch_size, dtype=torch.int64)
     targets_KB = torch.empty_like(inputs_KB)
-    starts = WindowStream(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
+    starts = OnlineBatches(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
     losses = []
     state: list[Tensor] = []
     for step in range(n_steps):

@@ -12,8 +12,8 @@ from rnnlab.plans.plan import make_plan
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size import tuning
-from rnnlab.training.cohort_size.heuristic import cohort_size, largest_cohort
-from rnnlab.training.cohort_size.measured_sizes import RememberedSizes
+from rnnlab.training.cohort_size.default_size import default_cohort_size, largest_cohort
+from rnnlab.training.cohort_size.measured_sizes import MeasuredSizes
 from rnnlab.training.cohort_size.tuning import CohortSizes
 from rnnlab.training.context import Workbench
 
@@ -26,7 +26,7 @@ def config(data_folder: Path, small_toml: str) -> RunConfig:
     text = small_toml.replace("state_size = 4\n", "state_size = 16\n").replace("batch_size = 2", "batch_size = 140")
     text = text.replace("windows = 2\nl", "windows = 100000\nl")
     config = make_plan(parse_experiment(tomllib.loads(text), "x.toml"), None).first_round[0]
-    assert cohort_size(config, CPU) == 16
+    assert default_cohort_size(config, CPU) == 16
     return config
 
 
@@ -145,14 +145,14 @@ def test_of_another_device_or_version_nothing_is_known(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sizes.json"
-    RememberedSizes(path, CPU).keep("a", 8)
+    MeasuredSizes(path, CPU).keep("a", 8)
     monkeypatch.setattr(torch, "__version__", "99.0")
-    other = RememberedSizes(path, CPU)
+    other = MeasuredSizes(path, CPU)
     assert other.get("a") is None
     other.keep("a", 4)
     assert other.get("a") == 4
     monkeypatch.undo()
-    assert RememberedSizes(path, CPU).get("a") == 8
+    assert MeasuredSizes(path, CPU).get("a") == 8
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_of_another_device_or_version_nothing_is_known(
 def test_a_broken_or_foreign_file_is_replaced(config: RunConfig, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sizes.json"
     path.write_bytes(content)
-    sizes = RememberedSizes(path, CPU)
+    sizes = MeasuredSizes(path, CPU)
     assert sizes.get("group") is None
     sizes.keep("group", 8)
     assert sizes.get("group") == 8
@@ -170,7 +170,7 @@ def test_a_broken_or_foreign_file_is_replaced(config: RunConfig, tmp_path: Path,
 
 def test_a_wrong_size_in_the_file_is_measured_again(config: RunConfig, tmp_path: Path) -> None:
     path = tmp_path / "sizes.json"
-    RememberedSizes(path, CPU).keep(config.group_key, 32)
+    MeasuredSizes(path, CPU).keep(config.group_key, 32)
     path.write_text(path.read_text().replace("32\n", '"many"\n'))
     machine = Machine(lambda size: 1.0)
     assert machine.sizes(path).size_for(config, 1) == 16
@@ -179,6 +179,6 @@ def test_a_wrong_size_in_the_file_is_measured_again(config: RunConfig, tmp_path:
 
 def test_a_folder_that_cannot_be_written_is_no_error(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    sizes = RememberedSizes(tmp_path / "file" / "sizes.json", CPU)
+    sizes = MeasuredSizes(tmp_path / "file" / "sizes.json", CPU)
     sizes.keep("group", 8)
     assert sizes.get("group") is None
