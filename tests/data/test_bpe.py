@@ -12,7 +12,7 @@ from rnnlab.errors import UsageError
 
 TEXT = generated_text()[:30_000]
 SHARES = Fractions(0.8, 0.1, 0.1)
-TOKENIZER = BpeTokenizer.learned(TEXT, SHARES, vocab_size=400)
+TOKENIZER = BpeTokenizer.learn(TEXT, SHARES, vocab_size=400)
 
 
 @given(st.binary() | st.text(list("abdegklmno .\nA1-")).map(str.encode))
@@ -58,26 +58,26 @@ def test_it_encodes_as_the_package_does() -> None:
 
 def test_it_is_learned_from_the_training_split_alone() -> None:
     held_out = len(TEXT) * 8 // 10
-    assert BpeTokenizer.learned(TEXT[:held_out] + b"q" * (len(TEXT) - held_out), SHARES, vocab_size=400) == TOKENIZER
+    assert BpeTokenizer.learn(TEXT[:held_out] + b"q" * (len(TEXT) - held_out), SHARES, vocab_size=400) == TOKENIZER
     # The test can fail: the same change within the training split gives another vocabulary.
-    assert BpeTokenizer.learned(b"qz" * 3_000 + TEXT[6_000:], SHARES, vocab_size=400) != TOKENIZER
+    assert BpeTokenizer.learn(b"qz" * 3_000 + TEXT[6_000:], SHARES, vocab_size=400) != TOKENIZER
 
 
 def test_learning_again_gives_the_same_and_a_larger_one_begins_with_it() -> None:
-    assert BpeTokenizer.learned(TEXT, SHARES, vocab_size=400) == TOKENIZER
-    larger = BpeTokenizer.learned(TEXT, SHARES, vocab_size=450)
+    assert BpeTokenizer.learn(TEXT, SHARES, vocab_size=400) == TOKENIZER
+    larger = BpeTokenizer.learn(TEXT, SHARES, vocab_size=450)
     assert larger.merges[: len(TOKENIZER.merges)] == TOKENIZER.merges
 
 
 def test_more_symbols_than_there_are() -> None:
     text = b"abababab" * 10
     with pytest.raises(UsageError, match=r"tokenizer.vocab_size = 1,000: .* pairs for \d+ symbols only"):
-        BpeTokenizer.learned(text, SHARES, vocab_size=1_000)
+        BpeTokenizer.learn(text, SHARES, vocab_size=1_000)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(UsageError, match=r'tokenizer.kind = "bpe" needs the package .*pip install \'rnnlab\[bpe\]\''):
-        BpeTokenizer.learned(TEXT, SHARES, vocab_size=400)
+        BpeTokenizer.learn(TEXT, SHARES, vocab_size=400)
     # Only learning needs it.
     assert TOKENIZER.decode(BpeTokenizer.from_vocabulary(TOKENIZER.vocabulary).encode(TEXT)) == TEXT

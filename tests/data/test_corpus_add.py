@@ -77,7 +77,7 @@ def test_a_public_corpus_as_downloaded_or_unpacked(tmp_path: Path, register: Reg
     packed = tmp_path / "timemachine.zip"
     packed.write_bytes(zipped(TEXT, "inside"))
     corpus = add(packed)
-    assert (corpus.name, corpus.sha256, corpus.licence) == ("timemachine", HASH, entry.licence)
+    assert (corpus.name, corpus.sha256, corpus.license) == ("timemachine", HASH, entry.license)
     text_path(HASH).unlink()
     (tmp_path / "whatever").write_bytes(TEXT)
     assert add(tmp_path / "whatever", "timemachine").sha256 == HASH

@@ -86,7 +86,7 @@ def test_odd_file_names_make_plain_names(tmp_path: Path) -> None:
 def test_a_public_corpus_under_any_file_name_is_known(register: Register, notes: Path) -> None:
     entry = register(TEXT)
     corpus = resolve(str(notes))
-    assert (corpus.name, corpus.licence) == (entry.name, entry.licence)
+    assert (corpus.name, corpus.license) == (entry.name, entry.license)
     assert resolve(entry.name) == corpus
 
 

@@ -23,7 +23,7 @@ def test_public_entries_are_complete(name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", public.sha256)
     assert public.url.startswith("http")
     assert public.size_bytes > 0
-    assert "\n" not in public.licence
+    assert "\n" not in public.license
     assert public_with_hash(public.sha256) is public
     assert public.url in how_to_get(public.name)
     "".encode(public.encoding)

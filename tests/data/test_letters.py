@@ -3,7 +3,7 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlab.data.letters import LetterTokenizer, normalised
+from rnnlab.data.letters import LetterTokenizer, normalized
 
 TOKENIZER = LetterTokenizer()
 
@@ -17,13 +17,13 @@ def test_the_order_of_the_vocabulary() -> None:
 
 
 def test_every_run_of_anything_else_is_one_space() -> None:
-    assert normalised("  I'd say: 'caf\u00e9 42'\r\n\r\nYes.".encode()) == b" i d say caf yes "
+    assert normalized("  I'd say: 'caf\u00e9 42'\r\n\r\nYes.".encode()) == b" i d say caf yes "
     assert TOKENIZER.decode(TOKENIZER.encode(b"A--b__C")) == b"a b c"
 
 
 @given(st.binary())
-def test_normalised_texts_come_back_and_nothing_is_unknown(text: bytes) -> None:
+def test_normalized_texts_come_back_and_nothing_is_unknown(text: bytes) -> None:
     ids = TOKENIZER.encode(text)
     assert 1 not in ids
-    assert TOKENIZER.decode(ids) == normalised(text)
-    assert normalised(normalised(text)) == normalised(text)
+    assert TOKENIZER.decode(ids) == normalized(text)
+    assert normalized(normalized(text)) == normalized(text)

@@ -65,7 +65,7 @@ def shared_text(name: str) -> bytes:
 
 def test_characters_of_tinyshakespeare() -> None:
     text = shared_text("tinyshakespeare")
-    tokenizer = CharacterTokenizer.learned(text, Fractions(0.9, 0.05, 0.05))
+    tokenizer = CharacterTokenizer.learn(text, Fractions(0.9, 0.05, 0.05))
     assert tokenizer.vocabulary_size == 65
     assert "".join(tokenizer.characters) == "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
     assert len(encoded_splits(text, tokenizer, Fractions(0.9, 0.1, 0.0), "x").train) == 1_003_854
@@ -73,7 +73,7 @@ def test_characters_of_tinyshakespeare() -> None:
 
 def test_characters_of_nietzsche() -> None:
     text = shared_text("nietzsche")
-    tokenizer = CharacterTokenizer.learned(text, Fractions(0.8, 0.1, 0.1), padding=True)
+    tokenizer = CharacterTokenizer.learn(text, Fractions(0.8, 0.1, 0.1), padding=True)
     ids = tokenizer.encode(text)
     assert (tokenizer.vocabulary_size, len(ids)) == (85, 600_893)
     assert ids[:10].tolist() == [40, 42, 29, 30, 25, 27, 29, 1, 1, 1]
@@ -90,7 +90,7 @@ def test_letters_of_the_time_machine() -> None:
 
 def test_pairs_of_tinyshakespeare() -> None:
     text = shared_text("tinyshakespeare")
-    tokenizer = BpeTokenizer.learned(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
+    tokenizer = BpeTokenizer.learn(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
     parts = encoded_splits(text, tokenizer, Fractions(0.9, 0.05, 0.05), "x")
     assert b"".join(map(tokenizer.decode, (parts.train, parts.validation, parts.test))) == text
     assert len(tokenizer.decode(parts.train)) == 1_003_854

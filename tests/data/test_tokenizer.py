@@ -87,7 +87,7 @@ def test_an_unknown_tokenizer() -> None:
 
 
 def test_splits_hold_out_the_same_text_whatever_the_tokenizer(tokenizer: Tokenizer) -> None:
-    """Of an ASCII text that is normalised already. Its end has more symbols a byte than its beginning."""
+    """Of an ASCII text that is normalized already. Its end has more symbols a byte than its beginning."""
     text = b"the cat sat on the mat and ran " * 50 + b"quick wizards vex jumping dwarf foxes by zloty " * 12
     if tokenizer.vocabulary is not None:
         kind = next(kind for kind, one in TOKENIZERS.items() if isinstance(tokenizer, one))
