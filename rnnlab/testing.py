@@ -61,17 +61,15 @@ def verdicts(cell: type[Cell]) -> Iterator[tuple[str, str | None]]:
         torch.set_num_threads(threads)
 
 
-def _first_problem(
-    check: Callable[[RecurrentSettings], str | None], stacks: Sequence[RecurrentSettings]
-) -> str | None:
+def _first_problem(check: Callable[[RecurrentSettings], str | None], stacks: Sequence[RecurrentSettings]) -> str | None:
     for settings in stacks:
         try:
             problem = check(settings)
         except Exception as error:
             said = " ".join(str(error).split())
             problem = (
-                f"{type(error).__name__} was raised: {said}. A common cause is state that a cell keeps between steps, in "
-                "itself or in its module: all state must be in the result of step()"
+                f"{type(error).__name__} was raised: {said}. A common cause is state that a cell keeps between steps, "
+                "in itself or in its module: all state must be in the result of step()"
             )
         if problem is not None:
             return problem
@@ -144,7 +142,9 @@ def _is_causal(settings: RecurrentSettings) -> str | None:
             "or normalized over dimension 1"
         )
     if not depends_MTB[m, t, b]:
-        return "the output of a step does not depend on its input: step() must use the result of project() without detach()"
+        return (
+            "the output of a step does not depend on its input: step() must use the result of project(), not detached"
+        )
     return None
 
 
@@ -192,9 +192,9 @@ def _is_independent_of_cohorts(settings: RecurrentSettings) -> str | None:
     for size in _COHORT_SIZES:
         if _trained(_fresh(settings, range(size))) != alone[:size]:
             return (
-                f"a model in a cohort of {size} gets other bits than alone: use rnnlab.cells.logistic, not torch.sigmoid; "
-                "use only tanh, plain arithmetic and the products bmm and baddbmm; and call .contiguous() on an "
-                "expanded tensor before a product"
+                f"a model in a cohort of {size} gets other bits than alone: use rnnlab.cells.logistic, not "
+                "torch.sigmoid; use only tanh, plain arithmetic and the products bmm and baddbmm; and call "
+                ".contiguous() on an expanded tensor before a product"
             )
     return None
 

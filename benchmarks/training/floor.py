@@ -1,6 +1,6 @@
 """The floor: the matrix products of the steps and nothing else, as fast as torch or rnnlab's kernels make them.
 
-Shapes: G models that are multiplied at once, some of the M models.
+Shapes: U models that are multiplied at once, some of the M models.
 """
 
 import time
@@ -22,9 +22,9 @@ _TRIALS = 5
 
 
 class Floor:
-    """Batched products over G models, group after group, with the G and the way that are the fastest.
+    """Batched products over U models, group after group, with the U and the way that are the fastest.
 
-    All groups work on the same numbers: with a small G they stay in the cache, as nothing that trains could keep them.
+    All groups work on the same numbers: with a small U they stay in the cache, as nothing that trains could keep them.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:

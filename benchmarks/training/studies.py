@@ -3,7 +3,7 @@
 A bounded number of steps of each group is measured, and from that the whole round is extrapolated; or all of it is
 trained. Only these two: models with different gates cannot be stacked by torch.func or vmapped by JAX.
 
-Shapes: M models, N steps.
+Shapes: M models, K steps of a block.
 """
 
 import statistics
@@ -115,13 +115,13 @@ def train_plainly(configs: Sequence[RunConfig], device: torch.device, steps: int
     total, seconds = 0, 0.0
     for config in configs:
         n_steps = min(config.target_steps, steps + warm_steps)
-        inputs_N, targets_N = (
+        inputs_K, targets_K = (
             torch.from_numpy(part).to(device, torch.int64) for part in batches(config, tokens, n_steps)
         )
         starts = starts_of(config, n_steps).tolist()
         model = PlainModel(config, fresh_state(config, vocabulary_size).parameters, vocabulary_size, device)
 
-        batch = list(zip(inputs_N, targets_N, starts, strict=True))
+        batch = list(zip(inputs_K, targets_K, starts, strict=True))
         _take_steps(model, batch[:warm_steps])
         done, taken = timed(partial(_take_steps, model, batch[warm_steps:]), device)
         total, seconds = total + done, seconds + taken

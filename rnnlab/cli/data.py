@@ -15,7 +15,7 @@ data_app = typer.Typer(help="Corpora: list, fetch, add.", no_args_is_help=True)
 
 @data_app.command("list")
 def list_command() -> None:
-    """List every known corpus with its status, size, hash and license.
+    """List every known corpus with its status, size, hash and licence.
 
     On a terminal a table; otherwise one line a corpus, its fields separated by tabs, with the whole hash.
     """

@@ -80,9 +80,9 @@ def test_positions_are_uniform_over_all_starts() -> None:
 
 def test_windows_are_slices_of_the_text() -> None:
     for kind in (torch.uint8, torch.int64):
-        tokens_N = torch.arange(200).to(kind)
+        tokens_C = torch.arange(200).to(kind)
         positions_B = torch.tensor([0, 190, 17, 17])
-        tokens_BW = windows(tokens_N, positions_B, 10)
+        tokens_BW = windows(tokens_C, positions_B, 10)
         assert tokens_BW.dtype == kind
         assert tokens_BW.tolist() == [list(range(start, start + 10)) for start in (0, 190, 17, 17)]
 

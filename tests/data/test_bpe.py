@@ -71,7 +71,7 @@ def test_learning_again_gives_the_same_and_a_larger_one_begins_with_it() -> None
 
 def test_more_symbols_than_there_are() -> None:
     text = b"abababab" * 10
-    with pytest.raises(UsageError, match=r"tokenizer.vocab_size = 1,000: .* pairs for \d+ symbols only"):
+    with pytest.raises(UsageError, match=r"tokenizer.vocab_size = 1,000: .* pairs for only \d+ symbols"):
         BpeTokenizer.learn(text, SHARES, vocab_size=1_000)
 
 

@@ -47,7 +47,7 @@ def test_a_text_that_is_here_is_not_fetched_again(server: Server, register: Regi
 def test_resolve_downloads_only_when_asked(server: Server, register: Register) -> None:
     register(TEXT, server.url)
     server.content = TEXT
-    with pytest.raises(CorpusError, match=r"is not on this machine: `rnnlab data fetch timemachine`"):
+    with pytest.raises(CorpusError, match=r"is not on this machine: run `rnnlab data fetch timemachine`"):
         resolve("timemachine")
     assert server.ranges_asked == []
     assert read_bytes(resolve("timemachine", download=True)) == TEXT
@@ -76,7 +76,7 @@ def test_a_wrong_text_is_refused_and_not_kept(server: Server, register: Register
 
 def cut_off(server: Server, part: Path, after_bytes: int) -> None:
     server.cut_after_bytes = after_bytes
-    with pytest.raises(CorpusError, match=rf"broke after {after_bytes:,} of 300,000 bytes.*goes on where this stopped"):
+    with pytest.raises(CorpusError, match=rf"closed after {after_bytes:,} of 300,000 bytes.*resumes the download"):
         fetch("timemachine")
     assert part.read_bytes() == TEXT[:after_bytes]
     server.cut_after_bytes = None
@@ -154,7 +154,7 @@ def test_without_network(register: Register, data_folder: Path, monkeypatch: pyt
     assert "\n" not in message
     assert f"cannot download {url} (" in message
     assert "Connection refused" in message
-    assert f"download {url} elsewhere and `rnnlab data add FILE --name timemachine`" in message
+    assert f"download {url} on another machine and run `rnnlab data add FILE --name timemachine`" in message
     place = data_folder / "timemachine.txt"
     assert message.endswith(f"or put it there as {place}")
     # Which is what it says.
@@ -181,5 +181,5 @@ def test_a_part_that_cannot_be_written(server: Server, register: Register, part:
 
 def test_names_that_cannot_be_fetched() -> None:
     assert fetch("generated").name == "generated"
-    with pytest.raises(CorpusError, match=r"no known corpus 'notes' to fetch: known corpora are enwik8"):
+    with pytest.raises(CorpusError, match=r"there is no known corpus 'notes'; known corpora: enwik8"):
         fetch("notes")

@@ -60,7 +60,7 @@ def test_missing_sources_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CorpusError, match=r"/nowhere/lib cannot be read"):
         stdlib_sources()
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(CorpusError, match=r"carries no pydoc_data"):
+    with pytest.raises(CorpusError, match=r"has no module pydoc_data"):
         pydoc_topics()
 
 

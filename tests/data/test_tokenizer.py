@@ -73,7 +73,7 @@ def test_a_vocabulary_that_does_not_fit() -> None:
     vocabulary = learn_tokenizer("characters", b"abc", SHARES, {}).vocabulary
     assert vocabulary is not None
     own = sha256_hex(vocabulary.encode())
-    with pytest.raises(UsageError, match=rf"for vocabulary 111111111111 .* there is vocabulary {own[:12]} here"):
+    with pytest.raises(UsageError, match=rf"the run has vocabulary 111111111111 .* vocabulary {own[:12]} was found"):
         make_tokenizer("characters", vocabulary, "1" * 64)
     with pytest.raises(UsageError, match=r"was made for vocabulary 111111111111 .* there is no vocabulary here"):
         make_tokenizer("characters", None, "1" * 64)
@@ -82,7 +82,7 @@ def test_a_vocabulary_that_does_not_fit() -> None:
 
 
 def test_an_unknown_tokenizer() -> None:
-    with pytest.raises(UsageError, match=r"no tokenizer 'words': known tokenizers are bytes, characters, letters, bpe"):
+    with pytest.raises(UsageError, match=r"no tokenizer 'words'; known tokenizers: bytes, characters, letters, bpe"):
         make_tokenizer("words")
 
 

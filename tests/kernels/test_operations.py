@@ -33,21 +33,21 @@ def _kernels() -> None:
 
 @pytest.fixture(params=["dense", "columns", "steps"])
 def layout(request: pytest.FixtureRequest) -> str:
-    """How a tensor [M, B, N] lies: by itself, as some columns of a wider one, as one step of a longer one."""
+    """The layout of a tensor [M, B, O]: dense, some columns of a wider tensor, or one step of a longer tensor."""
     chosen: str = request.param
     return chosen
 
 
-def _laid(layout: str, x_MBN: Tensor) -> Tensor:
+def _laid(layout: str, x_MBO: Tensor) -> Tensor:
     """A float32 copy in that layout."""
-    M, B, N = x_MBN.shape
-    wide = torch.randn(M, B, N + 5) if layout == "columns" else torch.randn(M, 4, B, N)
+    M, B, width = x_MBO.shape
+    wide = torch.randn(M, B, width + 5) if layout == "columns" else torch.randn(M, 4, B, width)
     place = {
-        "dense": lambda: torch.empty(M, B, N),
-        "columns": lambda: wide[..., 3 : 3 + N],
+        "dense": lambda: torch.empty(M, B, width),
+        "columns": lambda: wide[..., 3 : 3 + width],
         "steps": lambda: wide[:, 2],
     }
-    return place[layout]().copy_(x_MBN)
+    return place[layout]().copy_(x_MBO)
 
 
 def _run(function: Callable[[], object], models: int = _M, threads: int = 1) -> None:
@@ -83,21 +83,21 @@ _ELEMENTWISE: dict[str, tuple[int, Function]] = {
 
 
 @pytest.mark.parametrize("name", _ELEMENTWISE)
-@pytest.mark.parametrize(("B", "N"), _SIZES)
-def test_elementwise(name: str, B: int, N: int, layout: str) -> None:
+@pytest.mark.parametrize(("B", "width"), _SIZES)
+def test_elementwise(name: str, B: int, width: int, layout: str) -> None:
     n_inputs, function = _ELEMENTWISE[name]
-    inputs = [torch.randn(_M, B, N).double() for _ in range(n_inputs)]
+    inputs = [torch.randn(_M, B, width).double() for _ in range(n_inputs)]
     if name == "log":
         inputs[0].abs_()
-    mine, result = [_laid(layout, x) for x in inputs], _laid(layout, torch.zeros(_M, B, N))
+    mine, result = [_laid(layout, x) for x in inputs], _laid(layout, torch.zeros(_M, B, width))
     whole = result if result._base is None else result._base
     before = whole.clone()
     _run(lambda: function(*mine, out=result))
-    expected = torch.empty(_M, B, N, dtype=torch.float64)
+    expected = torch.empty(_M, B, width, dtype=torch.float64)
     function(*(x.double() for x in mine), out=expected)
     magnitude = 1 + expected.abs() + sum(x.abs() for x in inputs)
     assert ((result.double() - expected).abs() <= 4 * _EPSILON * magnitude).all()
-    result.copy_(torch.zeros(_M, B, N))
+    result.copy_(torch.zeros(_M, B, width))
     assert torch.equal(whole, before)  # nothing was written beside it
 
 
@@ -127,18 +127,18 @@ def test_what_is_not_a_number_stays_so_and_infinity_has_its_limit(name: str) -> 
 @pytest.mark.parametrize("w_is_transposed", [False, True])
 @pytest.mark.parametrize("x_is_transposed", [False, True])
 @pytest.mark.parametrize(
-    ("B", "K", "N"),
+    ("B", "n_terms", "width"),
     [
         *((1, 1, 1), (7, 5, 3), (8, 32, 32), (19, 33, 17), (5, 600, 40), (64, 64, 97), (33, 300, 256), (100, 16, 48)),
         *((20, 300, 1), (9, 17, 1), (40, 700, 33), (17, 40, 65)),
     ],
 )
-def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed: bool) -> None:
-    x = torch.randn(_M, K, B).transpose(1, 2) if x_is_transposed else torch.randn(_M, B, K)
-    w = torch.randn(_M, N, K).transpose(1, 2) if w_is_transposed else torch.randn(_M, K, N)
-    bias, before = torch.randn(_M, 1, N), torch.randn(_M, B, N)
-    longer = torch.full((_M, 3, B, N), 7.0)
-    plain, with_bias, added = torch.empty(_M, B, N), longer[:, 1], before.clone()
+def test_products(B: int, n_terms: int, width: int, x_is_transposed: bool, w_is_transposed: bool) -> None:
+    x = torch.randn(_M, n_terms, B).transpose(1, 2) if x_is_transposed else torch.randn(_M, B, n_terms)
+    w = torch.randn(_M, width, n_terms).transpose(1, 2) if w_is_transposed else torch.randn(_M, n_terms, width)
+    bias, before = torch.randn(_M, 1, width), torch.randn(_M, B, width)
+    longer = torch.full((_M, 3, B, width), 7.0)
+    plain, with_bias, added = torch.empty(_M, B, width), longer[:, 1], before.clone()
 
     def function() -> None:
         torch.bmm(x, w, out=plain)
@@ -147,18 +147,18 @@ def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed
 
     _run(function)
     exact = x.double() @ w.double()
-    bound = 4 * _EPSILON * (K**0.5 + 2) * (1 + x.double().abs() @ w.double().abs())
+    bound = 4 * _EPSILON * (n_terms**0.5 + 2) * (1 + x.double().abs() @ w.double().abs())
     assert ((plain.double() - exact).abs() <= bound).all()
     assert ((with_bias.double() + 2 * (bias.double() + exact)).abs() <= 2 * bound).all()
     assert ((added.double() - before.double() - 0.5 * exact).abs() <= bound).all()
     assert (longer[:, ::2] == 7).all()  # nothing was written beside it
 
 
-@pytest.mark.parametrize(("B", "N"), [*_SIZES, (300, 19)])
-def test_sums_softmax_and_what_is_picked(B: int, N: int, layout: str) -> None:
-    x, y = _laid(layout, 3 * torch.randn(_M, B, N)), torch.empty(_M, B, N)
-    ids = torch.randint(0, N, (_M, B, 1))
-    sums, totals, means = torch.empty(_M, N), torch.empty(_M), torch.empty(_M)
+@pytest.mark.parametrize(("B", "width"), [*_SIZES, (300, 19)])
+def test_sums_softmax_and_what_is_picked(B: int, width: int, layout: str) -> None:
+    x, y = _laid(layout, 3 * torch.randn(_M, B, width)), torch.empty(_M, B, width)
+    ids = torch.randint(0, width, (_M, B, 1))
+    sums, totals, means = torch.empty(_M, width), torch.empty(_M), torch.empty(_M)
     minus_one = torch.full((), -1.0).expand(_M, B, 1)
     highest, probable, picked = torch.empty(_M, B), torch.empty(_M, B), torch.empty(_M, B, 1)
 
@@ -181,7 +181,7 @@ def test_sums_softmax_and_what_is_picked(B: int, N: int, layout: str) -> None:
     assert ((totals - before.amax(2).sum(1)).abs() <= 4 * _EPSILON * before.abs().amax(2).sum(1)).all()
     _assert_close(means, before.amax(2).mean(1))
     _assert_close(picked, before.gather(2, ids))
-    one_hot = torch.nn.functional.one_hot(ids.squeeze(2), N)
+    one_hot = torch.nn.functional.one_hot(ids.squeeze(2), width)
     _assert_close(y, softmax - one_hot)
 
 

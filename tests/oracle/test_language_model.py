@@ -1,6 +1,6 @@
 """The torch module of a trained run against the training engine, torch.nn, and what a torch module must be able to do.
 
-Shapes: B batch rows, T symbols, S state size, V vocabulary.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary.
 """
 
 import copy
@@ -85,8 +85,8 @@ def test_its_loss_is_what_the_engine_measures_and_its_parameters_can_be_trained(
     assert sum(p.numel() for p in model.parameters()) == count_parameters(settings, _V)
     engine = make_cohort([settings], [parameters], _V, torch.device("cpu"))
     losses_E = stepwise_losses(engine, _tokens())[0]
-    for window_T, expected in zip(_tokens(), losses_E, strict=True):
-        assert _mean_loss(model, window_T.unsqueeze(0)).item() == pytest.approx(expected.item(), rel=1e-5)
+    for window_W, expected in zip(_tokens(), losses_E, strict=True):
+        assert _mean_loss(model, window_W.unsqueeze(0)).item() == pytest.approx(expected.item(), rel=1e-5)
 
     # The state goes on: two pieces give what the whole gives.
     whole, end = model(_tokens())
@@ -170,7 +170,7 @@ def test_texts_and_wrong_arguments() -> None:
     as_bytes, _ = _trained(_settings("rnn"), ByteTokenizer())
     assert as_bytes.encode("ä").tolist() == as_bytes.encode(b"\xc3\xa4").tolist() == [0xC3, 0xA4]
     assert as_bytes.decode([0xC3, 0xA4, 0xC3]) == "ä�"
-    with pytest.raises(UsageError, match="no character 'z'"):
+    with pytest.raises(UsageError, match="the character 'z' .* is not in the vocabulary"):
         model.encode("z")
     with pytest.raises(ValueError, match="token id 10 must be in"):
         model.decode([10])

@@ -107,9 +107,9 @@ def test_no_product_is_made_for_a_gate_or_a_source_that_a_model_lacks(n_layers: 
 
 def test_the_gradient_of_a_table_is_the_same_by_sums_and_by_a_product_with_one_hot_vectors() -> None:
     ids_MB = torch.randint(0, 5, (3, 40))
-    d_MBS, gradient_MVS = torch.randn(3, 40, 4, dtype=torch.float64), torch.empty(3, 5, 4, dtype=torch.float64)
+    d_MNP, gradient_MVP = torch.randn(3, 40, 4, dtype=torch.float64), torch.empty(3, 5, 4, dtype=torch.float64)
     lookup = RowLookup(3, 5, 40, torch.device("cpu"))
     lookup.rows_MN.copy_(lookup.rows_of(ids_MB))
-    lookup.scatter(d_MBS, out=gradient_MVS)
+    lookup.scatter(d_MNP, out=gradient_MVP)
     one_hot_MBV = torch.nn.functional.one_hot(ids_MB, 5).double()
-    torch.testing.assert_close(gradient_MVS, one_hot_MBV.transpose(1, 2) @ d_MBS, rtol=0, atol=1e-14)
+    torch.testing.assert_close(gradient_MVP, one_hot_MBV.transpose(1, 2) @ d_MNP, rtol=0, atol=1e-14)
