@@ -139,7 +139,7 @@ def test_corpus_file(cli: Cli) -> None:
         ("empty.txt", r"empty\.txt is empty: give a file with text"),
         ("damaged.gz", r"damaged\.gz is a damaged gzip file"),
         (".", "is a folder: give the path of a text file"),
-        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: give a text"),
+        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: use a text"),
     ]:
         for command in (["init", "small.toml"], ["init", "small.toml", "--dry-run"], ["run", "small.toml"]):
             check_complaint(cli, [*command, "--corpus", option], complaint)

@@ -29,7 +29,7 @@ def test_fewer_symbols_than_bytes() -> None:
 
 
 def test_merges_by_hand() -> None:
-    """ab, then abc; ca never comes about within `ca` after its a was taken."""
+    """ab, then abc; `ca` is never merged after its a was merged with another symbol."""
     tokenizer = BpeTokenizer(((97, 98), (256, 99), (99, 97)))
     assert tokenizer.encode(b"abcab").tolist() == [257, 256]
     assert tokenizer.encode(b"cab caa").tolist() == [99, 256, 32, 258, 97]
@@ -45,7 +45,7 @@ def test_two_merges_may_make_the_same_symbol() -> None:
 
 
 def test_it_encodes_as_the_package_does() -> None:
-    """Which learned the merges, and knows them as pairs of texts."""
+    """The package that learned the merges has them as pairs of texts."""
     tokenizers = pytest.importorskip("tokenizers")
     texts = [TOKENIZER.decode([one]).decode("latin-1") for one in range(400)]
     merges = [(texts[left], texts[right]) for left, right in TOKENIZER.merges]
@@ -59,7 +59,7 @@ def test_it_encodes_as_the_package_does() -> None:
 def test_it_is_learned_from_the_training_split_alone() -> None:
     held_out = len(TEXT) * 8 // 10
     assert BpeTokenizer.learn(TEXT[:held_out] + b"q" * (len(TEXT) - held_out), SHARES, vocab_size=400) == TOKENIZER
-    # The test can fail: the same change within the training split gives another vocabulary.
+    # The test can fail: the same change within the training split gives a different vocabulary.
     assert BpeTokenizer.learn(b"qz" * 3_000 + TEXT[6_000:], SHARES, vocab_size=400) != TOKENIZER
 
 
@@ -79,5 +79,5 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(UsageError, match=r'tokenizer.kind = "bpe" needs the package .*pip install \'rnnlab\[bpe\]\''):
         BpeTokenizer.learn(TEXT, SHARES, vocab_size=400)
-    # Only learning needs it.
+    # Only learning needs the package.
     assert TOKENIZER.decode(BpeTokenizer.from_vocabulary(TOKENIZER.vocabulary).encode(TEXT)) == TEXT

@@ -102,7 +102,7 @@ def test_a_server_that_knows_no_ranges(server: Server, register: Register, part:
 
 
 def test_a_whole_part_is_fetched_again(server: Server, register: Register, part: Path) -> None:
-    """A process died between its download and the cache; the server answers "range not satisfiable"."""
+    """A process died between download and storage; the server answers "range not satisfiable"."""
     register(TEXT, server.url)
     server.content = TEXT
     part.parent.mkdir(parents=True)
@@ -134,7 +134,7 @@ print(fetch("timemachine").sha256)
 
 def test_processes_that_fetch_at_once_make_one_download(server: Server) -> None:
     server.content = TEXT
-    server.delay_seconds = 1.0  # so that the others come while the first one waits
+    server.delay_seconds = 1.0  # so that the others start while the first one waits
     command = [sys.executable, "-c", FETCH, server.url, sha256_hex(TEXT), str(len(TEXT))]
     fetching = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0] for process in fetching] == [f"{sha256_hex(TEXT)}\n"] * 3
@@ -156,8 +156,8 @@ def test_without_network(register: Register, data_folder: Path, monkeypatch: pyt
     assert "Connection refused" in message
     assert f"download {url} on another machine and run `rnnlab data add FILE --name timemachine`" in message
     place = data_folder / "timemachine.txt"
-    assert message.endswith(f"or put it there as {place}")
-    # Which is what it says.
+    assert message.endswith(f"or save its file as {place}")
+    # The advice of the message works.
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(TEXT)
     assert read_bytes(fetch("timemachine")) == TEXT

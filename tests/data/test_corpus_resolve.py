@@ -59,7 +59,7 @@ def test_gzip_is_known_by_its_content(tmp_path: Path, file_name: str) -> None:
 
 
 def test_a_file_goes_before_a_name(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text under the stem may be an older state of the file."""
+    """The text stored under the stem may be an older version of the file."""
     resolve(str(notes))
     monkeypatch.chdir(tmp_path)
     Path("notes").write_bytes(b"newer")
@@ -261,7 +261,7 @@ def test_the_data_folder_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_processes_can_resolve_the_same_text_at_once(notes: Path, tmp_path: Path) -> None:
-    """All start together, on a text large enough that they overlap."""
+    """All processes start together, on a text large enough that they overlap."""
     notes.write_bytes(TEXT * 100_000)
     program = (
         "import pathlib, sys, time\n"

@@ -74,7 +74,7 @@ def test_a_library_without_sources_is_one_clear_line(
 
 
 def test_corpora_need_neither_torch_nor_numpy() -> None:
-    """They would make `rnnlab init` and `rnnlab data list` slow."""
+    """Reading texts would make `rnnlab init` and `rnnlab data list` slow."""
     program = (
         "import sys, rnnlab.cli.data, rnnlab.data.corpus, rnnlab.data.listing as listing; listing.list_corpora(); "
         "print(sorted({'torch', 'numpy'} & set(sys.modules)))"

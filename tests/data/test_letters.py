@@ -9,7 +9,7 @@ TOKENIZER = LetterTokenizer()
 
 
 def test_the_order_of_the_vocabulary() -> None:
-    """As the book prints it for its first line: a space is 0, <unk> 1, a 2."""
+    """As printed in the book for its first line: a space is 0, <unk> 1, a 2."""
     assert TOKENIZER.encode(b"The Time Machine").tolist() == [21, 9, 6, 0, 21, 10, 14, 6, 0, 14, 2, 4, 9, 10, 15, 6]
     assert TOKENIZER.vocabulary_size == 28
     texts = [TOKENIZER.decode([one]).decode() for one in range(28)]

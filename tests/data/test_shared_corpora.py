@@ -1,4 +1,4 @@
-"""The real public corpora, where they lie beside the checkout: sizes, hashes, and the statistics published of them."""
+"""The real public corpora, if they are next to the checkout: sizes, hashes, and their published statistics."""
 
 import string
 from itertools import pairwise

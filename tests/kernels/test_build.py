@@ -1,4 +1,4 @@
-"""Where kernels come from, and that rnnlab trains without them."""
+"""The build of the kernels, its failures, and its cache."""
 
 import shutil
 import stat
@@ -15,8 +15,8 @@ from tests.support.kernels import need_kernels
 
 
 @pytest.fixture(autouse=True)
-def _looked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty cache folder; what is found is forgotten before and after."""
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty cache folder; the loaded library is forgotten before and after."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     build._library_or_reason.cache_clear()
     yield
@@ -91,14 +91,14 @@ def test_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the cache folder is shared with a machine of another kind."""
+    """As when the cache folder is shared with another kind of machine."""
     script = 'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo junk > "$2"; shift; done'
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
     assert ".so" in _refusal()
 
 
 def test_a_damaged_library_is_made_again(tmp_path: Path) -> None:
-    """As a power cut may leave it."""
+    """As after a power failure."""
     path = tmp_path / "cache" / "rnnlab" / "kernels" / f"{build._identity(build._compiler())}.so"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")

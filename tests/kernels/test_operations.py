@@ -51,7 +51,7 @@ def _laid(layout: str, x_MBO: Tensor) -> Tensor:
 
 
 def _run(function: Callable[[], object], models: int = _M, threads: int = 1) -> None:
-    """Record it, and run it natively."""
+    """Trace the function, and run it natively."""
     program = NativeProgram(build.load(), lower(trace(function), models), models)
     program(np.zeros((1, models), dtype=SETTINGS), threads)
 
@@ -98,7 +98,7 @@ def test_elementwise(name: str, B: int, width: int, layout: str) -> None:
     magnitude = 1 + expected.abs() + sum(x.abs() for x in inputs)
     assert ((result.double() - expected).abs() <= 4 * _EPSILON * magnitude).all()
     result.copy_(torch.zeros(_M, B, width))
-    assert torch.equal(whole, before)  # nothing was written beside it
+    assert torch.equal(whole, before)  # nothing was written outside of it
 
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid"])
@@ -151,11 +151,11 @@ def test_products(B: int, n_terms: int, width: int, x_is_transposed: bool, w_is_
     assert ((plain.double() - exact).abs() <= bound).all()
     assert ((with_bias.double() + 2 * (bias.double() + exact)).abs() <= 2 * bound).all()
     assert ((added.double() - before.double() - 0.5 * exact).abs() <= bound).all()
-    assert (longer[:, ::2] == 7).all()  # nothing was written beside it
+    assert (longer[:, ::2] == 7).all()  # nothing was written outside of it
 
 
 @pytest.mark.parametrize(("B", "width"), [*_SIZES, (300, 19)])
-def test_sums_softmax_and_what_is_picked(B: int, width: int, layout: str) -> None:
+def test_sums_softmax_and_gather(B: int, width: int, layout: str) -> None:
     x, y = _laid(layout, 3 * torch.randn(_M, B, width)), torch.empty(_M, B, width)
     ids = torch.randint(0, width, (_M, B, 1))
     sums, totals, means = torch.empty(_M, width), torch.empty(_M), torch.empty(_M)
@@ -216,7 +216,7 @@ def test_operands_are_broadcast() -> None:
         torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_tensors_side_by_side() -> None:
+def test_concatenation() -> None:
     x, y, out = torch.randn(_M, 4, 5), torch.randn(_M, 4, 3), torch.empty(_M, 4, 8)
     stacked = torch.empty(_M, 2, 5)
     _run(lambda: (torch.cat([x, y], dim=2, out=out), torch.stack([x[:, 0], x[:, 1]], dim=1, out=stacked)))
@@ -241,7 +241,7 @@ def test_what_the_kernels_cannot_do_is_refused(function: Callable[[Tensor], obje
         lower(trace(lambda: function(x)), _M)
 
 
-def test_recording_changes_nothing() -> None:
+def test_tracing_changes_nothing() -> None:
     x, y = torch.ones(_M, 2, 2), torch.zeros(_M, 2, 2)
     calls = trace(lambda: torch.mul(x.add_(1), 3, out=y))
     assert [call.name for call in calls] == ["add", "mul"]

@@ -1,4 +1,4 @@
-"""Which model a part of an operation belongs to is found from the memory that it touches."""
+"""The models of an operation are found from the memory that it accesses."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_parts_of_some_models_are_found_by_way_of_what_they_touch() -> None:
     one = torch.randn(1, 3, 8)
 
     def function() -> None:
-        one.add_(1)  # says nothing by itself: the last operation does
+        one.add_(1)  # its model is found only through the last operation
         whole.mul_(2)
         torch.add(whole[1:3], 1, out=some)
         some[1:].mul_(3)

@@ -1,4 +1,4 @@
-"""`rnnlab.cells`, the stable place of what a user's own cell needs, and the older place, which stored cells import."""
+"""`rnnlab.cells`, the stable place of what a user's own cell needs, and the places that stored cells import."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import rnnlab.cells
-from rnnlab.models import cells, initialization, numerics
+from rnnlab.models import cells, initialise, numerics
 from rnnlab.models.own_cells import cell_class, load_cells
 from rnnlab.spec.cell_settings import OwnSettings
 from rnnlab.spec.code import CodeFile
@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "minimal_cell.py"
 NEW_IMPORT = "from rnnlab.cells import Cell, Parameter, State, Weights, logistic\n"
 OLD_IMPORTS = (
     "from rnnlab.models.cells import Cell, State, Weights\n"
-    "from rnnlab.models.initialization import Parameter\n"
+    "from rnnlab.models.initialise import Parameter\n"
     "from rnnlab.models.numerics import logistic\n"
 )
 
@@ -60,14 +60,13 @@ def _name(source: str) -> str:
 
 
 @pytest.mark.parametrize("name", rnnlab.cells.__all__)
-def test_public_names_are_those_of_the_older_places(name: str) -> None:
+def test_public_names_are_those_of_the_stored_places(name: str) -> None:
     public = getattr(rnnlab.cells, name)
-    old = next(module for module in (cells, initialization, numerics) if hasattr(module, name))
+    old = next(module for module in (cells, initialise, numerics) if hasattr(module, name))
     assert getattr(old, name) is public
 
 
-def test_the_older_place_keeps_its_names() -> None:
-    """Stored cells import these from rnnlab.models.cells."""
+def test_stored_cells_find_the_names_that_they_import() -> None:
     for name in ("CELLS", "Cell", "Parameter", "State", "Weights", "affine", "initialization", "logistic"):
         assert hasattr(cells, name), name
     assert issubclass(cell_class("gru-reset-before"), rnnlab.cells.Cell)

@@ -1,4 +1,4 @@
-"""The public check of cells: every built-in cell passes, and each broken one fails with the sentence that helps."""
+"""The public check of cells: every built-in cell passes, and each broken one fails with a helpful message."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def test_a_built_in_cell_passes(cell: type[Cell]) -> None:
 
 
 class Sigmoid(Rnn):
-    """torch.sigmoid rounds the last elements of a tensor otherwise."""
+    """torch.sigmoid rounds the last elements of a tensor differently."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         return (torch.sigmoid(self.recur(w, p_MBP, state[0])),)
 
 
 class Expanded(Rnn):
-    """An expanded tensor in a product: torch leaves the batched kernel."""
+    """An expanded tensor in a product: torch does not use the batched kernel."""
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
         return {**super().parameters(n_inputs), "shift": self.bias(self.state_size, self.state_size)}
@@ -39,7 +39,7 @@ class Expanded(Rnn):
 
 
 class Remembering(Rnn):
-    """Keeps the state before the last in itself."""
+    """Keeps the previous state in an attribute."""
 
     before: Tensor | None = None
 
@@ -52,7 +52,7 @@ class Remembering(Rnn):
 
 
 class Entangled(Rnn):
-    """Keeps a state with its graph."""
+    """Keeps a state with its autograd graph."""
 
     before: Tensor | None = None
 
@@ -65,7 +65,7 @@ class Entangled(Rnn):
 
 
 class Counting(Rnn):
-    """Keeps a count in its class."""
+    """Keeps a counter in its class."""
 
     calls = 0
 
@@ -83,7 +83,7 @@ class Dropout(Rnn):
 
 
 class Unused(Rnn):
-    """Has a parameter that nothing uses."""
+    """Has an unused parameter."""
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
         return {**super().parameters(n_inputs), "spare.bias": self.bias(self.state_size, self.state_size)}
@@ -119,7 +119,7 @@ class Foreseeing(Rnn):
 
 
 class MixesModels(Rnn):
-    """Normalises over the models."""
+    """Normalizes over the models."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         inner = self.recur(w, p_MBP, state[0])
@@ -127,7 +127,7 @@ class MixesModels(Rnn):
 
 
 class MixesRows(Rnn):
-    """Normalises over the batch."""
+    """Normalizes over the batch."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         inner = self.recur(w, p_MBP, state[0])
@@ -150,13 +150,13 @@ class TooWide(Rnn):
 
 
 class OneOfTwo(Rnn):
-    """Says that it has two states and returns one."""
+    """Declares two states and returns one."""
 
     n_states = 2
 
 
 class NoParameters(Rnn):
-    """Returns shapes where parameters are wanted."""
+    """Returns shapes instead of parameters."""
 
     def parameters(self, n_inputs: int) -> dict[str, Any]:
         return {"input.weight": (n_inputs, self.state_size)}
@@ -177,7 +177,7 @@ class NoSymbols(Rnn):
 
 
 class Double(Rnn):
-    """Goes over to float64."""
+    """Changes to float64."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         return (torch.tanh(self.recur(w, p_MBP, state[0])).double(),)

@@ -58,7 +58,7 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
         loss = torch.nn.functional.cross_entropy(logits_BV, targets_MB[m])
         torch.autograd.backward(loss)
         _assert_close(loss_M[m], loss.detach(), tolerance, f"loss of {settings}")
-        # The gradient has the layout of the parameters, so the same translation carries it to the textbook module.
+        # The gradient has the layout of the parameters, so the same function converts it for the textbook module.
         own = {name: gradients[name][cohort.subsets[name].members.index(m)] for name in parameters[m]}
         translated = GatedLanguageModel(settings, _V).to(dtype)
         translated.load_cohort_parameters(own)
@@ -76,7 +76,7 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _published_layer(use: GatedSettings, layer: GatedLayer, x: Array, h: Array) -> tuple[Array, Array]:
-    """The equations of the dynamics experiment as they are published, in float64 numpy."""
+    """The published equations of the dynamics experiment, in float64 numpy."""
 
     def linear(name: str, inputs: Array) -> Array:
         module = getattr(layer, name)

@@ -1,4 +1,4 @@
-"""The facts about torch's kernels that the bitwise contract rests on. A new torch or another CPU may break one."""
+"""The facts about torch's kernels on which the bitwise contract relies. A new torch or another CPU may break one."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from rnnlab.models.logistic import Logistic
 from rnnlab.models.model_subset import ModelSubset
 from rnnlab.models.numerics import gather_rows, logistic
 
-_N = 200_003  # no multiple of any vector length
+_N = 200_003  # not a multiple of any vector length
 _SLICES = ((0, _N), (1, _N - 1), (5, 100), (7, 33), (16, 40_000), (3, 65_539), (32, 131_072))
 
 _KERNELS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -77,7 +77,7 @@ def test_a_row_of_log_softmax_has_the_same_bits_in_every_batch(vocabulary: int, 
 def test_bmm_gives_a_model_the_same_bits_in_every_batch_that_has_no_fewer_models_than_threads(
     rows: int, inputs: int, outputs: int, threads: Callable[[int], None]
 ) -> None:
-    assert rnnlab.__version__  # importing rnnlab sets what this rests on
+    assert rnnlab.__version__  # importing rnnlab sets the environment variable that this needs
     torch.manual_seed(0)
     x, weight = torch.randn(9, rows, inputs), torch.randn(9, inputs, outputs)
     bias, gradient = torch.randn(9, 1, outputs), torch.randn(9, rows, outputs)
@@ -103,7 +103,7 @@ def test_bmm_gives_a_model_the_same_bits_in_every_batch_that_has_no_fewer_models
 
 
 @pytest.mark.parametrize(("rows", "size"), [(7, 5), (64, 33), (256, 32), (300, 256)])
-def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
+def test_sums_by_symbol_have_the_same_bits_with_any_neighbors_and_threads(
     rows: int, size: int, threads: Callable[[int], None]
 ) -> None:
     torch.manual_seed(0)
@@ -121,7 +121,7 @@ def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
 
 @pytest.mark.parametrize(("rows", "size"), [(16, 32), (12, 40), (256, 32), (256, 256), (7, 33), (3, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbours_and_threads(
+def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbors_and_threads(
     rows: int, size: int, dtype: torch.dtype, threads: Callable[[int], None]
 ) -> None:
     torch.manual_seed(0)

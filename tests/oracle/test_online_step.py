@@ -1,4 +1,4 @@
-"""The step of the online regime: where its tensors lie, in what order its models stand, and what it allocates."""
+"""The step of the online regime: the layout of its tensors, the order of its models, and its allocations."""
 
 import random
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def test_a_row_that_is_not_kept_starts_from_zero() -> None:
     ]
 
 
-def test_runs_are_the_longest_of_neighbours_with_equal_keys() -> None:
+def test_ranges_are_the_longest_of_neighbors_with_equal_keys() -> None:
     assert contiguous_ranges([]) == []
     assert contiguous_ranges([0, 1, 2, 5, 6, 8]) == [range(3), range(5, 7), range(8, 9)]
     assert contiguous_ranges([0, 1, 2, 5, 6], lambda m: m < 2) == [range(2), range(2, 3), range(5, 7)]

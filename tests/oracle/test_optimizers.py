@@ -1,4 +1,4 @@
-"""The cohort's optimisers and clipping against torch.optim and torch.nn.utils, in float64."""
+"""The cohort's optimizers and clipping against torch.optim and torch.nn.utils, in float64."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def _training(kind: str, m: int, schedule: str) -> BpttSettings:
 @pytest.mark.parametrize("kind", _OPTIMIZERS)
 def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model(kind: str, schedule: str) -> None:
     torch.manual_seed(0)
-    # 16 numbers a model: neighbours are updated as one tensor where they may; 20 and 5: each by itself
+    # 16 numbers a model: neighbors are updated as one tensor if possible; 20 and 5: each model separately
     start = {name: torch.randn(4, 4, n, dtype=torch.float64) for name, n in (("v", 4), ("w", 5))}
     start["b"] = torch.randn(3, 5, dtype=torch.float64)
     subsets = {name: ModelSubset([0, 1, 2, 3], 4, _CPU) for name in ("v", "w")} | {"b": ModelSubset([0, 2, 3], 4, _CPU)}
@@ -70,7 +70,7 @@ def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model
             rate = _RATES[m] if not schedule else 0.1 if step < 20 else 3e-3 if step < 50 else 1e-2
             optimizers[m].param_groups[0]["lr"] = rate
             optimizers[m].step()
-    assert 100 < clipped < 300  # some are clipped and some are not
+    assert 100 < clipped < 300  # some are clipped, others are not
     for m, own in enumerate(plain):
         for name, parameter in own.items():
             ours = parameters[name][subsets[name].members.index(m)]
@@ -79,7 +79,7 @@ def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model
 
 
 @pytest.mark.parametrize("kind", _OPTIMIZERS)
-def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(kind: str) -> None:
+def test_a_model_without_clipping_and_decay_keeps_its_bits_next_to_one_with_them(kind: str) -> None:
     torch.manual_seed(1)
     start, gradients = torch.randn(2, 3, 5), torch.randn(6, 2, 3, 5)
     ends = []
@@ -100,7 +100,7 @@ def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(
 
 @pytest.mark.parametrize("size", [(4, 8), (3, 5)], ids=["updated together", "one by one"])
 def test_models_of_one_cohort_may_have_done_different_numbers_of_steps(size: tuple[int, int]) -> None:
-    """As after a slot was refilled: each has the bias correction of its own count."""
+    """As after a change of members: each model has the bias correction of its own step count."""
     torch.manual_seed(2)
     late = [0, 0, 7, 40]
     start = torch.randn(4, *size, dtype=torch.float64)

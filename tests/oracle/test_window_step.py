@@ -30,7 +30,7 @@ def test_every_built_in_cell_has_a_scan() -> None:
 
 
 def _own_settings(cell: str) -> list[dict[str, Any]]:
-    """The conventions that a cell can have."""
+    """The variants of a cell's settings."""
     if cell in ("rnn", "lstm"):
         return [{"linear": "joint"}, {"linear": "split"}]
     if cell in ("gru-reset-before", "gru-reset-after", "gru-update-only"):
@@ -38,7 +38,7 @@ def _own_settings(cell: str) -> list[dict[str, Any]]:
     return [{}]
 
 
-# Of the second size the logistic function is another kernel's (rnnlab/models/logistic.py).
+# With the second size another kernel computes the logistic function (rnnlab/models/logistic.py).
 @pytest.mark.parametrize(("state_size", "batch_size"), [(6, 5), (8, 4)])
 @pytest.mark.parametrize("last_only", [False, True], ids=["every position", "the last"])
 @pytest.mark.parametrize("vocabulary_size", [_V, _LARGE_V], ids=["few symbols", "many symbols"])
@@ -82,7 +82,7 @@ def test_losses_states_and_gradients_are_those_of_autograd(
         torch.stack([~begins_M, begins_M]),
     )
     load_inputs(step.inputs, data, 0)
-    step.run()  # leaves something in every buffer
+    step.run()  # writes to every buffer
     for place, h_MBS in zip(step.next_state, carried, strict=True):
         place.copy_(h_MBS)
     load_inputs(step.inputs, data, 1)
