@@ -71,17 +71,17 @@ class Workbench:
     def results(self, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         """The results of finished runs of one group, with held-out losses and provenance."""
         splits, tokenizer = self.text(finished[0].config)
-        converged = [member for member in finished if member.state.diverged_at_step is None]
+        not_diverged = [member for member in finished if member.state.diverged_at_step is None]
         losses = iter(
             final_losses(
-                [member.config for member in converged],
-                [member.state for member in converged],
+                [member.config for member in not_diverged],
+                [member.state for member in not_diverged],
                 splits,
                 tokenizer.vocabulary_size,
                 self.device,
                 max_threads,
             )
-            if converged
+            if not_diverged
             else []
         )
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}

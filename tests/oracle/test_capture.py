@@ -1,6 +1,6 @@
 """A training step can be captured in a CUDA graph, as far as a CPU can show it, and a replay does the same.
 
-A captured step must not wait for the device, copy numbers from the host, or have shapes that depend on data. These tests
+A captured step must not wait for the device, copy numbers from the host, or have shapes that depend on data. The tests
 watch every operation of torch in a step, for every cell, regime and optimizer.
 """
 
