@@ -77,7 +77,7 @@ def test_a_vocabulary_that_does_not_fit() -> None:
         make_tokenizer("characters", vocabulary, "1" * 64)
     with pytest.raises(UsageError, match=r"the run has vocabulary 111111111111 .* no vocabulary was found"):
         make_tokenizer("characters", None, "1" * 64)
-    with pytest.raises(UsageError, match=r"was made for no vocabulary of tokenizer 'bytes'"):
+    with pytest.raises(UsageError, match=r"the run has no vocabulary of tokenizer 'bytes'"):
         make_tokenizer("bytes", vocabulary)
 
 
