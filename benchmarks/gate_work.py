@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated.gated_cohort import GatedCohort, gate_order, parameter_shapes
 from rnnlab.models.gated.online_step import OnlineStep
 from rnnlab.models.initialization import initial_parameters
 from rnnlab.spec.cell_settings import GatedSettings
@@ -23,7 +23,7 @@ from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 
 _CPU = torch.device("cpu")
 _VOCABULARY = 256
@@ -31,7 +31,7 @@ _VOCABULARY = 256
 
 def observed_flops(members: Sequence[GatedSettings], batch_size: int, vocabulary_size: int) -> int:
     """FLOPs of the products of one training step of a cohort, as counted by torch while they run."""
-    members = [members[m] for m in arrangement(members)]
+    members = [members[m] for m in gate_order(members)]
     parameters = [initial_parameters(parameter_shapes(one, vocabulary_size), seed=0) for one in members]
     model = GatedCohort(members, parameters, vocabulary_size, _CPU)
     gradients = {name: torch.empty_like(parameter) for name, parameter in model.parameters.items()}
@@ -75,7 +75,7 @@ def main(name: str) -> None:
         groups[config.group_key].append(config)
     observed, needed, richest = [], [], []
     for group in groups.values():
-        size, B = cohort_size(group[0], _CPU), group[0].training.batch_size
+        size, B = default_cohort_size(group[0], _CPU), group[0].training.batch_size
         members = [config.model for config in group if isinstance(config.model, GatedSettings)]
         cohorts = [members[start : start + size] for start in range(0, len(members), size)]
         everything = dict.fromkeys((name for name in GatedSettings.free_in_cohort), True)

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.training.task import Task, text
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 from rnnlab.training.run_state import fresh_state
 
 
@@ -17,7 +17,7 @@ class RnnlabCohorts:
     def __init__(self, task: Task, device: torch.device) -> None:
         configs = [task.config.with_settings({"seed": m}) for m in range(task.n_models)]
         members = [Member(config, fresh_state(config, task.vocabulary_size)) for config in configs]
-        size, tokens = cohort_size(task.config, device), text(task.vocabulary_size)
+        size, tokens = default_cohort_size(task.config, device), text(task.vocabulary_size)
         self.cohorts = [
             Cohort(members[first : first + size], tokens, task.vocabulary_size, device)
             for first in range(0, len(members), size)

@@ -1,6 +1,6 @@
 """The floor: only the matrix products of the steps, as fast as torch or rnnlab's kernels compute them.
 
-Shapes: G of the M models are multiplied at once.
+Shapes: U models that are multiplied at once, some of the M models.
 """
 
 import time
@@ -13,18 +13,18 @@ import torch
 from benchmarks.training.flops import products
 from benchmarks.training.task import Task
 from rnnlab.kernels.build import kernels_on, load
-from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.lowering import lower
 from rnnlab.kernels.operations import SETTINGS
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 
 _TRIALS = 5
 
 
 class Floor:
-    """Batched products over G models, one group after another, with the fastest G and the fastest method.
+    """Batched products over U models, one group after another, with the fastest U and the fastest method.
 
-    All groups use the same numbers. With a small G, these stay in the cache, which is impossible in real training.
+    All groups use the same numbers. With a small U, these stay in the cache, which is impossible in real training.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -49,7 +49,7 @@ class Floor:
             out = torch.empty(group, p.rows, p.columns, device=self._device)
             product: Callable[[], object] = partial(torch.bmm, left, right, out=out)
             if native:
-                program = NativeProgram(load(), lowered(record(product), group), group)
+                program = NativeProgram(load(), lower(trace(product), group), group)
                 product = partial(program, np.zeros((1, group), dtype=SETTINGS), 1)
             self._multiply.append((product, p.times))
 

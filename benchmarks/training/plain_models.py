@@ -1,6 +1,6 @@
 """The models as a researcher would write them: torch modules, each for one model.
 
-Shapes: B batch rows, T symbols of a window, I inputs, E embedding size, S state size, V vocabulary.
+Shapes: B batch rows, T symbols of a window, I inputs, D embedding size, S state size, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -71,10 +71,10 @@ class RecurrentLanguageModel(nn.Module):
 
     def __init__(self, settings: RecurrentSettings, vocabulary_size: int) -> None:
         super().__init__()
-        E, S, V = settings.embedding_size, settings.state_size, vocabulary_size
-        assert E and settings.skip == "none"
-        self.embedding = nn.Embedding(V, E)
-        self.cells = nn.ModuleList(_cell(settings, S if layer else E) for layer in range(settings.n_layers))
+        D, S, V = settings.embedding_size, settings.state_size, vocabulary_size
+        assert D and settings.skip == "none"
+        self.embedding = nn.Embedding(V, D)
+        self.cells = nn.ModuleList(_cell(settings, S if layer else D) for layer in range(settings.n_layers))
         start_LS = torch.zeros(settings.n_layers, S)
         if settings.start_state == "learned":
             self.start_LS = nn.Parameter(start_LS)

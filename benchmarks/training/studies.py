@@ -3,7 +3,7 @@
 A limited number of steps of each group is measured, and the whole round is extrapolated from it; or all of it is
 trained. torch.func and JAX do not take part: they cannot stack models with different gates.
 
-Shapes: M models, N steps.
+Shapes: M models, K steps of a block.
 """
 
 import statistics
@@ -23,7 +23,7 @@ from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 from rnnlab.training.run_state import fresh_state
 
 _WARM_STEPS = 5
@@ -63,7 +63,7 @@ def measure_group(configs: Sequence[RunConfig], device: torch.device, rounds: in
         plain_steps, plain_seconds = train_plainly(configs, device, max(one.target_steps for one in configs), 0)
         return Group(configs, rnnlab_steps, plain_steps, rnnlab_steps / seconds, plain_steps / plain_seconds)
     sample = spaced(configs, _PLAIN_SAMPLE)
-    cohort = new_cohort(spaced(configs, cohort_size(configs[0], device)), device)
+    cohort = new_cohort(spaced(configs, default_cohort_size(configs[0], device)), device)
     cohort.run_block(_WARM_STEPS, max_threads=1)
     rates, plain_rates = [], []
     measured = plain_measured = 0
@@ -100,7 +100,7 @@ def run_steps(cohort: Cohort, steps: int) -> int:
 
 def train_all(configs: Sequence[RunConfig], device: torch.device) -> tuple[int, float]:
     """Train every run, in cohorts, until the shortest run of its cohort ends; returns model-steps and seconds."""
-    size = cohort_size(configs[0], device)
+    size = default_cohort_size(configs[0], device)
     total, seconds = 0, 0.0
     for first in range(0, len(configs), size):
         done, taken = timed(partial(_train_chunk, configs[first : first + size], device), device)
@@ -115,13 +115,13 @@ def train_plainly(configs: Sequence[RunConfig], device: torch.device, steps: int
     total, seconds = 0, 0.0
     for config in configs:
         n_steps = min(config.target_steps, steps + warm_steps)
-        inputs_N, targets_N = (
+        inputs_K, targets_K = (
             torch.from_numpy(part).to(device, torch.int64) for part in batches(config, tokens, n_steps)
         )
         starts = starts_of(config, n_steps).tolist()
         model = PlainModel(config, fresh_state(config, vocabulary_size).parameters, vocabulary_size, device)
 
-        batch = list(zip(inputs_N, targets_N, starts, strict=True))
+        batch = list(zip(inputs_K, targets_K, starts, strict=True))
         _take_steps(model, batch[:warm_steps])
         done, taken = timed(partial(_take_steps, model, batch[warm_steps:]), device)
         total, seconds = total + done, seconds + taken

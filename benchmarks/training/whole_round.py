@@ -117,8 +117,8 @@ def train_plainly(experiment: str, scale: str, corpus: str, number: int, process
         splits, tokenizer = context.text(config)
         V, n_steps = tokenizer.vocabulary_size, config.target_steps
         model = PlainModel(config, fresh_state(config, V).parameters, V, device)
-        inputs_N, targets_N = (torch.from_numpy(part).long() for part in batches(config, splits.train, n_steps))
-        for inputs, targets, start in zip(inputs_N, targets_N, starts_of(config, n_steps).tolist(), strict=True):
+        inputs_K, targets_K = (torch.from_numpy(part).long() for part in batches(config, splits.train, n_steps))
+        for inputs, targets, start in zip(inputs_K, targets_K, starts_of(config, n_steps).tolist(), strict=True):
             model.step(inputs, targets, start)
 
 

@@ -4,16 +4,14 @@
     c = tanh(W_c [x, f h] + b_c)      the candidate
     h' = (1 - f) h + f c
 
-M models of a cohort, N symbols of a window (all its steps and rows), B batch rows, S state size. The first dimension of
-every tensor is the models; a weight is [M, inputs, outputs].
+M models of a cohort, B batch rows, S state size, P numbers that a step needs of its input: the first axis of every
+tensor is the models; a weight is [M, inputs, outputs].
 """
 
 import torch
 from torch import Tensor
 
-from rnnlab.models.cells import Cell, State, Weights
-from rnnlab.models.initialization import Parameter
-from rnnlab.models.numerics import logistic
+from rnnlab.cells import Cell, Parameter, State, Weights, logistic
 
 
 class Minimal(Cell):

@@ -83,15 +83,15 @@ def _device() -> Finding:
 
 
 def _kernels() -> Finding:
-    from rnnlab.kernels.build import NOT_WANTED, UNWRITABLE, why_none
+    from rnnlab.kernels.build import DISABLED, UNWRITABLE_CACHE, unavailable_reason
 
-    reason = why_none()
+    reason = unavailable_reason()
     if reason is None:
         return Finding("kernels", Verdict.GOOD, "compiled for this processor")
-    if reason == NOT_WANTED:
+    if reason == DISABLED:
         return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU torch does the training steps")
     advice = "install a C compiler (gcc or clang)"
-    if reason.startswith(UNWRITABLE):
+    if reason.startswith(UNWRITABLE_CACHE):
         advice = "make it writable, or name another cache folder in XDG_CACHE_HOME"
     return Finding(
         "kernels",

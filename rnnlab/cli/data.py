@@ -27,7 +27,7 @@ def list_command() -> None:
         return
     for line in lines:
         size = "" if line.size_bytes is None else str(line.size_bytes)
-        print(line.name, line.status, size, line.sha256 or "", line.licence, sep="\t")
+        print(line.name, line.status, size, line.sha256 or "", line.license, sep="\t")
 
 
 @data_app.command("fetch")
@@ -71,5 +71,5 @@ def _print_table(lines: "list[Listing]") -> None:
     table.columns[2].justify = "right"
     for line in lines:
         size = "" if line.size_bytes is None else f"{line.size_bytes:,}"
-        table.add_row(line.name, line.status, size, (line.sha256 or "")[:12], line.licence, line.title)
+        table.add_row(line.name, line.status, size, (line.sha256 or "")[:12], line.license, line.title)
     Console().print(table)

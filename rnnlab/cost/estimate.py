@@ -12,11 +12,11 @@ import torch
 
 from rnnlab.models.factory import count_parameters
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort_size.heuristic import step_flops, symbols_per_step
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.throughput import model_steps_per_second
 from rnnlab.training.cohort_size.tuning import CohortSizes
 from rnnlab.training.context import TrainingContext
+from rnnlab.training.resources import step_flops, symbols_per_step
 
 _BYTES = 4  # float32
 _MEASURED_SECONDS = 0.5  # a group

@@ -9,8 +9,8 @@ from rnnlab.spec.experiment import FIRST_ROUND, Experiment
 from rnnlab.spec.round_rules import FinishedRun, plan_round
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import Scalar
-from rnnlab.training.cohort_size.heuristic import step_flops
 from rnnlab.training.context import TrainingContext
+from rnnlab.training.resources import step_flops
 
 # What tells groups apart is shown; these always.
 _ALWAYS_SHOWN = ("cell", "n_layers", "state_size", "batch_size", "block_size")

@@ -8,7 +8,8 @@ from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.job import WorkerRecord
 from rnnlab.queue.liveness import host_name
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort_size.heuristic import LARGEST_COHORT, threads_for
+from rnnlab.training.cohort_size.default_size import LARGEST_COHORT
+from rnnlab.training.resources import threads_for
 from rnnlab.worker.active_cohort import ActiveCohort
 from rnnlab.worker.job_loader import JobLoader
 from rnnlab.worker.running_job import RunningJob

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 import torch
 
-from rnnlab.training.cohort_size.heuristic import is_out_of_memory, threads_for
+from rnnlab.training.memory_errors import is_out_of_memory
+from rnnlab.training.resources import threads_for
 from rnnlab.worker.active_cohort import ActiveCohort
 from rnnlab.worker.checkpoint_writer import CheckpointWriter
 from rnnlab.worker.claims import Claims

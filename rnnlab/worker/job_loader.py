@@ -7,7 +7,7 @@ from rnnlab.queue.job import Job
 from rnnlab.queue.liveness import host_name
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.training.cohort import Member
-from rnnlab.training.native import arithmetic_of
+from rnnlab.training.engines.native_engine import arithmetic_of
 from rnnlab.worker.running_job import JobSnapshot, RunningJob
 from rnnlab.worker.worker_context import WorkerContext
 

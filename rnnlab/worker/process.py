@@ -6,7 +6,7 @@ import torch
 
 from rnnlab.errors import DatabaseAwayError, TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.kernels.build import NOT_WANTED, why_none
+from rnnlab.kernels.build import DISABLED, unavailable_reason
 from rnnlab.queue.database import sibling_engine
 from rnnlab.queue.liveness import new_worker_id
 from rnnlab.queue.retry_policy import RetryPolicy
@@ -83,8 +83,8 @@ class Worker:
         Raises RnnlabError if the worker cannot continue (disk full, corpus missing, device broken, table missing). Its
         jobs are then released if the table can be reached, and otherwise rescued by other workers.
         """
-        reason = why_none() if self._options.device.type == "cpu" else None
-        if reason not in (None, NOT_WANTED):
+        reason = unavailable_reason() if self._options.device.type == "cpu" else None
+        if reason not in (None, DISABLED):
             self._view.message(f"torch performs the training steps, which is several times slower: {reason}")
         try:
             self._run_sessions()

@@ -40,10 +40,14 @@ EXPERIMENT_FILES = [
     ),
     ("state_size = 4", "state_size = 4\nuse_new_state = false\nuse_residual = false", "the layer has no output"),
     ("set = { windows = 3 }", "set = { windows = 0 }", r"round refine: set\.windows = 0: must be at least 1"),
-    ('"generated"', '"missing.txt"', r"no corpus or file 'missing\.txt': known corpora are enwik8, "),
+    ('"generated"', '"missing.txt"', r"no corpus or file 'missing\.txt': give a known corpus \(enwik8, "),
     ('"generated"', '""', r'corpus\.name = "": must be a text that is not empty'),
-    ('"generated"', '"enwik8"', "corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`, or without network"),
-    ('"generated"', f'{{ name = "generated", sha256 = "{"1" * 64}" }}', "'generated' is another text here .*111111111"),
+    ('"generated"', '"enwik8"', "corpus enwik8 is not on this machine: run `rnnlab data fetch enwik8`, or download"),
+    (
+        '"generated"',
+        f'{{ name = "generated", sha256 = "{"1" * 64}" }}',
+        "'generated' is a different text here .*111111111",
+    ),
 ]
 
 
@@ -131,11 +135,11 @@ def test_corpus_file(cli: Cli) -> None:
     cli.file("empty.txt", "")
     cli.file("damaged.gz", b"\x1f\x8b\x08broken")
     for option, complaint in [
-        ("missing.txt", r"no corpus or file 'missing\.txt': known corpora are enwik8"),
-        ("empty.txt", r"empty\.txt holds no text: give a file that is not empty"),
+        ("missing.txt", r"no corpus or file 'missing\.txt': give a known corpus \(enwik8"),
+        ("empty.txt", r"empty\.txt is empty: give a file with text"),
         ("damaged.gz", r"damaged\.gz is a damaged gzip file"),
         (".", "is a folder: give the path of a text file"),
-        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: give a text"),
+        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: use a text"),
     ]:
         for command in (["init", "small.toml"], ["init", "small.toml", "--dry-run"], ["run", "small.toml"]):
             check_complaint(cli, [*command, "--corpus", option], complaint)
@@ -159,7 +163,7 @@ def test_a_text_is_stored_with_jobs_and_not_before(cli: Cli, small_toml: str) ->
 def test_a_text_beside_the_experiment_file(cli: Cli, small_toml: str) -> None:
     (cli.folder / "sub").mkdir()
     cli.file("sub/small.toml", small_toml.replace('"generated"', '"mine.txt"'))
-    complaint = r"no corpus or file 'mine\.txt': .* and was looked for in the working directory"
+    complaint = r"no corpus or file 'mine\.txt': .* searched the working directory"
     check_complaint(cli, ["init", "sub/small.toml"], f"{complaint} and in sub")
     cli.file("sub/mine.txt", "to be or not to be, " * 50)
     check_complaint(cli, ["init", "sub/small.toml", "--corpus", "mine.txt"], complaint)
@@ -179,7 +183,7 @@ def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_
     check_complaint(
         cli,
         ["init", "insisting.toml"],
-        r"corpus 'mine\.txt' is another text here \(sha256 [0-9a-f]{12}, expected 1{12}",
+        r"corpus 'mine\.txt' is a different text here \(sha256 [0-9a-f]{12}, expected 1{12}",
     )
     outcome = cli("init", "insisting.toml", "--corpus", "hers.txt")
     assert (outcome.code, outcome.out) == (0, "small: added 4 jobs, 4 in the grid\n")

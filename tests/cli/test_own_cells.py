@@ -167,8 +167,11 @@ def test_without_permission_nothing_is_executed(own: Cli, monkeypatch: pytest.Mo
         outcome = own(*command)
         assert outcome.code == 2
         assert len(outcome.err.splitlines()) == 1
-        assert "is code, which is not run unasked: read it, then add --allow-code" in outcome.err
-    with pytest.raises(CellError, match="is code, which is not run unasked"):
+        assert (
+            "is code, which does not run without permission: read it, and if you trust it add --allow-code"
+            in outcome.err
+        )
+    with pytest.raises(CellError, match="is code, which does not run without permission"):
         rnnlab.init("own.toml")
     assert "add --allow-code" in own("check-cell", "cells/mine.py:Minimal").err
     assert own.tree() == before
@@ -240,11 +243,11 @@ def test_own_cells_beside_built_in_ones(own: Cli) -> None:
 
 BAD = {
     "no file": (None, "cells/mine.py cannot be read: No such file or directory"),
-    "no class": ("class Other:\n    pass\n", "mine.py has no class Minimal: its cells are none"),
-    "no cell": ("class Minimal:\n    pass\n", "Minimal in mine.py is no cell"),
+    "no class": ("class Other:\n    pass\n", "mine.py has no class Minimal; its cells: none"),
+    "no cell": ("class Minimal:\n    pass\n", "Minimal in mine.py is not a cell"),
     "no step": (
         "from rnnlab.models.cells import Cell\nclass Minimal(Cell):\n    def parameters(self, n):\n        ...\n",
-        "Minimal in mine.py lacks step: a cell must define parameters and step",
+        "Minimal in mine.py does not define step: a cell must define parameters and step",
     ),
     "raises": ("import math\n\nx = 1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
     "leaves": ("raise SystemExit('bye')\n", "mine.py, line 1: SystemExit: bye"),

@@ -236,7 +236,9 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
     assert "no job '99'" in complaint("eval", "99")
     assert cli("eval", "1", "--split", "all").code == 2
     running_job(cli)
-    assert "--prime '€': the vocabulary has no character '€' (U+20AC)" in complaint("sample", "1", "--prime", "€")
+    assert "--prime '€': the character '€' (U+20AC) is not in the vocabulary" in complaint(
+        "sample", "1", "--prime", "€"
+    )
     assert "the text is not UTF-8" in complaint("sample", "1", "--prime", "\udcff")
 
 

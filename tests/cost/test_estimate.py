@@ -16,9 +16,9 @@ from rnnlab.spec.cell_settings import GatedSettings
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort_size.heuristic import step_flops
-from rnnlab.training.cohort_size.measured_sizes import RememberedSizes, default_path
+from rnnlab.training.cohort_size.measured_sizes import MeasuredSizes, default_path
 from rnnlab.training.context import TrainingContext
+from rnnlab.training.resources import step_flops
 
 
 def _configs(text: str) -> list[RunConfig]:
@@ -56,7 +56,7 @@ def test_a_remembered_cohort_size_is_used(data_folder: Path, small_toml: str, mo
 
     monkeypatch.setattr(module, "model_steps_per_second", measure)
     configs = _configs(small_toml.replace("use_forget_gate = [false, true]", "seed = [0, 1, 2, 3, 4, 5, 6]"))
-    RememberedSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 5)
+    MeasuredSizes(default_path(), torch.device("cpu")).keep(configs[0].group_key, 5)
     estimate(configs, torch.device("cpu"))
     assert sorted(sizes) == [5, 7]  # the other group has no more jobs than these
 

@@ -235,7 +235,7 @@ def test_make_plan_insists_on_the_hash(data_folder: Path, small_toml: str, tmp_p
     path = tmp_path / "hamlet.txt"
     path.write_bytes(b"to be or not to be, " * 50)
     demanding = small_toml.replace('"generated"', f'{{ name = "{path}", sha256 = "{"0" * 64}" }}')
-    with pytest.raises(CorpusError, match=r"is another text here \(sha256 [0-9a-f]{12}, expected 000000000000\)"):
+    with pytest.raises(CorpusError, match=r"is a different text here \(sha256 [0-9a-f]{12}, expected 000000000000\)"):
         make_plan(plan_of(demanding).experiment, None)
     # What the user says on the command line goes above what the file says.
     assert make_plan(plan_of(demanding).experiment, str(path)).corpus.name == "hamlet"
@@ -260,7 +260,7 @@ def test_make_plan_refuses_a_text_too_short_for_a_window_of_any_round(
     with pytest.raises(CorpusError) as caught:
         make_plan(plan_of(text).experiment, str(tmp_path / "short.txt"))
     assert str(caught.value).startswith(
-        "corpus 'short' has 1,000 tokens and its validation split 50, but each split needs 60: give a text of at least"
+        "corpus 'short' has 1,000 tokens and its validation split 50, but each split needs 60: use a text of at least"
     )
     assert make_plan(plan_of(small_toml).experiment, str(tmp_path / "short.txt"))
 
@@ -274,7 +274,7 @@ def test_make_plan_finds_illegal_points(data_folder: Path, small_toml: str) -> N
 def test_make_plan_without_the_text(data_folder: Path, small_toml: str) -> None:
     """Results from elsewhere need no text: its hash is known for public corpora, or where the experiment says it."""
     experiment = plan_of(small_toml.replace('"generated"', '"enwik8"')).experiment
-    with pytest.raises(CorpusError, match=r"^corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`"):
+    with pytest.raises(CorpusError, match=r"^corpus enwik8 is not on this machine: run `rnnlab data fetch enwik8`"):
         make_plan(experiment, None)
     assert make_plan(experiment, None, need_text=False).corpus.sha256.startswith("2b49720e")
     sha256 = "c" * 64

@@ -54,7 +54,7 @@ def _raise_in_training(patch: pytest.MonkeyPatch) -> None:
 
 
 def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
-    real = Cohort._steps
+    real = Cohort._run_steps
     calls: list[int] = []
 
     def steps(self: Cohort, *arguments: Any) -> None:
@@ -64,8 +64,8 @@ def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
                 raise RuntimeError("boom")
         real(self, *arguments)
 
-    patch.setattr("rnnlab.training.cohort._SECONDS_AT_ONCE", 0.0)  # one step a call
-    patch.setattr(Cohort, "_steps", steps)
+    patch.setattr("rnnlab.training.cohort._CALL_SECONDS", 0.0)  # one step a call
+    patch.setattr(Cohort, "_run_steps", steps)
 
 
 def _raise_in_building(patch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_broken_device_stops_the_worker_and_fails_no_job(
 
         def on_block() -> None:
             if len(view.blocks) == 2:  # from now on
-                patch.setattr(Cohort, "_steps", break_down)
+                patch.setattr(Cohort, "_run_steps", break_down)
                 patch.setattr(Cohort, "__init__", refuse)
 
         view.on_block = on_block

@@ -189,7 +189,7 @@ def test_an_estimate_trains_the_beginning_of_each_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("block_size = 6", "block_size = 1_000_000", "each split needs 1,000,001: give a text of at least"),
+        ("block_size = 6", "block_size = 1_000_000", "each split needs 1,000,001: use a text of at least"),
         (
             "epoch_windows = 200",
             "epoch_windows = 999_999_999",

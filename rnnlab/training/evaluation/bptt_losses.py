@@ -1,6 +1,7 @@
 """Losses of runs of the BPTT regime over windows of a text, each window read from the start state.
 
-Shapes: K batches, M models, E windows, T symbols of a window, B windows of a batch.
+Shapes: K steps (batches), M models, E windows of an evaluation, W symbols of a window with its last target, B batch
+rows.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,14 @@ from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort
 from rnnlab.spec.regime_settings import BpttSettings
 from rnnlab.training.bptt_batches import WindowSampler
 from rnnlab.training.bptt_regime import Step, window_step
+from rnnlab.training.engines.native_engine import arithmetic_of
 from rnnlab.training.evaluation.forward_pass import ForwardPass
-from rnnlab.training.native import arithmetic_of
 
-_SEED = 0  # of random windows
-_BATCHES_AT_ONCE = 8  # laid out at once
+_SEED = 0  # for random windows
+_CALL_BATCHES = 8  # batches of one call
 
 
-def split_losses(
+def bptt_losses(
     model: RecurrentCohort,
     trainings: Sequence[BpttSettings],
     seeds: Sequence[int],
@@ -29,9 +30,9 @@ def split_losses(
     max_windows: int,
     max_threads: int,
 ) -> list[dict[str, float]]:
-    """The mean loss of each run on each part of the text that there is, nats per symbol.
+    """The mean loss of each run on each part of the text that exists, nats per symbol.
 
-    training, validation, test: on windows of that split, evenly spaced, or at random where training windows are.
+    training, validation, test: on windows of that split, evenly spaced, or random if the training windows are random.
     held_out: on the windows of the training split that were held out.
     """
     reader = _Reader(model, trainings[0], max_threads)
@@ -51,9 +52,9 @@ def split_losses(
 
 
 def _starts(training: BpttSettings, n_tokens: int, max_windows: int, part: int) -> Tensor:
-    """The same for runs of all seeds: an easier text must not look like a better run."""
+    """The starts of the windows, the same for all seeds: an easier text must not look like a better run."""
     if training.sampling == "random":
-        # Windows of training have indexes from 0 on: these are fresh.
+        # Training windows have indices from 0 on, so negative ones are new windows.
         return window_positions(_SEED, -1 - part, max_windows, n_tokens, training.span)
     return evaluation_positions(n_tokens, training.span, max_windows)
 
@@ -61,44 +62,44 @@ def _starts(training: BpttSettings, n_tokens: int, max_windows: int, part: int) 
 class _Reader:
     """Reads windows with the forward pass of the training steps.
 
-    A batch is as large as in training where there are so many windows, whatever the cohort: another number of rows
-    might change bits.
+    A batch has the size of a training batch, or fewer rows if there are fewer windows. It does not depend on the
+    cohort: another number of rows might change bits.
     """
 
     def __init__(self, model: RecurrentCohort, training: BpttSettings, max_threads: int) -> None:
         self._model, self._training, self._max_threads = model, training, max_threads
         self._device = model.device
-        self._made: dict[int, tuple[Step, ForwardPass]] = {}  # by batch size
-        self._offsets_T1 = torch.arange(training.span).view(1, 1, -1, 1)
+        self._steps: dict[int, tuple[Step, ForwardPass]] = {}  # by batch size
+        self._offsets_W1 = torch.arange(training.span).view(1, 1, -1, 1)
 
     def means(self, tokens: Tensor, starts_ME: Tensor) -> list[float]:
-        """The mean over all windows, and over their positions or at the last one as in training; batches in float64.
+        """The mean over all windows, and over all positions or the last one as in training, summed in float64.
 
-        What is missing of the last batch is filled up with windows that weigh nothing.
+        The last batch is padded with windows of weight zero.
         """
         M, E = starts_ME.shape
         B = min(E, self._training.batch_size)
         step, forward_pass = self._for_batches_of(B)
-        places_KB = torch.arange(-(-E // B) * B).view(-1, B)
-        starts_KMB = starts_ME[:, places_KB % E].transpose(0, 1)
-        weights_KMB = ((places_KB < E).float() / E).unsqueeze(1).expand(starts_KMB.shape)
+        indices_KB = torch.arange(-(-E // B) * B).view(-1, B)
+        starts_KMB = starts_ME[:, indices_KB % E].transpose(0, 1)
+        weights_KMB = ((indices_KB < E).float() / E).unsqueeze(1).expand(starts_KMB.shape)
         total_M = torch.zeros(M, dtype=torch.float64, device=self._device)
-        for starts, weights in zip(*(torch.split(x, _BATCHES_AT_ONCE) for x in (starts_KMB, weights_KMB)), strict=True):
-            symbols_KMTB = tokens[starts.unsqueeze(2) + self._offsets_T1].to(self._device, torch.int64)
+        for starts, weights in zip(*(torch.split(x, _CALL_BATCHES) for x in (starts_KMB, weights_KMB)), strict=True):
+            symbols_KMWB = tokens[starts.unsqueeze(2) + self._offsets_W1].to(self._device, torch.int64)
             begins_KM = torch.ones(len(starts), M, dtype=torch.bool, device=self._device)
-            losses_KM = forward_pass(step.data(symbols_KMTB, weights.to(self._device), begins_KM))
+            losses_KM = forward_pass(step.data(symbols_KMWB, weights.to(self._device), begins_KM))
             total_M += losses_KM.double().sum(dim=0)
         means: list[float] = total_M.tolist()
         return means
 
     def _for_batches_of(self, batch_size: int) -> tuple[Step, ForwardPass]:
-        if batch_size not in self._made:
+        if batch_size not in self._steps:
             step = window_step(self._model, {}, self._training, batch_size=batch_size, carries=False)
             native = arithmetic_of(self._model.settings, self._device) == "native"
-            self._made[batch_size] = (
+            self._steps[batch_size] = (
                 step,
                 ForwardPass(
                     step.forward, step.inputs, lambda: step.loss_M, native=native, max_threads=self._max_threads
                 ),
             )
-        return self._made[batch_size]
+        return self._steps[batch_size]

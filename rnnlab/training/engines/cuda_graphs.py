@@ -1,4 +1,4 @@
-"""Steps that are captured once and replayed: on a GPU a step's many small kernels cost more to launch than to run."""
+"""Capture and replay of steps: on a GPU the many small kernels of a step cost more to launch than to run."""
 
 import warnings
 from collections.abc import Callable, Hashable
@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-_FIRST_CALLS = 3  # done as they are: libraries make their workspaces, kernels are loaded
+_WARM_UP_CALLS = 3  # not captured: libraries allocate their workspaces, kernels are loaded
 
 
 class Replay:
     """Runs a function that does the same operations on the same memory each time, without waiting for the device.
 
-    On a GPU it is captured in a CUDA graph after its first calls, and replayed from then on; elsewhere it is called.
-    What is captured must not change until the next capture: Python numbers in it (a learning rate) are part of it, so
-    each kind of call has a graph of its own.
+    On a GPU the function is captured in a CUDA graph after the first calls, and replayed from then on; on other devices
+    it is called. A captured function must not change: Python numbers in it (a learning rate) are part of the graph, so
+    each kind of call has its own graph.
     """
 
     def __init__(self, device: torch.device, *, can_capture: bool) -> None:
@@ -22,12 +22,12 @@ class Replay:
         self._captures = can_capture and device.type == "cuda"
         self._calls = 0
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
-        self._pool: Any = None  # memory of what a call makes and lets go: the graphs share it
+        self._pool: Any = None  # memory for temporaries of the calls, shared by the graphs
 
     def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
-        """Do what `function` does; `kind` is equal for calls that do the same."""
+        """Run `function`. `kind` is equal for calls that do the same."""
         self._calls += 1
-        if not self._captures or self._calls <= _FIRST_CALLS:
+        if not self._captures or self._calls <= _WARM_UP_CALLS:
             function()
             return
         if kind not in self._graphs and not self._capture(kind, function):
@@ -36,7 +36,7 @@ class Replay:
         self._graphs[kind].replay()
 
     def _capture(self, kind: Hashable, function: Callable[[], None]) -> bool:
-        """Record the operations, which does not do them. False where that cannot be done."""
+        """Capture the operations without running them. False if the capture fails."""
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)
         try:
@@ -48,7 +48,7 @@ class Replay:
         except RuntimeError as error:
             self._captures = False
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            warnings.warn(f"training steps are not captured in a CUDA graph: slower ({reason})", stacklevel=2)
+            warnings.warn(f"training steps cannot be captured in a CUDA graph and are slower: {reason}", stacklevel=2)
             return False
         self._graphs[kind] = graph
         return True

@@ -1,6 +1,6 @@
-"""Losses of windows that a cohort reads symbol by symbol.
+"""Losses of windows that models of any kind read symbol by symbol.
 
-Shapes: M models, E windows, W window length (symbols), V vocabulary.
+Shapes: M models, B batch rows, E windows of an evaluation, W symbols of a window with its last target, V vocabulary.
 """
 
 from typing import Protocol
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class SymbolReader(Protocol):
-    """What is needed of a cohort."""
+    """The part of a cohort's interface that is needed here."""
 
     n_models: int  # M
 
@@ -18,14 +18,14 @@ class SymbolReader(Protocol):
         """The state at a window's start."""
 
     def step(self, ids_MB: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Ids [M, B] -> logits [M, B, V], next state."""
+        """Ids [M, B] and the state -> logits [M, B, V] and the next state."""
 
 
 @torch.no_grad()
 def stepwise_losses(model: SymbolReader, windows_EW: Tensor) -> Tensor:
     """The mean loss of each model over the predictions of each window, [M, E], nats per symbol, summed in float64.
 
-    The windows, int64 on the models' device, are read side by side, each from the start state.
+    The windows, int64 on the models' device, are the rows of one batch; each is read from the start state.
     """
     n_models, (n_rows, length) = model.n_models, windows_EW.shape
     hidden = model.initial_state(n_rows)

@@ -1,6 +1,6 @@
-"""Rows of each model's table by index, and the gradient of that, on fixed buffers.
+"""Rows of each model's table by index, and the gradient of this lookup, on fixed buffers.
 
-Shapes: M models, V rows of a table, N indices of a model, P what a row has, K steps.
+Shapes: K steps of a block, M models, V vocabulary (rows of a table), N symbols read at once, P numbers of a row.
 """
 
 import torch
@@ -10,7 +10,7 @@ from rnnlab.models.numerics import sum_rows
 
 
 class RowLookup:
-    """`gather` and `scatter` by what lies in `rows_MN`: rows of the tables of all models, one below the other."""
+    """`gather` and `scatter` by the indices in `rows_MN`, which count the rows of all models' tables in sequence."""
 
     def __init__(self, n_models: int, table_rows: int, n_indices: int, device: torch.device) -> None:
         """`table_rows`: V, `n_indices`: N."""
@@ -18,11 +18,11 @@ class RowLookup:
         self.rows_MN = self._first_M1.repeat(1, n_indices)
 
     def rows_of(self, ids_KMN: Tensor) -> Tensor:
-        """What `rows_MN` is to hold for these indices, from 0 to V - 1, in each of K steps: int64 [K, M, N]."""
+        """The contents of `rows_MN` for these indices, from 0 to V - 1, in each of K steps: int64 [K, M, N]."""
         return ids_KMN + self._first_M1
 
     def gather(self, table_MVP: Tensor, *, out: Tensor) -> None:
-        """out[m, n] = table[m, ids[m, n]], [M, N, P]; both are contiguous."""
+        """out[m, n] = table[m, ids[m, n]], [M, N, P]. Both tensors are contiguous."""
         torch.index_select(table_MVP.flatten(0, 1), 0, self.rows_MN.view(-1), out=out.flatten(0, 1))
 
     def scatter(self, d_MNP: Tensor, *, out: Tensor) -> None:
