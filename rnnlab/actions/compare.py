@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.agreement import agreement_figure
 from rnnlab.analysis.plots.forest import forest_figure
-from rnnlab.analysis.runs import results_frame, tokenizer_kind
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.comparison import Comparison, compare
 from rnnlab.analysis.statistics.variance import decompose
 from rnnlab.analysis.words.comparison_text import Names, comparison_text, finding
@@ -46,8 +48,9 @@ def compare_experiments(store: Reader, workspace: Workspace, name: str, other: s
     """
     if name == other:
         raise UsageError(f"{name} cannot be compared with itself: name two experiments")
-    metric = stored_plan(store, name).experiment.analysis.metric
-    comparison = compare(_finished(store, name, round_name), _finished(store, other, round_name), metric)
+    question = Question(stored_plan(store, name).experiment.analysis.metric)
+    frames = _finished(store, name, round_name), _finished(store, other, round_name)
+    comparison = compare(*(Runs(frame, question) for frame in frames))
     folder, plot_folder = workspace.experiment_dir(name), workspace.plot_dir(name)
     stem = f"compare-{other}"
     tables = {f"{stem}.csv": comparison.configurations, f"{stem}-effects.csv": comparison.effects_table()}
@@ -79,12 +82,12 @@ def _finished(store: Reader, name: str, round_name: str) -> pd.DataFrame:
 
 def _figures(comparison: Comparison, names: Names) -> dict[str, tuple[str, Figure]]:
     metric, headline = comparison.metric, finding(comparison)
-    shares = decompose(comparison.runs, metric).main
-    label = metric_label(metric, tokenizer_kind(comparison.runs))
+    shares = decompose(comparison.runs).main
+    label = metric_label(metric, comparison.runs.all.tokenizer_kind)
     agreement = agreement_figure(comparison, shares, names, label, headline)
     found = {"losses": ("Every configuration in both", agreement)}
     if comparison.effects:
-        groups = dict(zip(names, comparison.frames_of_effects(), strict=True))
+        groups = dict(zip(names, comparison.effects_by_side, strict=True))
         figure = forest_figure(groups, f"difference of {metric_title(metric)}", headline)
         found["effects"] = ("What each setting does, in both", figure)
     return found

@@ -10,12 +10,12 @@ from rnnlab.actions.report_sample import Sample
 from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
 from rnnlab.analysis.html.run_rows import runs_data
-from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import write_round
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
 from rnnlab.files import Workspace, sha256_hex
 from rnnlab.queue.job import Job
 from tests.support.made_up_rounds import made_up_round
+from tests.support.round_statistics import runs_of, statistics_of
 
 EVIL = "</script><b>evil</b><!--"
 EVIL_SETTING = f"x{EVIL}"
@@ -42,14 +42,14 @@ def made_up_page(folder: Path) -> MadeUpPage:
     workspace = Workspace(folder / "results", folder / "plots")
     sections = []
     for name in ("explore", "refine"):
-        frame = results_frame([job for job in jobs if job.round == name])
+        statistics = statistics_of(results_frame([job for job in jobs if job.round == name]), threshold=1.8)
         curves = first.curves if name == "explore" else {}
-        sections.append(write_round(workspace, "made-up", name, frame, curves, Question(threshold=1.8)).section)
+        sections.append(write_round(workspace, "made-up", name, statistics, curves).section)
     page = Page(
         name="made-up",
         title=f"Is it {EVIL}?",
         sections=sections,
-        runs=runs_data(results_frame(jobs), "min_loss"),
+        runs=runs_data(runs_of(results_frame(jobs))),
         n_runs=len(jobs),
         origin=origin(jobs),
         sample=Sample(1, "explore", f"The {EVIL}\x00\x1b \N{GREEK SMALL LETTER ALPHA} & 'all' \"that\"\n  is."),

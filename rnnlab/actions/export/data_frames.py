@@ -18,15 +18,17 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs
-from rnnlab.analysis.runs import INTERNAL, results_frame
+from rnnlab.actions.export.exported_runs import ExportedRuns
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.results_frame import INTERNAL, result_columns, results_frame
+from rnnlab.analysis.runs import Runs
 from rnnlab.errors import UsageError
-from rnnlab.queue.job import Job
+from rnnlab.queue.job import Job, Status
 
 _TIMES = ("created_at", "started_at", "finished_at")
 
 
-def run_table(runs: Runs) -> pd.DataFrame:
+def run_table(runs: ExportedRuns) -> pd.DataFrame:
     """One row a job, in the order of adding. What a job does not have is missing; whole numbers stay whole.
 
     Times are UTC. `error` is the last line of the traceback.
@@ -41,7 +43,7 @@ def run_table(runs: Runs) -> pd.DataFrame:
     for name, values in _results(jobs).items():
         # `results_frame` gave a number that shares its name with another column this name.
         beside = f"result_{name}"
-        taken = name in columns and name not in _measured(frame)
+        taken = name in columns and name not in result_columns(frame)
         columns[beside if beside in columns or taken else name] = _typed(values)
     facts: dict[str, pd.Series[Any]] = {
         "step": pd.Series([job.step for job in jobs], dtype="int64"),
@@ -54,7 +56,18 @@ def run_table(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def curve_table(runs: Runs) -> pd.DataFrame:
+def ranked_run_table(runs: ExportedRuns) -> pd.DataFrame:
+    """The rows of `run_table`, best first, with their `rank` as the first column.
+
+    Raises UsageError for a metric that no result has.
+    """
+    table = run_table(runs)
+    if runs.metric not in table.columns and not (table["status"] == Status.DONE.value).any():
+        table[runs.metric] = math.nan  # no result has any number yet
+    return Runs(table, Question(runs.metric)).ranked
+
+
+def curve_table(runs: ExportedRuns) -> pd.DataFrame:
     """One row a recorded point: `id` of the job, its `round`, the optimiser `step`, and the value of each series."""
     rounds = {job.id: job.round for job in runs.jobs}
     series = list(dict.fromkeys(name for curve in runs.curves.values() for name in curve.series))
@@ -75,7 +88,7 @@ def to_csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def to_json(runs: Runs) -> bytes:
+def to_json(runs: ExportedRuns) -> bytes:
     """A JSON array with an object a run, one on each line: the columns of `run_table`, and `curve`.
 
     `curve` has the lists `step` and one for each series; null where a run has none. NaN and infinities are null too.
@@ -99,12 +112,6 @@ def to_parquet(table: pd.DataFrame) -> bytes:
             "--to parquet needs the package pyarrow: run `pip install 'rnnlab[parquet]'`, or give --to csv"
         ) from error
     return stream.getvalue()
-
-
-def _measured(frame: pd.DataFrame) -> list[str]:
-    """The columns of `results_frame` that are numbers of a result: they stand after `diverged`."""
-    names = [str(name) for name in frame.columns]
-    return names[names.index("diverged") + 1 :]
 
 
 def _results(jobs: Sequence[Job]) -> dict[str, list[Any]]:

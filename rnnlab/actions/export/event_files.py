@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs, began_at
-from rnnlab.analysis.runs import levels, results_frame, setting_columns
+from rnnlab.actions.export.exported_runs import ExportedRuns, began_at
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.results_frame import results_frame, setting_columns
 from rnnlab.analysis.words.names import describe
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Curve, Job, Status
@@ -47,12 +48,12 @@ class _Columns:
     metrics: Sequence[str]  # numbers of the results, the one that decides first
 
 
-def shown_jobs(runs: Runs) -> list[Job]:
+def shown_jobs(runs: ExportedRuns) -> list[Job]:
     """The jobs that TensorBoard can show anything of: they have a curve or a result."""
     return [job for job in runs.jobs if job.id in runs.curves or job.result]
 
 
-def fill_folder(runs: Runs, folder: Path) -> None:
+def fill_folder(runs: ExportedRuns, folder: Path) -> None:
     """Write the event files of the runs into an empty folder.
 
     Raises UsageError where tensorboard is not installed.
@@ -84,7 +85,7 @@ def _check_installed() -> None:
         ) from error
 
 
-def _columns(runs: Runs, frame: pd.DataFrame) -> _Columns:
+def _columns(runs: ExportedRuns, frame: pd.DataFrame) -> _Columns:
     axes = {}
     for name in ["round", *setting_columns(frame), "seed"]:
         found = levels(frame[name])
@@ -126,7 +127,7 @@ def _domain(axis: _Axis) -> "Domain":
     return Discrete(values)
 
 
-def _events(runs: Runs, job: Job, number: str, row: Mapping[Any, Any], columns: _Columns) -> "Iterator[Event]":
+def _events(runs: ExportedRuns, job: Job, number: str, row: Mapping[Any, Any], columns: _Columns) -> "Iterator[Event]":
     """Everything about one run, in the order of time. Points of the curve are spread evenly over its seconds."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 

@@ -11,7 +11,7 @@ from rnnlab.queue.reading import Reader
 
 
 @dataclass(frozen=True)
-class Runs:
+class ExportedRuns:
     """All jobs of an experiment, whatever their status."""
 
     experiment: str
@@ -41,7 +41,7 @@ class Runs:
         return {name: result[name] for name in self.number_names if result.get(name) is not None}
 
 
-def read_runs(store: Reader, experiment: str, only_round: str | None = None) -> Runs:
+def read_runs(store: Reader, experiment: str, only_round: str | None = None) -> ExportedRuns:
     """What the table has of the experiment, or of one of its rounds.
 
     Raises UsageError if it has no such experiment, or the experiment neither has nor will have such a round.
@@ -58,7 +58,7 @@ def read_runs(store: Reader, experiment: str, only_round: str | None = None) -> 
     others = {job.round for job in jobs} - set(plan.round_names)
     by_round = {name: [job for job in jobs if job.round == name] for name in [*plan.round_names, *sorted(others)]}
     rounds = {name: members for name, members in by_round.items() if members}
-    return Runs(experiment, plan.title, plan.analysis.metric, rounds, curves)
+    return ExportedRuns(experiment, plan.title, plan.analysis.metric, rounds, curves)
 
 
 def diverged(job: Job) -> bool:

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs, began_at, diverged
-from rnnlab.analysis.runs import levels, results_frame, setting_columns
+from rnnlab.actions.export.exported_runs import ExportedRuns, began_at, diverged
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.results_frame import results_frame, setting_columns
 from rnnlab.analysis.words.names import curve_series
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Curve, Job, Status
@@ -40,7 +41,7 @@ EXPERIMENT_ATTRIBUTE = "rnnlab_experiment"  # user attribute of every study that
 _LOG_RATIO = 8  # a numeric axis is logarithmic where its largest level is at least so many times the smallest
 
 
-def journal(runs: Runs) -> bytes:
+def journal(runs: ExportedRuns) -> bytes:
     """The contents of a journal file with a study for each round.
 
     Raises UsageError where Optuna is not installed.
@@ -91,7 +92,7 @@ def _optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _add_study(storage: "JournalStorage", runs: Runs, round_name: str, jobs: Sequence[Job]) -> None:
+def _add_study(storage: "JournalStorage", runs: ExportedRuns, round_name: str, jobs: Sequence[Job]) -> None:
     import optuna
 
     study = optuna.create_study(storage=storage, study_name=f"{runs.experiment}/{round_name}", direction="minimize")
@@ -106,7 +107,7 @@ def _add_study(storage: "JournalStorage", runs: Runs, round_name: str, jobs: Seq
     study.add_trials(_trial(runs, job, row, distributions) for job, row in zip(jobs, rows, strict=True))
 
 
-def _describe(study: "Study", runs: Runs, round_name: str, fixed: Mapping[str, Any]) -> None:
+def _describe(study: "Study", runs: ExportedRuns, round_name: str, fixed: Mapping[str, Any]) -> None:
     attributes = {EXPERIMENT_ATTRIBUTE: runs.experiment, "round": round_name, "title": runs.title, **fixed}
     for name, value in attributes.items():
         study.set_user_attr(name, value)
@@ -127,7 +128,7 @@ def _distribution(values: Sequence[Any]) -> "BaseDistribution":
 
 
 def _trial(
-    runs: Runs, job: Job, row: Mapping[Any, Any], distributions: "Mapping[str, BaseDistribution]"
+    runs: ExportedRuns, job: Job, row: Mapping[Any, Any], distributions: "Mapping[str, BaseDistribution]"
 ) -> "FrozenTrial":
     from optuna.trial import FrozenTrial, TrialState
 

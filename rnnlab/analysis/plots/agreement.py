@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.runs import Rows
 from rnnlab.analysis.statistics.comparison import Comparison
 from rnnlab.analysis.statistics.one_factor import Floats
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.statistics.outliers import limits
 
 _PLOT_INCHES = 5.2
 
@@ -26,8 +28,8 @@ def agreement_figure(
     label: of the metric, with its unit. Configurations far above the others stand at an edge as triangles.
     """
     here, there = comparison.losses
-    points = comparison.configurations.assign(id=range(len(here)))
-    up, across = style.limits(here), style.limits(there)
+    points = Rows(comparison.configurations.assign(id=range(len(here))))
+    up, across = limits(here), limits(there)
     inside = (here <= up.high) & (there <= across.high)
     with style.context():
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, _note(here, there, inside))

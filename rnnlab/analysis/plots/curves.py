@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -11,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
 from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
-from rnnlab.analysis.runs import factors
-from rnnlab.analysis.statistics.ranking import best_run
-from rnnlab.analysis.words.names import curve_series, metric_title, rounded
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.curve_lines import Line, band_of, falls_early
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.words.names import curve_series, metric_title
 from rnnlab.analysis.words.sentences import named_run
 
 _INCHES = (style.WIDTH, 4.8)
@@ -25,9 +25,8 @@ _MANY_DECADES = 1e4  # of the same, for labels at powers of ten only
 
 
 def curves_figure(
-    frame: pd.DataFrame,
+    runs: Runs,
     lines: Sequence[Line],
-    metric: str,
     shares: Mapping[str, float],
     label: str,
     headline: str,
@@ -40,20 +39,20 @@ def curves_figure(
     as the curves. Curves that rise far above the others leave the picture under an arrow.
     """
     with style.context():
-        limits = style.limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
-        leaving = [line for line in lines if line.values.max() > limits.high or line.broke_off]
-        figure = style.new_figure(*_INCHES, headline, _note(frame, lines, leaving, limits))
+        heights = limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
+        leaving = [line for line in lines if line.values.max() > heights.high or line.broke_off]
+        figure = style.new_figure(*_INCHES, headline, _note(len(runs.all), lines, leaving, heights))
         ax = figure.add_subplot()
-        ax.set_ylim(limits.low - 0.16 * limits.span, limits.high + 0.08 * limits.span)
+        ax.set_ylim(heights.low - 0.16 * heights.span, heights.high + 0.08 * heights.span)
         _set_steps(ax, lines)
-        shown = frame[frame["id"].isin([line.job_id for line in lines])]
-        colours = colouring(shown, metric, shares)
+        shown = runs.of_jobs([line.job_id for line in lines])
+        colours = colouring(shown.all, runs.metric, shares)
         _draw_lines(ax, lines, colours)
         handles: list[Artist] = [Line2D([], [], color=colour, label=text) for text, colour in colours.groups]
         handles += _draw_band(ax, lines)
-        handles += _draw_best(ax, frame, lines, metric)
-        handles += draw_threshold(ax, frame, metric, threshold)
-        _mark_leaving(ax, leaving, limits)
+        handles += _draw_best(ax, shown, lines, runs.all.factors)
+        handles += draw_threshold(ax, runs, threshold)
+        _mark_leaving(ax, leaving, heights)
         ax.set_ylabel(label)
         finish(ax, handles, colours.title)
         return figure
@@ -98,9 +97,9 @@ def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
     ]
 
 
-def _draw_best(ax: Axes, frame: pd.DataFrame, lines: Sequence[Line], metric: str) -> list[Artist]:
+def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[str]) -> list[Artist]:
     """The best run that has a curve, thick; if the metric shares its axis, with a star where the metric was read."""
-    best = best_run(frame[frame["id"].isin([line.job_id for line in lines])], metric)
+    best, metric = shown.best, shown.metric
     if best is None:
         return []
     line = next(line for line in lines if line.job_id == best["id"])
@@ -113,11 +112,11 @@ def _draw_best(ax: Axes, frame: pd.DataFrame, lines: Sequence[Line], metric: str
     place = len(line.values) - 1 - int(np.abs(line.values - best[metric])[::-1].argmin())
     star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=colour, edgecolor=style.INK)
     star.set(gid="star", zorder=8)
-    write_in(ax, f"★ best: {named_run(best, metric, factors(frame))}")
+    write_in(ax, f"★ best: {named_run(best, metric, settings)}")
     return [Line2D([], [], color=colour, linewidth=1.8, label="best run")]
 
 
-def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: style.Limits) -> None:
+def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: Limits) -> None:
     """An arrow at the upper edge where a curve leaves the picture for the first time, or breaks off."""
     steps = []
     for line in leaving:
@@ -127,8 +126,8 @@ def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: style.Limits) -> No
     ax.scatter(steps, [height] * len(steps), marker="^", s=22, color=style.INK, linewidth=0, zorder=8, gid="leaving")
 
 
-def _note(frame: pd.DataFrame, lines: Sequence[Line], leaving: Sequence[Line], limits: style.Limits) -> str:
-    parts = [f"{len(lines)} of {len(frame)} runs have a curve." if len(lines) < len(frame) else ""]
+def _note(jobs: int, lines: Sequence[Line], leaving: Sequence[Line], limits: Limits) -> str:
+    parts = [f"{len(lines)} of {jobs} runs have a curve." if len(lines) < jobs else ""]
     if leaving:
         highest = max(line.values.max() for line in leaving)
         verb = "curve leaves" if len(leaving) == 1 else "curves leave"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.runs import at_level, comparable, levels
+from rnnlab.analysis.runs import Rows, Runs
 from rnnlab.analysis.words.names import metric_title, setting_at, title
 
 _MOST_COLOURS = 6
@@ -30,19 +30,19 @@ class Colouring:
     groups: Sequence[tuple[str, Any]]  # label, colour
 
 
-def colouring(frame: pd.DataFrame, metric: str, shares: Mapping[str, float]) -> Colouring:
+def colouring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Colouring:
     """Colour by the setting that explains most of the metric's variance, in one colour where none explains anything.
 
     shares: of the variance, by setting, largest first.
     """
-    fit = [name for name in shares if len(levels(frame[name])) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
-    of_run = pd.Series([style.colours(1)[0]] * len(frame), index=frame["id"].tolist(), dtype=object)
+    fit = [name for name in shares if len(rows.levels(name)) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
+    of_run = pd.Series([style.colours(1)[0]] * len(rows), index=rows.frame["id"].tolist(), dtype=object)
     if not fit:
-        return Colouring("", of_run, [(f"a run (n {len(frame)})", style.colours(1)[0])])
+        return Colouring("", of_run, [(f"a run (n {len(rows)})", style.colours(1)[0])])
     name = fit[0]
     groups = []
-    for value, colour in zip(levels(frame[name]), style.colours(len(levels(frame[name]))), strict=True):
-        here = at_level(frame[name], value).to_numpy()
+    for value, colour in zip(rows.levels(name), style.colours(len(rows.levels(name))), strict=True):
+        here = rows.at(name, value).to_numpy()
         of_run[here] = [colour] * int(here.sum())
         groups.append((f"{setting_at(name, value)} (n {int(here.sum())})", colour))
     return Colouring(
@@ -52,13 +52,12 @@ def colouring(frame: pd.DataFrame, metric: str, shares: Mapping[str, float]) -> 
     )
 
 
-def draw_threshold(ax: Axes, frame: pd.DataFrame, metric: str, threshold: float | None) -> list[Artist]:
+def draw_threshold(ax: Axes, runs: Runs, threshold: float | None) -> list[Artist]:
     """A dashed line at the threshold, where the axis reaches it; returns its entry in the legend, if any."""
     bottom, top = ax.get_ylim()
     if threshold is None or not bottom <= threshold <= top:
         return []
-    values = comparable(frame, metric)[metric]
-    text = f"threshold {threshold:g}: {int((values < threshold).sum())} of {len(values)} below"
+    text = f"threshold {threshold:g}: {int((runs.losses < threshold).sum())} of {len(runs.losses)} below"
     line = Line2D([], [], color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), label=text)
     ax.axhline(threshold, color=style.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=6)
     return [line]

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
@@ -13,11 +12,11 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.bands import Axis, axis_of, thinned
-from rnnlab.analysis.runs import comparable
-from rnnlab.analysis.statistics.ranking import rank
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.outliers import Limits, limits
 
 _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10
@@ -28,27 +27,27 @@ _BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colours alon
 Floats = NDArray[np.float64]
 
 
-def parallel_figure(frame: pd.DataFrame, settings: Sequence[str], metric: str, label: str, headline: str) -> Figure:
+def parallel_figure(runs: Runs, settings: Sequence[str], label: str, headline: str) -> Figure:
     """settings: from left to right, at least one. label: of the metric's axis. At least two runs must be comparable.
 
     The best tenth of the runs is drawn strong, over the others. Of more than five hundred runs a regular sample is
     drawn; runs far above the others end at the upper end of the metric.
     """
-    ranked = rank(comparable(frame, metric), metric)
+    ranked = runs.best_first
+    losses = ranked.frame[runs.metric].to_numpy(dtype=float)
     with style.context():
-        limits = style.limits(ranked[metric])
+        ends = limits(losses)
         axes_of_settings = [axis_of(ranked, name) for name in settings]
         shown = thinned(len(ranked), MOST_LINES)
-        figure = style.new_figure(*_INCHES, headline, _note(ranked, metric, limits, len(shown)))
+        figure = style.new_figure(*_INCHES, headline, _note(losses, ends, len(shown)))
         ax = figure.add_subplot()
-        losses = ranked[metric].to_numpy(dtype=float)
         heights = np.column_stack(
-            [*(axis.heights for axis in axes_of_settings), np.clip((losses - limits.low) / limits.span, 0, 1)]
+            [*(axis.heights for axis in axes_of_settings), np.clip((losses - ends.low) / ends.span, 0, 1)]
         )
-        ids = ranked["id"].to_numpy()[shown]
+        ids = ranked.frame["id"].to_numpy()[shown]
         _draw_lines(ax, heights[shown], ids, shown / len(ranked), shown < max(1, len(ranked) // 10))
         _draw_axes(ax, axes_of_settings)
-        _draw_metric(ax, len(settings), losses, limits, label)
+        _draw_metric(ax, len(settings), losses, ends, label)
         return figure
 
 
@@ -107,7 +106,7 @@ def _draw_axes(ax: Axes, settings: Sequence[Axis]) -> None:
     ax.tick_params(axis="x", length=0)
 
 
-def _draw_metric(ax: Axes, place: int, losses: Floats, limits: style.Limits, label: str) -> None:
+def _draw_metric(ax: Axes, place: int, losses: Floats, limits: Limits, label: str) -> None:
     """The last axis, with the colour that a run of each loss has. losses: ascending."""
     strip = np.searchsorted(losses, limits.low + np.linspace(0, 1, 256) * limits.span, side="right") / len(losses)
     ax.imshow(
@@ -135,15 +134,15 @@ def _broken(text: str, letters: int) -> str:
     return "\n".join(style.shortened(line, letters) for line in lines)
 
 
-def _note(ranked: pd.DataFrame, metric: str, limits: style.Limits, shown: int) -> str:
+def _note(losses: Floats, limits: Limits, shown: int) -> str:
     parts = [
         "A line is a run, from setting to setting to its loss on the right; its colour is its rank, and the best tenth "
         "lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
         "many runs."
     ]
-    if shown < len(ranked):
-        parts.append(f"{shown:,} of {len(ranked):,} runs are drawn: the best, and a regular sample of the others.")
-    above = int((ranked[metric] > limits.high).sum())
+    if shown < len(losses):
+        parts.append(f"{shown:,} of {len(losses):,} runs are drawn: the best, and a regular sample of the others.")
+    above = int((losses > limits.high).sum())
     if above:
         parts.append(f"{above} runs above {rounded(limits.high)} end at the top.")
     return " ".join(parts)

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.legend import legend_row
-from rnnlab.analysis.runs import comparable
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.statistics.replicates import Replicates
+from rnnlab.analysis.words.configuration_names import in_common, names_of
 
 MOST_ROWS = 20
 _LINE_INCHES = 0.14
@@ -28,22 +30,20 @@ _KINDS = ("tied", "different", "untested")
 Floats = NDArray[np.float64]
 
 
-def seeds_figure(
-    frame: pd.DataFrame, metric: str, table: pd.DataFrame, settings: Sequence[str], label: str, headline: str, rule: str
-) -> Figure:
-    """table: from `replicates`, the best and those that ran with several seeds. settings: those that vary, the most
-    telling first. label: of the axis. rule: how configurations were told apart.
+def seeds_figure(found: Replicates, settings: Sequence[str], label: str, headline: str, rule: str) -> Figure:
+    """found: the configurations to draw, best first. settings: those that vary, the one that explains most first.
+    label: of the axis. rule: when configurations count as different.
 
     Seeds far above the others are counted at the edge; intervals that reach far beyond the others end in an arrow.
     """
-    shown = table.head(MOST_ROWS)
-    runs = comparable(frame, metric)
-    seeds = [runs[runs["recipe"] == recipe] for recipe in shown["recipe"]]
+    metric, shown = found.runs.metric, found.table.head(MOST_ROWS)
+    rows = Rows(shown)
+    seeds = [found.seeds_of(recipe) for recipe in shown["recipe"]]
     with style.context():
         values = np.concatenate([of_one[metric].to_numpy(dtype=float) for of_one in seeds])
-        limits = _limits(values, shown)
-        note = _note(len(table), shown, rule, in_common(shown, settings), values, limits)
-        labels = [_label(*row) for row in zip(names_of(shown, settings), shown["n"], strict=True)]
+        ends = _limits(values, shown)
+        note = _note(len(found), shown, rule, in_common(rows, settings), values, ends)
+        labels = [_label(*row) for row in zip(names_of(rows, settings), shown["n"], strict=True)]
         lines = max(2, max(label.count("\n") + 1 for label in labels))
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
         figure = style.new_figure(style.WIDTH, height, headline, note)
@@ -51,17 +51,17 @@ def seeds_figure(
         colours = [_colour(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
         for place, (of_one, colour) in enumerate(zip(seeds, colours, strict=True)):
-            inside = of_one[of_one[metric] <= limits.high]
+            inside = of_one[of_one[metric] <= ends.high]
             heights = [place + _BELOW] * len(inside)
             points = ax.scatter(inside[metric], heights, s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
             points.set(gid="seeds")
             style.name_runs(points, inside["id"])
             if len(inside) < len(of_one):
                 _count(ax, place, len(of_one) - len(inside), colour)
-        _draw_means(ax, shown, colours, limits)
+        _draw_means(ax, shown, colours, ends)
         ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)
-        ax.set_xlim(limits.low - 0.04 * limits.span, limits.high + 0.06 * limits.span)
+        ax.set_xlim(ends.low - 0.04 * ends.span, ends.high + 0.06 * ends.span)
         ax.set_xlabel(label)
         ax.axvline(shown["mean"].iloc[0], color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         ax.grid(axis="x", color="0.92")
@@ -71,11 +71,11 @@ def seeds_figure(
         return figure
 
 
-def _limits(seeds: Floats, shown: pd.DataFrame) -> style.Limits:
+def _limits(seeds: Floats, shown: pd.DataFrame) -> Limits:
     """All seeds and intervals but those that would squeeze the others; no seed below is left out."""
-    highest = style.limits(np.concatenate([seeds, shown["high"]])).high
-    lowest = -style.limits(-np.concatenate([seeds, shown["low"]])).high
-    return style.Limits(min(lowest, float(seeds.min())), highest)
+    highest = limits(np.concatenate([seeds, shown["high"]])).high
+    lowest = -limits(-np.concatenate([seeds, shown["low"]])).high
+    return Limits(min(lowest, float(seeds.min())), highest)
 
 
 def _kind(row: "dict[Any, Any]") -> str:
@@ -88,7 +88,7 @@ def _colour(kind: str) -> Any:
     return {"tied": style.best_colour(), "different": style.colours(1)[0], "untested": "0.6"}[kind]
 
 
-def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any], limits: style.Limits) -> None:
+def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any], limits: Limits) -> None:
     places = range(len(shown))
     bars = [[(low, y), (high, y)] for low, high, y in zip(shown["low"], shown["high"], places, strict=True)]
     ax.add_collection(LineCollection(bars, colors=colours, linewidths=2.0, zorder=3, gid="interval"))
@@ -139,7 +139,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     ]
 
 
-def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: style.Limits) -> str:
+def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: Limits) -> str:
     parts = [
         "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
         f"Rule: {rule}."

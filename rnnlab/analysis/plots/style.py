@@ -1,12 +1,11 @@
-"""What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG and SVG."""
+"""What all pictures share: size, fonts, colours, the sentence on top, PNG and SVG."""
 
 import base64
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -209,32 +208,3 @@ def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
     stream = io.BytesIO()
     reduced.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return stream.getvalue()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The values an axis shows. Those above `high` are counted at its upper edge instead of flattening the rest."""
-
-    low: float
-    high: float  # the largest value shown
-
-    @property
-    def span(self) -> float:
-        """Length of the axis, never zero."""
-        return max(self.high - self.low, 1e-3 * max(abs(self.high), 1e-9))
-
-
-def limits(values: Sequence[float] | Any, low: float | None = None) -> Limits:
-    """The range of the values, cut where a few large ones would squeeze the rest into less than half of the axis.
-
-    Large means more than three interquartile ranges above the upper quartile. Values that are not finite are left out;
-    without any value the range is 0..1. `low` is the lower end of the axis where that is not the lowest value.
-    """
-    array = np.asarray(values, dtype=float)
-    array = array[np.isfinite(array)]
-    if not len(array):
-        return Limits(0.0, 1.0)
-    lower, upper = np.quantile(array, [0.25, 0.75])
-    bottom, high = float(array.min()) if low is None else low, float(array.max())
-    inside = float(array[array <= upper + 3 * (upper - lower)].max())
-    return Limits(bottom, inside if high - bottom > 2 * (inside - bottom) else high)

@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnnlab.analysis.labels import level_label, rounded
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.continuous import draw_continuum, set_values
-from rnnlab.analysis.plots.panels import Level, Panel, Panels
 from rnnlab.analysis.plots.placement import place_swarms
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.statistics.panels import Level, Panel, Panels
+from rnnlab.analysis.words.names import title
 
 _COLUMNS = 3
 _PANEL_INCHES = (style.WIDTH / _COLUMNS, 2.3)
@@ -22,6 +24,7 @@ _SIZES = [6.0 * 0.92**k for k in range(19)]  # diameters in points: 6 down to 1.
 _CROWDED_ALPHA = 0.6
 _THRESHOLD_REACH = 0.3  # of the axis: a threshold farther away is not shown
 _SMALL_POINTS = 6.5  # of a level's label, where the ordinary size does not fit
+_LONGEST_LABEL = 24  # letters of a level
 _TITLE_LETTERS = 26  # of a panel, in each of its columns
 _LABEL_GAP = 12  # dots between the labels of two levels
 
@@ -38,26 +41,26 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
         columns = _columns(spans)
         places = _places(spans, columns)
         rows = max(row for row, _ in places) + 1
-        limits = style.limits(panels.values)
+        heights = limits(panels.values)
         if threshold is not None:
-            limits, threshold = _with_threshold(limits, threshold)
-        note = _note(panels, limits, threshold, crowded=True)
+            heights, threshold = _with_threshold(heights, threshold)
+        note = _note(panels, heights, threshold, crowded=True)
         size = (max(columns, 2) * _PANEL_INCHES[0], max(rows * _PANEL_INCHES[1], _LEAST_INCHES) + 1.0)
         figure = style.new_figure(*size, headline, note)
         figure.supylabel(label, fontsize=style.LABEL_POINTS)
         axes = _empty_axes(figure, panels, places, spans, columns)
-        counted = _counts_lost(panels) or bool((panels.values > limits.high).any())
-        _set_heights(axes[0], limits, counted)
+        counted = _counts_lost(panels) or bool((panels.values > heights.high).any())
+        _set_heights(axes[0], heights, counted)
         _lay_out(figure, axes, panels)
-        crowded = _draw_runs(axes, panels, limits)
+        crowded = _draw_runs(axes, panels, heights)
         for ax, panel in zip(axes, panels.panels, strict=True):
             if panel.continuum is None:
-                _draw_means(ax, panel, limits)
+                _draw_means(ax, panel, heights)
             if counted:
-                _count_lost(ax, panel, panels, limits)
+                _count_lost(ax, panel, panels, heights)
             if threshold is not None:
                 ax.axhline(threshold, color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        style.set_note(figure, _note(panels, limits, threshold, crowded))
+        style.set_note(figure, _note(panels, heights, threshold, crowded))
         return figure
 
 
@@ -98,7 +101,8 @@ def _empty_axes(
     axes: list[Axes] = []
     for panel, (row, column), span in zip(panels.panels, places, spans, strict=True):
         ax = figure.add_subplot(grid[row, column : column + span], sharey=axes[0] if axes else None)
-        ax.set_title(style.shortened(panel.title, _TITLE_LETTERS * span), weight="bold", fontsize=style.LABEL_POINTS)
+        heading = "all runs" if panel.setting is None else title(panel.setting)
+        ax.set_title(style.shortened(heading, _TITLE_LETTERS * span), weight="bold", fontsize=style.LABEL_POINTS)
         ax.tick_params(labelleft=column == 0)
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
@@ -109,15 +113,15 @@ def _empty_axes(
     return axes
 
 
-def _with_threshold(limits: style.Limits, threshold: float) -> tuple[style.Limits, float | None]:
+def _with_threshold(limits: Limits, threshold: float) -> tuple[Limits, float | None]:
     """The limits, made wider for a threshold near by; a threshold far off is not shown."""
     margin = _THRESHOLD_REACH * limits.span
     if limits.low - margin <= threshold <= limits.high + margin:
-        return style.Limits(min(limits.low, threshold), max(limits.high, threshold)), threshold
+        return Limits(min(limits.low, threshold), max(limits.high, threshold)), threshold
     return limits, None
 
 
-def _set_heights(ax: Axes, limits: style.Limits, counted: bool) -> None:
+def _set_heights(ax: Axes, limits: Limits, counted: bool) -> None:
     ax.set_ylim(limits.low - 0.07 * limits.span, limits.high + (0.14 if counted else 0.05) * limits.span)
 
 
@@ -131,20 +135,24 @@ def _label_levels(
     points: float = style.TICK_POINTS,
 ) -> None:
     """words: before the mean and before the paired difference."""
-    labels = [separator.join(filter(None, _of_level(level, selected, words))) for level in panel.levels]
+    labels = [separator.join(filter(None, _of_level(panel, level, selected, words))) for level in panel.levels]
     if panel.continuum is not None:
-        ax.set_xlabel(", ".join(filter(None, _of_level(panel.levels[0], selected, ("mean ", "")))), fontsize=points)
+        ax.set_xlabel(
+            ", ".join(filter(None, _of_level(panel, panel.levels[0], selected, ("mean ", "")))), fontsize=points
+        )
         return
     ax.set_xlim(-0.5, len(labels) - 0.5)
     ax.set_xticks(range(len(labels)), labels, rotation=rotation, fontsize=points)
     ax.tick_params(axis="x", length=0)
 
 
-def _of_level(level: Level, selected: bool, words: tuple[str, str]) -> list[str]:
+def _of_level(panel: Panel, level: Level, selected: bool, words: tuple[str, str]) -> list[str]:
+    has_name = panel.setting is not None and panel.continuum is None
+    name = style.shortened(level_label(level.value), _LONGEST_LABEL) if has_name else ""
     shown = len(level.runs)
     count = f"{shown} of {level.total}" if selected else f"n {shown}"
     mean = words[0] + style.decimals(level.mean) if shown else "–"
-    return [level.label, count, mean, "" if np.isnan(level.paired) else words[1] + style.decimals(level.paired, "+")]
+    return [name, count, mean, "" if np.isnan(level.paired) else words[1] + style.decimals(level.paired, "+")]
 
 
 def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
@@ -173,7 +181,7 @@ def _labels_overlap(ax: Axes) -> bool:
     return any(left.x1 + _LABEL_GAP > right.x0 for left, right in pairwise(boxes))
 
 
-def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: style.Limits) -> bool:
+def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: Limits) -> bool:
     """Draw the runs that are inside the limits; True if they are crowded, that is, some overlap."""
     groups, rooms, unit = [], [], []
     for ax, panel in zip(axes, panels.panels, strict=True):
@@ -215,7 +223,7 @@ def _draw_best(ax: Axes, x: float, panels: Panels, best: int, colour: Any) -> No
     style.name_runs(star, [panels.job_ids[best]])
 
 
-def _draw_means(ax: Axes, panel: Panel, limits: style.Limits) -> None:
+def _draw_means(ax: Axes, panel: Panel, limits: Limits) -> None:
     for position, level in enumerate(panel.levels):
         if len(level.runs) and level.mean <= limits.high:
             ax.hlines(level.mean, position - 0.36, position + 0.36, color=style.INK, linewidth=1.3, zorder=4)
@@ -226,7 +234,7 @@ def _counts_lost(panels: Panels) -> bool:
     return panels.lost > 0 and not panels.selected
 
 
-def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: style.Limits) -> None:
+def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: Limits) -> None:
     colours = style.colours(len(panel.levels))
     # The one level of a continuum has no place on its axis.
     middles = [0.5] if panel.continuum is not None else (np.arange(len(panel.levels)) + 0.5) / len(panel.levels)
@@ -246,7 +254,7 @@ def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: style.Limits) ->
             )
 
 
-def _note(panels: Panels, limits: style.Limits, threshold: float | None, crowded: bool) -> str:
+def _note(panels: Panels, limits: Limits, threshold: float | None, crowded: bool) -> str:
     parts = ["A point is a run, the bar the mean of a level, the star the best run."]
     levels = [level for panel in panels.panels if panel.continuum is None for level in panel.levels]
     if any(np.isfinite(level.paired) for level in levels):

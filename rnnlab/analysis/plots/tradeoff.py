@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.legend import colouring, finish
-from rnnlab.analysis.plots.pareto_line import Floats, worth_naming
-from rnnlab.analysis.runs import factors
-from rnnlab.analysis.words.names import rounded
-from rnnlab.spec.pareto import pareto_front
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.cost_points import CostPoints, Floats
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.words.configuration_names import in_common, names_of
 
 _PLOT_INCHES = 4.2  # without the names below
 _LINE_INCHES = 0.15
@@ -41,41 +41,41 @@ class Cost:
 
 
 def tradeoff_figure(
-    points: pd.DataFrame, metric: str, shares: Mapping[str, float], label: str, cost: Cost, headline: str
+    points: CostPoints, metric: str, shares: Mapping[str, float], label: str, cost: Cost, headline: str
 ) -> Figure:
-    """points: from `pareto.configurations`, at least two. shares: of the metric's variance, by setting, largest first.
+    """points: at least two. shares: of the metric's variance, by setting, largest first.
 
     label: of the y axis, with its unit.
 
     Configurations far above the others stand at the upper edge as triangles.
     """
-    costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
-    best = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
+    costs, losses, best, job_ids = points.costs, points.losses, points.front, points.table["id"]
     with style.context():
-        limits = style.limits(losses)
+        heights = limits(losses)
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, "")
         ax = figure.add_subplot()
         _set_costs(ax, costs, cost.label)
-        inside = losses <= limits.high
-        ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + (0.1 if inside.all() else 0.17) * limits.span)
+        inside = losses <= heights.high
+        top = heights.high + (0.1 if inside.all() else 0.17) * heights.span
+        ax.set_ylim(heights.low - 0.12 * heights.span, top)
         ax.set_ylabel(label)
-        colours = colouring(points, metric, shares)
-        shades = np.array(colours.of_run[points["id"]].tolist(), dtype=object)
+        colours = colouring(points.rows, metric, shares)
+        shades = np.array(colours.of_run[job_ids].tolist(), dtype=object)
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
-        style.name_runs(dots, points["id"][inside])
-        _mark_above(ax, costs[~inside], limits.high + 0.05 * limits.span, points["id"][~inside])
+        style.name_runs(dots, job_ids[inside])
+        _mark_above(ax, costs[~inside], heights.high + 0.05 * heights.span, job_ids[~inside])
         handles: list[Artist] = [
             Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
         ]
-        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), points["id"].iloc[best])
+        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), job_ids.iloc[best])
         finish(ax, handles, colours.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
-        settings = factors(points)
-        rows = points.iloc[[best[place] for place in named]]
-        note = _note(losses, limits, cost.remark, len(best), len(named), in_common(rows, settings))
+        settings = points.rows.factors
+        rows = Rows(points.table.iloc[[best[place] for place in named]])
+        note = _note(losses, heights, cost.remark, len(best), len(named), in_common(rows, settings))
         style.set_note(figure, "\n".join([note, *_named(rows, cost.unit, settings)]))
         figure.set_figheight(_PLOT_INCHES + _LINE_INCHES * figure.get_supxlabel().count("\n"))
         return figure
@@ -162,15 +162,30 @@ def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
     return named
 
 
-def _named(rows: pd.DataFrame, unit: str, settings: Sequence[str]) -> list[str]:
-    numbers = zip(rows["loss"], rows["cost"], names_of(rows, settings), strict=True)
+def worth_naming(losses: Floats, positions: Floats, distance: float, most: int) -> list[int]:
+    """At most this many places of a front, any two at least `distance` apart: the last, the first, large falls.
+
+    losses: along the front, falling. positions: (n, 2), of the points in the picture. Returned in order.
+    """
+    falls = -np.diff(losses, prepend=losses[:1])
+    order = sorted(range(len(losses)), key=lambda place: (place not in (0, len(losses) - 1), -falls[place]))
+    chosen: list[int] = []
+    for place in [len(losses) - 1, *order]:
+        away = [np.hypot(*(positions[place] - positions[other])) for other in chosen]
+        if len(chosen) < most and all(one >= distance for one in away):
+            chosen.append(place)
+    return sorted(chosen)
+
+
+def _named(rows: Rows, unit: str, settings: Sequence[str]) -> list[str]:
+    numbers = zip(rows.frame["loss"], rows.frame["cost"], names_of(rows, settings), strict=True)
     return [
         style.shortened(f"{n}   {loss:.4f} with {rounded(cost)} {unit}: {name}", _LONGEST_NAME)
         for n, (loss, cost, name) in enumerate(numbers, 1)
     ]
 
 
-def _note(losses: Floats, limits: style.Limits, remark: str, on_front: int, named: int, shared: str) -> str:
+def _note(losses: Floats, limits: Limits, remark: str, on_front: int, named: int, shared: str) -> str:
     parts = []
     above = losses[losses > limits.high]
     if len(above):

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from math import isnan
 
-from rnnlab.analysis.runs import factors, tokenizer_kind
-from rnnlab.analysis.statistics.comparison import Comparison, Effect, Verdict
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.statistics.comparison import Comparison, Verdict
+from rnnlab.analysis.statistics.effects import Effect
 from rnnlab.analysis.words.markdown import span, table
-from rnnlab.analysis.words.names import describe, level_label, metric_label, setting_at, title
+from rnnlab.analysis.words.names import describe, metric_label, setting_at, title
 from rnnlab.analysis.words.sentences import capital, joined, rule_of_pairs
 
 Names = tuple[str, str]  # of the experiments: here, there
@@ -53,7 +54,7 @@ def _directions(comparison: Comparison) -> str:
 def _details(comparison: Comparison, names: Names) -> list[str]:
     n = len(comparison.configurations)
     lost = f"; {comparison.diverged} more diverged in at least one of them" if comparison.diverged else ""
-    unit = metric_label(comparison.metric, tokenizer_kind(comparison.runs))
+    unit = metric_label(comparison.metric, comparison.runs.all.tokenizer_kind)
     return [
         f"{n} configurations are compared, of {comparison.counts[0]} of {names[0]} and {comparison.counts[1]} of "
         f"{names[1]}{lost}",
@@ -66,7 +67,7 @@ def _details(comparison: Comparison, names: Names) -> list[str]:
 
 def _best(comparison: Comparison, side: str, other: str, names: Names) -> str:
     row = comparison.configurations.nsmallest(1, side).to_dict("records")[0]
-    settings = describe(row, factors(comparison.runs))
+    settings = describe(row, comparison.runs.all.factors)
     place = comparison.place_of_best(side, other)
     return (
         f"Best of {names[0]}: {row[side]:.4f} with {settings}; in {names[1]} it has {row[other]:.4f} and place {place} "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rnnlab.actions.export.exported_runs import Runs
+from rnnlab.actions.export.exported_runs import ExportedRuns
 from rnnlab.actions.export.optuna_studies import check_replaceable, journal
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
@@ -21,14 +21,14 @@ def storage_of(path: Path) -> Any:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
 
 
-def load(runs: Runs, folder: Path, round_name: str = "explore") -> Any:
+def load(runs: ExportedRuns, folder: Path, round_name: str = "explore") -> Any:
     path = folder / "journal.log"
     path.write_bytes(journal(runs))
     return optuna.load_study(study_name=f"{runs.experiment}/{round_name}", storage=storage_of(path))
 
 
-def runs_of(jobs: list[Job]) -> Runs:
-    return Runs("dynamics", "", "min_loss", {"explore": jobs}, {})
+def runs_of(jobs: list[Job]) -> ExportedRuns:
+    return ExportedRuns("dynamics", "", "min_loss", {"explore": jobs}, {})
 
 
 STATES = {

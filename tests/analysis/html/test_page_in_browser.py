@@ -14,8 +14,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from rnnlab.analysis.html.inline import inlined
-from rnnlab.analysis.runs import factors, setting_columns
-from rnnlab.analysis.words.names import level_label, title
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.results_frame import setting_columns
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.words.names import title
 from tests.support.browser import open_browser, set_scheme, set_window
 from tests.support.made_up_page import EVIL, EVIL_SETTING, MadeUpPage
 
@@ -358,4 +360,4 @@ def test_the_page_is_readable_without_its_script(shown: Chrome, page: MadeUpPage
     assert one(shown, "#round-1").text == "Round explore"
     assert len(shown.find_elements("css selector", "figure svg")) == page.html.count("<figure>")
     assert json.loads(script(shown, "return document.getElementById('runs-data').textContent"))["sort"] == "min_loss"
-    assert factors(page.frame)  # the table of all runs is what is missing
+    assert Rows(page.frame).factors  # the table of all runs is what is missing

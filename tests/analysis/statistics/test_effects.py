@@ -10,14 +10,20 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, quantile_test
 
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.effects import median_interval, paired_effects
-from rnnlab.analysis.words.sentences import FEWEST_PAIRS, is_clear
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.effects import FEWEST_PAIRS, is_clear, median_interval
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
 from tests.support.published_runs import SWITCHES, make_job, published_csv
+from tests.support.round_statistics import statistics_of
 
 FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def paired_effects(frame: pd.DataFrame, where: dict[str, Any] | None = None) -> pd.DataFrame:
+    """The table of paired effects, of all runs or of those with these settings."""
+    return statistics_of(frame, focus=where or {}).focused_effects.table
 
 
 def one(effects: pd.DataFrame, factor: str, level: Any = True) -> dict[Any, Any]:
@@ -125,7 +131,7 @@ def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
         for i, (cell, layers, rate) in enumerate(picked)
         for seed in range(6)
     ]
-    assert factors(results_frame(jobs)) == ["cell", "n_layers", "rate"]
+    assert Rows(results_frame(jobs)).factors == ["cell", "n_layers", "rate"]
 
 
 def random_search(n: int) -> pd.DataFrame:
