@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rnnlab.actions.report_sample import best_sample
-from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.html.page import Page, page_html
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import RoundReport, write_round
 from rnnlab.analysis.results_frame import results_frame

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnlab.analysis.html.round_html import Section
+from rnnlab.analysis.html.round_section import Section
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.results_frame import INTERNAL
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics

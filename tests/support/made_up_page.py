@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from rnnlab.actions.report_sample import Sample
-from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.html.page import Page, page_html
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.report import write_round
 from rnnlab.analysis.results_frame import results_frame
 from rnnlab.files import Workspace, sha256_hex

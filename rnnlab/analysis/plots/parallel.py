@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bands import Axis, axis_of, thinned
+from rnnlab.analysis.plots.parallel_axes import Axis, axis_of, thinned
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.outliers import Limits, limits
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from rnnlab.analysis.labels import level_label, rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.continuous import draw_continuum, set_values
+from rnnlab.analysis.plots.continuum import draw_continuum, set_values
 from rnnlab.analysis.plots.placement import place_swarms
 from rnnlab.analysis.statistics.outliers import Limits, limits
 from rnnlab.analysis.statistics.panels import Level, Panel, Panels

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.results_frame import results_frame, setting_columns

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.curves import curves_figure
 from rnnlab.analysis.plots.parallel import parallel_figure

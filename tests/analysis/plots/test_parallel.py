@@ -7,8 +7,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnlab.analysis.plots.bands import axis_of, thinned
 from rnnlab.analysis.plots.parallel import MOST_LINES, parallel_figure
+from rnnlab.analysis.plots.parallel_axes import axis_of, thinned
 from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.runs import Rows
 from rnnlab.analysis.statistics.best_tenth import best_tenth

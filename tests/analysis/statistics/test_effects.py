@@ -134,6 +134,27 @@ def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
     assert Rows(results_frame(jobs)).factors == ["cell", "n_layers", "rate"]
 
 
+@pytest.mark.parametrize("sizes", [1, 2, 3, 4, 5])
+def test_a_setting_follows_from_the_cell_and_another_only_in_groups_of_four(sizes: int) -> None:
+    """`linear` is set by cell and initial weights; with fewer configurations for each pair that may be by chance."""
+    jobs: list[Job] = []
+    for cell, init, size in itertools.product(["lstm", "rnn"], ["normal", "uniform"], range(sizes)):
+        linear = "joint" if (cell == "rnn") == (init == "normal") else "split"
+        setting = {"cell": cell, "weight_init": init, "linear": linear, "size": size}
+        jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": 1.0}))
+    assert ("linear" in Rows(results_frame(jobs)).factors) == (sizes < 4)
+
+
+@pytest.mark.parametrize("sizes", [1, 2, 3])
+def test_a_setting_follows_from_the_cell_alone_only_in_groups_of_two(sizes: int) -> None:
+    linear = {"lstm": "joint", "rnn": "split"}
+    jobs = [
+        make_job(place, {"cell": cell, "linear": linear[cell], "size": size}, {"min_loss": 1.0})
+        for place, (cell, size) in enumerate(itertools.product(linear, range(sizes)))
+    ]
+    assert ("linear" in Rows(results_frame(jobs)).factors) == (sizes < 2)
+
+
 def random_search(n: int) -> pd.DataFrame:
     """Learning rates that nobody chose twice, and a gate."""
     random = np.random.default_rng(7)

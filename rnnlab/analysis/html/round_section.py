@@ -8,7 +8,7 @@ from html import escape
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.plots.pictures import Picture
 
 _PARAGRAPH = 3  # tokens: open, inline, close

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import jinja2
 
-from rnnlab.analysis.html.inline import visible
-from rnnlab.analysis.html.round_html import Section, section_html
+from rnnlab.analysis.html.inline_svg import visible
+from rnnlab.analysis.html.round_section import Section, section_html
 
 
 class Sample(Protocol):
