@@ -1,4 +1,4 @@
-"""From the job table to tables, pictures and the report; and on to the next round."""
+"""The work of `rnnlab analyze`: tables, pictures and the report of an experiment, and its next round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from rnnlab.spec.experiment import AnalysisSettings, Experiment
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found and what follows from it."""
+    """The reports that were written, and the state of the rounds."""
 
     reports: dict[str, RoundReport]  # by round, in order
     progression: Progression
 
 
 def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue: bool) -> Analysis:
-    """Write the report of every round that has jobs; with `enqueue`, add the next round when the last is complete.
+    """Write the report of every round that has jobs; with `enqueue`, add the next round if the last one is complete.
 
     Raises UsageError if the experiment is not in the table, or names a metric that its results do not have.
     """
@@ -41,7 +41,7 @@ def analyze_experiment(store: Store, workspace: Workspace, name: str, *, enqueue
 
 
 def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:
-    """Tables, pictures and the report of every round with at least one finished job; and the page of all of them."""
+    """Write tables, pictures and the report of every round with a finished job, and the page of all rounds."""
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
     others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)

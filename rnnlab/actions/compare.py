@@ -1,6 +1,6 @@
-"""Two experiments of a job table side by side: tables, pictures and a page in Markdown.
+"""The work of `rnnlab compare`: two experiments of a job table, as tables, pictures and a page in Markdown.
 
-results/<experiment>/compare-<other>.md             what agrees and what does not
+results/<experiment>/compare-<other>.md             where they agree and where they differ
 results/<experiment>/compare-<other>.csv            every configuration that ran in both
 results/<experiment>/compare-<other>-effects.csv    paired effects of both
 plots/<experiment>/compare-<other>-<picture>.png, .svg
@@ -33,11 +33,11 @@ from rnnlab.queue.reading import Reader
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found and written."""
+    """The finding, and the files that were written."""
 
     sentence: str
     page: Path
-    pictures: list[Path]  # the PNG files; an SVG lies beside each
+    pictures: list[Path]  # the PNG files; each has an SVG next to it
 
 
 def compare_experiments(store: Reader, workspace: Workspace, name: str, other: str, round_name: str) -> Compared:
@@ -69,7 +69,7 @@ def compare_experiments(store: Reader, workspace: Workspace, name: str, other: s
 
 
 def _finished(store: Reader, name: str, round_name: str) -> pd.DataFrame:
-    """Finished jobs. Raises UsageError where there are none."""
+    """Finished jobs of a round. Raises UsageError if there are none."""
     jobs = store.jobs(name, round_name, Status.DONE)
     if not jobs:
         rounds = sorted({found for _, found, status in store.counts(name) if status is Status.DONE})

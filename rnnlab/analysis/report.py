@@ -7,8 +7,8 @@
     results/<experiment>/report.md               one section a round, in the order in which they were first written
     plots/<experiment>/<round>-<picture>.png, .svg   the pictures (plots/pictures.py), each in both formats
 
-`analyzing` puts the sections of all rounds together in results/<experiment>/report.html.
-A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
+`rnnlab.actions.analyze` combines the sections of all rounds in results/<experiment>/report.html.
+A section is replaced when its round is analyzed again; files that a round does not have (yet) are not written.
 """
 
 import json
@@ -34,17 +34,17 @@ _MARK = "<!-- round: {} -->"
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What was written."""
+    """The finding of a round, and the files that were written."""
 
     sentence: str  # the key finding
     report: Path
     tables: list[Path]
-    pictures: list[Path]  # the PNG files; an SVG lies beside each
+    pictures: list[Path]  # the PNG files; each has an SVG next to it
     section: Section  # of the page of all rounds
 
     @property
     def page(self) -> Path:
-        """The page of all rounds, beside the report."""
+        """The page of all rounds, in the folder of the report."""
         return self.report.with_suffix(".html")
 
 
@@ -101,7 +101,7 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 
 def _with_section(report: Path, experiment: str, round_name: str, text: str) -> str:
-    """The report with this round's section replaced or added at the end; whatever stands before the first is ours."""
+    """The report with this round's section replaced or added at the end; text before the first section is replaced."""
     old = report.read_text(encoding="utf-8") if report.exists() else ""
     parts = re.split(r"^<!-- round: (.+) -->\n", old, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))

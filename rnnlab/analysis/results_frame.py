@@ -1,4 +1,4 @@
-"""Jobs as a table: one row a job, one column a setting or a number of the result.
+"""Jobs as a table: one row per job, one column per setting or number of the result.
 
 The columns stand in three blocks, and `setting_columns` relies on the order:
 
@@ -111,7 +111,7 @@ class _Flattener:
 
 
 def _column_names(paths: Sequence[KeyPath], measured: Sequence[str]) -> dict[KeyPath, str]:
-    """The short name of each path; the whole path where another setting or a result has that name."""
+    """The short name of each path; the whole path if another setting or a result has that name."""
     short = {path: path[-1] if path[0] in ("model", "training") else "_".join(path) for path in paths}
     taken = [*short.values(), *_IDENTITY, *_OUTCOME, *measured]
     return {path: name if taken.count(name) == 1 else ".".join(path) for path, name in short.items()}

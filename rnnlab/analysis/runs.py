@@ -20,7 +20,9 @@ from rnnlab.errors import UsageError
 from rnnlab.queue.job import Status
 
 _LARGEST = 1e150  # of a metric: sums of squares of larger ones are not finite
-_LEAST_GROUP = 4  # configurations for each pair of values, to conclude that a setting follows from two others
+_LEAST_GROUP = (
+    4  # configurations for each pair of values, to conclude that a setting follows from the cell and another setting
+)
 _LEAST_GROUP_OF_CELL = 2  # configurations for each cell, to conclude that a setting follows from the cell alone
 
 

@@ -1,4 +1,4 @@
-"""All runs of an experiment as the data of the page's table: column by column, so that thousands stay small."""
+"""The data of the page's table of all runs: column by column, which keeps thousands of runs small."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from rnnlab.analysis.results_frame import result_columns
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.words.names import metric_title, title
 
-_DIGITS = 6  # of a number that was measured
+_DIGITS = 6  # of a measured number
 _HASH_DIGITS = 16  # as in the names of the run folders
 
 
 def runs_data(runs: Runs) -> dict[str, Any]:
-    """What page.js makes its table of; JSON without NaN.
+    """The data that page.js builds its table from; JSON without NaN.
 
     runs: all rounds together. Returns
 
-        columns     key, title, kind (number, switch, text), shown (in the table; else only in the details of a run),
-                    part (run, setting, result), and either values, one a run, or levels and at, indices into levels;
+        columns     key, title, kind (number, switch, text), shown (in the table; if not, only in the details of a run),
+                    part (run, setting, result), and either values, one per run, or levels and at, indices into levels;
                     a missing value is null, or -1 in at
         shared      title and value of the settings that all runs have in common
-        sort        the key that the table is sorted by at first
+        sort        the key that the table is initially sorted by
     """
     frame, metric, ranks, table = runs.frame, runs.metric, _ranks(runs), []
     rounds = frame["round"].nunique() > 1
@@ -74,7 +74,7 @@ def _column(key: str, name: str, values: list[Any], shown: bool, part: str) -> d
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON knows, with as many digits as are worth their bytes; None where there is none."""
+    """A value that JSON can represent, numbers rounded to six digits; None if it is missing or not finite."""
     if value is None or isinstance(value, bool | str):
         return value
     if pd.isna(value) or (isinstance(value, float) and not math.isfinite(value)):

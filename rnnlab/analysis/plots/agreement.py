@@ -25,7 +25,7 @@ def agreement_figure(
 ) -> Figure:
     """shares: of the metric's variance, by setting, largest first. names: of the two experiments.
 
-    label: of the metric, with its unit. Configurations far above the others stand at an edge as triangles.
+    label: of the metric, with its unit. Configurations far above the others are triangles at an edge.
     """
     here, there = comparison.losses
     points = Rows(comparison.configurations.assign(id=range(len(here))))
@@ -55,7 +55,7 @@ def agreement_figure(
 
 
 def _draw_equal(ax: Axes) -> list[Artist]:
-    """The line of equal losses, where it crosses the plot; with its entry in the legend."""
+    """The line of equal losses, if it crosses the plot; returns its entry in the legend."""
     ends = list(zip(ax.get_xlim(), ax.get_ylim(), strict=True))
     low, high = max(ends[0]), min(ends[1])
     if low >= high:

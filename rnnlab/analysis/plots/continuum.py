@@ -42,6 +42,6 @@ def draw_continuum(ax: Axes, continuum: Continuum, panels: Panels, limits: Limit
     beyond = np.concatenate([continuum.values[~inside], continuum.lost])
     edge = np.full(len(beyond), limits.high + 0.03 * limits.span)
     ax.scatter(beyond, edge, s=12, marker="^", color=style.INK, alpha=0.5, linewidth=0, zorder=3, gid="beyond")
-    # A median far beyond the axis has no place that could be drawn.
+    # A median far beyond the axis cannot be drawn.
     shown = np.minimum(losses, limits.high + limits.span)
     ax.plot(*running_median(continuum.values, shown), color=style.INK, linewidth=1.3, zorder=4, gid="median")

@@ -32,11 +32,11 @@ def curves_figure(
     headline: str,
     threshold: float | None = None,
 ) -> Figure:
-    """Every curve as a thin line, coloured by the setting that explains most; the best run, the median and the band.
+    """Every curve as a thin line, colored by the setting that explains most; the best run, the median and the band.
 
-    lines: at least one, from `lines_of`, of the series that shares the metric's axis if one does. shares: of the
+    lines: at least one, from `lines_of`, of the series that shares the metric's axis, if there is one. shares: of the
     metric's variance, by setting, largest first. label: of the y axis, with its unit. threshold: on the same axis
-    as the curves. Curves that rise far above the others leave the picture under an arrow.
+    as the curves. Curves that rise far above the others leave the picture, marked by an arrow.
     """
     with style.context():
         heights = limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
@@ -98,7 +98,7 @@ def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
 
 
 def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[str]) -> list[Artist]:
-    """The best run that has a curve, thick; if the metric shares its axis, with a star where the metric was read."""
+    """The best run that has a curve, as a thick line; if the metric shares its axis, a star marks the metric."""
     best, metric = shown.best, shown.metric
     if best is None:
         return []
@@ -108,7 +108,7 @@ def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[
     if curve_series(metric) is None:
         text = f"best run by {metric_title(metric)}: {best[metric]:.4f}"
         return [Line2D([], [], color=colour, linewidth=1.8, label=text)]
-    # The latest of equals: a final loss is the last point.
+    # The last of equal points: a final loss is the last point.
     place = len(line.values) - 1 - int(np.abs(line.values - best[metric])[::-1].argmin())
     star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=colour, edgecolor=style.INK)
     star.set(gid="star", zorder=8)
@@ -117,7 +117,7 @@ def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[
 
 
 def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: Limits) -> None:
-    """An arrow at the upper edge where a curve leaves the picture for the first time, or breaks off."""
+    """An arrow at the upper edge where a curve first leaves the picture, or breaks off."""
     steps = []
     for line in leaving:
         above = np.flatnonzero(line.values > limits.high)

@@ -1,4 +1,4 @@
-"""What each level of each setting does, all others equal: median difference, interval and quartiles, in rows."""
+"""The effect of each level of each setting, all others equal: median difference, interval and quartiles, in rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,12 +23,12 @@ _FRAME_INCHES = 0.9  # axis, legend, one line of headline and of note
 _MOST_ROWS = 24
 _LONGEST_LABEL = 38  # letters
 _LONGEST_TITLE = 36
-_LONGEST_LINE = 30  # of the label of an axis
-_VERDICTS = {"lower": 0, "higher": 3}  # place among the colours; what is not clear is grey
+_LONGEST_LINE = 30  # letters, of the label of an axis
+_VERDICTS = {"lower": 0, "higher": 3}  # place among the colors; effects that are not clear are gray
 
 
 def forest_figure(groups: Mapping[str, Effects], label: str, headline: str) -> Figure:
-    """One panel a group of runs, the same rows in each: the largest median difference of the first group on top.
+    """One panel per group of runs, the same rows in each: the largest median difference of the first group on top.
 
     groups: title of the panel -> paired effects; at least one effect with a pair in the first. label: of the x axis.
     A row without pairs in a group is empty there. Bars that reach far beyond the others are cut at the edge.
@@ -116,7 +116,7 @@ def _any_beyond(rows: Sequence[Effect | None]) -> bool:
 
 
 def _span(rows: pd.DataFrame) -> tuple[float, float]:
-    """The ends of the axis: zero, and all bars but those that would squeeze the others."""
+    """The ends of the axis: zero, and all bars except those that would squeeze the others."""
     ends = rows[["median", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
     reach = np.append(ends[np.isfinite(ends)], 0.0)
     most = limits(np.abs(reach), low=0.0).high

@@ -18,7 +18,7 @@ from rnnlab.analysis.words.names import cell_text, setting_at, title
 _LEAST_CELL_INCHES = 0.37  # across: room for a number
 _ROW_INCHES = 0.34
 _LONGEST_LABEL = 30  # letters
-_SCALE_INCHES = 1.9  # beside the panels: labels of the rows and the scale
+_SCALE_INCHES = 1.9  # at the sides of the panels: labels of the rows, and the color scale
 
 
 def heatmap_figure(cells: HeatmapCells, label: str, headline: str) -> Figure:
@@ -36,7 +36,7 @@ def heatmap_figure(cells: HeatmapCells, label: str, headline: str) -> Figure:
         lowest = min(float(np.nanmin(panel.medians)) for panel in panels if np.isfinite(panel.medians).any())
         image: Any = None
         for ax, panel in zip(axes, panels, strict=False):
-            # Far beyond the scale, a colour mapped image would lose the others.
+            # One value far beyond the scale would make all others one color.
             shown = np.minimum(panel.medians, scale.high + scale.span)
             image = ax.imshow(shown, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
             _write(ax, panel, norm, lowest)

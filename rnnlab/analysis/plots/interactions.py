@@ -1,4 +1,4 @@
-"""How much of the variance each setting explains, alone and together with another one, as a triangle of shares."""
+"""The share of the variance that each setting explains, alone and together with another one, as a triangle."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,13 +16,13 @@ _CELL_INCHES = 0.42
 _LONGEST_LABEL = 24  # letters
 _MATRIX_INCHES = 5.0  # across, about
 _LETTER_INCHES = 0.075
-_FEWEST_LETTERS = 9  # in a line under a column, before names are turned
+_FEWEST_LETTERS = 9  # in a line under a column; with fewer, names are rotated
 
 
 def interactions_figure(shares: Decomposition, headline: str) -> Figure:
     """The lower triangle of a matrix: settings alone on the diagonal, pairs below it. At least two settings.
 
-    The settings that take part in most of the variance come first; of more than twelve the others are left out.
+    The settings that are involved in most of the variance come first; beyond twelve, the others are left out.
     """
     names = shares.most_involved
     shown = names[:_MOST_SETTINGS]
@@ -32,7 +32,7 @@ def interactions_figure(shares: Decomposition, headline: str) -> Figure:
         figure = style.new_figure(style.WIDTH, max(side, 1.6) + 1.9, headline, _note(shares, len(names), len(shown)))
         ax = figure.add_subplot()
         top = max(float(np.nanmax(matrix)), LEAST_SHOWN)
-        norm = PowerNorm(0.5, 0.0, top)  # small shares must not all look like none
+        norm = PowerNorm(0.5, 0.0, top)  # otherwise all small shares would look like zero
         image = ax.imshow(matrix, cmap=style.share_colours(), norm=norm, aspect="auto")
         _write(ax, matrix, norm)
         labels = [style.shortened(title(name), _LONGEST_LABEL) for name in shown]

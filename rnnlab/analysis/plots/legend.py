@@ -1,4 +1,4 @@
-"""Which colour a run has, and what the legend says about it."""
+"""The color of each run, and the legend that explains it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _MOST_COLOURS = 6
 _LONGEST_LINE = 100  # letters
 _COLUMNS = 3  # of a legend
 _LEGEND_INCHES = 0.2  # of a legend above several panels
-_LEAST_SHARE = 0.05  # of the variance: a setting that explains less is not worth its colours
+_LEAST_SHARE = 0.05  # of the variance: a setting that explains less gets no colors
 
 
 @dataclass(frozen=True)
 class Colouring:
-    """The colour of every run, and what the colours mean."""
+    """The color of every run, and the meaning of the colors."""
 
     title: str  # of the legend
     of_run: "pd.Series[Any]"  # job id -> colour
@@ -31,7 +31,7 @@ class Colouring:
 
 
 def colouring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Colouring:
-    """Colour by the setting that explains most of the metric's variance, in one colour where none explains anything.
+    """Color by the setting that explains most of the metric's variance; one color if no setting explains enough.
 
     shares: of the variance, by setting, largest first.
     """
@@ -53,7 +53,7 @@ def colouring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Colouring
 
 
 def draw_threshold(ax: Axes, runs: Runs, threshold: float | None) -> list[Artist]:
-    """A dashed line at the threshold, where the axis reaches it; returns its entry in the legend, if any."""
+    """A dashed line at the threshold, if the axis contains it; returns its entry in the legend, if any."""
     bottom, top = ax.get_ylim()
     if threshold is None or not bottom <= threshold <= top:
         return []
@@ -78,7 +78,7 @@ def write_in(ax: Axes, text: str) -> None:
 
 
 def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[Axes]:
-    """A legend in one line between the headline and so many panels in a row, which share their y axis."""
+    """A legend in one line between the headline and a row of panels, which share their y axis."""
     heights = [_LEGEND_INCHES, figure.get_figheight() - _LEGEND_INCHES]
     grid = figure.add_gridspec(2, 1, height_ratios=heights)
     above = figure.add_subplot(grid[0])
@@ -86,7 +86,7 @@ def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[
     above.legend(
         handles=list(handles), ncols=len(handles), loc="center left", frameon=False, borderpad=0, borderaxespad=0
     )
-    # A grid of its own, so that the legend may begin left of the panels.
+    # A separate grid, so that the legend can start to the left of the panels.
     below = grid[1].subgridspec(1, columns)
     panels: list[Axes] = []
     for column in range(columns):
@@ -96,8 +96,8 @@ def legend_row(figure: Figure, handles: Sequence[Artist], columns: int) -> list[
 
 
 def finish(ax: Axes, handles: Sequence[Artist], heading: str) -> None:
-    """The legend above the plot, where it hides nothing, and the frame around the plot."""
-    # matplotlib fills column after column; this is read row after row.
+    """Place the legend above the plot, where it hides nothing, and style the frame."""
+    # matplotlib fills a legend column by column; readers read row by row.
     by_column = [handle for column in range(_COLUMNS) for handle in handles[column::_COLUMNS]]
     ax.legend(
         handles=by_column,

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a run through all its settings to its metric, coloured by its rank."""
+"""Parallel coordinates: one line per run through all its settings to its metric, colored by its rank."""
 
 import textwrap
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from rnnlab.analysis.statistics.outliers import Limits, limits
 _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10
 MOST_LINES = 500
-_EASE = 0.4  # of the distance between two axes: how far a line leaves an axis level
+_EASE = 0.4  # of the distance between two axes: how far a line is level next to an axis
 _BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colours along the metric
 
 Floats = NDArray[np.float64]
@@ -30,8 +30,8 @@ Floats = NDArray[np.float64]
 def parallel_figure(runs: Runs, settings: Sequence[str], label: str, headline: str) -> Figure:
     """settings: from left to right, at least one. label: of the metric's axis. At least two runs must be comparable.
 
-    The best tenth of the runs is drawn strong, over the others. Of more than five hundred runs a regular sample is
-    drawn; runs far above the others end at the upper end of the metric.
+    The best tenth of the runs is drawn with strong lines over the others. With more than five hundred runs, a regular
+    sample is drawn. Runs far above the others end at the upper end of the metric.
     """
     ranked = runs.best_first
     losses = ranked.frame[runs.metric].to_numpy(dtype=float)
@@ -69,7 +69,7 @@ def _draw_lines(
             "best",
         ),
     ):
-        # The best of each group last, that is on top.
+        # The best of each group is drawn last, so it is on top.
         bundle = PathCollection([paths[i] for i in here[::-1]], facecolors="none", edgecolors=shades[here[::-1]])
         bundle.set(linewidths=width, alpha=alpha, gid=name, zorder=layer, clip_on=False)
         style.name_runs(bundle, job_ids[here[::-1]])
@@ -129,7 +129,7 @@ def _draw_metric(ax: Axes, place: int, losses: Floats, limits: Limits, label: st
 
 
 def _broken(text: str, letters: int) -> str:
-    """A label over several lines, each of so many letters at most."""
+    """A label over several lines, each with at most this many letters."""
     lines = textwrap.wrap(text, letters, break_long_words=False, break_on_hyphens=False)
     return "\n".join(style.shortened(line, letters) for line in lines)
 

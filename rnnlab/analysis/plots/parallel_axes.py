@@ -1,7 +1,7 @@
-"""Where the lines of parallel coordinates cross each axis. No drawing here.
+"""The axes of parallel coordinates: at which height the line of each run crosses them.
 
 Heights run from 0 (bottom) to 1 (top) of an axis. At a setting with few levels, the runs of a level spread over a band
-around it, best at the bottom: no two lines cross in one point, and a wide band means many runs.
+around it, best at the bottom: no two lines share a point, and a wide band means many runs.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rnnlab.analysis.words.names import title
 
 Floats = NDArray[np.float64]
 
-_MOST_LABELS = 10  # of more levels only some are labelled
+_MOST_LABELS = 10  # with more levels only some are labeled
 _WIDEST_BAND = 0.7  # of the distance between two levels
 _TICKS = 5  # of a continuous axis
 

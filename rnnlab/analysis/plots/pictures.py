@@ -27,7 +27,7 @@ from rnnlab.analysis.words.markdown import where_text
 from rnnlab.analysis.words.names import curve_series, metric_label, symbol
 from rnnlab.queue.job import Curve
 
-_FEWEST_POINTS = 3  # below the threshold, or of different cost, for a picture of them
+_FEWEST_POINTS = 3  # below the threshold, or with different costs, for a picture of them
 _FEWEST_LINES = 5  # runs or configurations, for a picture of each on its own
 _LEAST_SHARE = 0.05  # of the variance, for a picture of shares
 _LEAST_FILLED = 2 / 3  # of the cells of a grid
@@ -38,22 +38,22 @@ _SECONDS = Cost(
     "Runs trained together as one cohort share its time equally: their seconds tell how the scheduler put them "
     "together, not only what each would take alone.",
 )
-_CURVE = "ema_loss"  # the series drawn where the metric is not read from a curve
+_CURVE = "ema_loss"  # the series to draw if the metric is not read from a curve
 
 
 @dataclass(frozen=True)
 class Picture:
     """One picture, drawn."""
 
-    title: str  # what it shows
-    caption: str  # what it says: the headline that stands in the picture too
+    title: str  # what the picture shows
+    caption: str  # its finding, which is also the headline inside the picture
     png: bytes
     svg: str  # one <svg> element, a file or a part of a page
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    """One picture, to be written."""
+    """One picture before it is encoded."""
 
     title: str
     caption: str

@@ -1,4 +1,4 @@
-"""The losses of all runs, sorted: what can be shown of a round whose training curves nobody has."""
+"""The losses of all runs, sorted: the picture of a round without training curves."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,7 @@ def rank_figure(
 
     shares: of the metric's variance, by setting, largest first. label: of the y axis, with its unit.
 
-    Runs far above the others, and those that diverged, are counted below instead of being drawn.
+    Runs far above the others are drawn at the upper edge, and runs that diverged are counted in the note.
     """
     metric, good = runs.metric, runs.best_first.frame
     with style.context():

@@ -1,4 +1,4 @@
-"""The seeds of each configuration, best mean first, and which configurations cannot be told apart from the best."""
+"""The seeds of each configuration, best mean first, and which configurations do not differ from the best."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -72,7 +72,7 @@ def seeds_figure(found: Replicates, settings: Sequence[str], label: str, headlin
 
 
 def _limits(seeds: Floats, shown: pd.DataFrame) -> Limits:
-    """All seeds and intervals but those that would squeeze the others; no seed below is left out."""
+    """All seeds and intervals except those that would squeeze the others; low seeds are never left out."""
     highest = limits(np.concatenate([seeds, shown["high"]])).high
     lowest = -limits(-np.concatenate([seeds, shown["low"]])).high
     return Limits(min(lowest, float(seeds.min())), highest)
@@ -116,7 +116,7 @@ def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
 
 
 def _label(name: str, seeds: int) -> str:
-    """A configuration in words, over three lines at most, and its number of seeds."""
+    """A configuration in words, in at most three lines, and its number of seeds."""
     lines = style.lines_of_text(name or "the only configuration", _LETTERS, _LINES)
     return "\n".join(lines) + f"  (n {seeds})"
 

@@ -1,4 +1,4 @@
-"""What all pictures share: size, fonts, colours, the sentence on top, PNG and SVG."""
+"""What all pictures share: size, fonts, colors, the headline, PNG and SVG."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ LABEL_POINTS = 9.0
 TICK_POINTS = 8.0
 LINE_INCHES = 0.17  # of text
 
-MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become an image inside it
+MOST_SHAPES = 1500  # points or corners that are shapes in an SVG; more are drawn as an image inside it
 
 _LARGE = 1e5  # a loss that is written without decimals
 _BEST_PLACE = 4  # in the palette
@@ -46,7 +46,7 @@ _FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than a
 
 
 def context() -> AbstractContextManager[None]:
-    """Inside, matplotlib draws with the fonts and lines of every picture."""
+    """A context in which matplotlib draws with the fonts and lines of every picture."""
     sizes = {
         "font.size": LABEL_POINTS,
         "axes.labelsize": LABEL_POINTS,
@@ -67,13 +67,13 @@ def _palette() -> list[Any]:
 
 
 def colours(n: int) -> list[Any]:
-    """n colours that the colour-blind can tell apart (up to nine; beyond that a scale from dark to light)."""
+    """n colors that color-blind readers can distinguish (up to nine; beyond that a scale from dark to light)."""
     free = [colour for place, colour in enumerate(_palette()) if place != _BEST_PLACE]
     return free[:n] if n <= len(free) else list(sns.color_palette("viridis", n))
 
 
 def best_colour() -> Any:
-    """The colour of the best run, which `colours` never gives to others."""
+    """The color of the best run, which `colours` never returns."""
     return _palette()[_BEST_PLACE]
 
 
@@ -88,23 +88,23 @@ def share_colours() -> Any:
 
 
 def ink_on(colour: Any) -> str:
-    """The colour of a text that can be read on this one."""
+    """A color for text that can be read on this color."""
     red, green, blue = to_rgb(colour)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def shortened(text: str, letters: int) -> str:
-    """The text, cut to so many letters."""
+    """The text, cut to at most this many letters."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
 def decimals(value: float, sign: Literal["", "+"] = "") -> str:
-    """A loss or a difference with three decimals; one that is far from all others with three digits: 1e+200."""
+    """A loss or a difference with three decimals; a very large one with three digits: 1e+200."""
     return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign}.3g}"
 
 
 def new_figure(width: float, height: float, title: str, note: str) -> Figure:
-    """A figure of width x height inches with its finding on top and the fine print below, both wrapped to fit."""
+    """A figure of width x height inches with its finding on top and its note below, both wrapped to fit."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_wrap(title, width, TITLE_POINTS, 0.60), x=0.01, ha="left", fontsize=TITLE_POINTS, weight="bold")
@@ -114,7 +114,7 @@ def new_figure(width: float, height: float, title: str, note: str) -> Figure:
 
 
 def set_note(figure: Figure, note: str) -> None:
-    """Write, or overwrite, the fine print below a figure."""
+    """Write the note below a figure, or replace it."""
     text = "\n".join(_wrap(line, figure.get_figwidth(), NOTE_POINTS, 0.53) for line in note.splitlines())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=NOTE_POINTS, color=FAINT)
 
@@ -131,9 +131,9 @@ def _wrap(text: str, width: float, points: float, letter: float) -> str:
 
 
 def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]:
-    """The text in lines of so many letters at most, broken at spaces only; a number stays with the word before it.
+    """The text in lines of at most this many letters, broken at spaces only; a number stays with the word before it.
 
-    most: lines; the text is cut to them.
+    most: number of lines; longer text is cut.
     """
     # textwrap does not break at a no-break space.
     bound = re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text)
@@ -141,21 +141,21 @@ def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]
 
 
 def name_runs(marks: Collection, job_ids: Iterable[int]) -> None:
-    """Say whose the marks of a collection are, one job each; in the SVG they have it as their attribute data-job.
+    """Assign the marks of a collection to jobs, one each; in the SVG each has the attribute data-job.
 
-    Marks that become an image do not keep it. Points are drawn whole, at the edge of the axes too.
+    Marks that become an image do not keep it. Points are not clipped at the edge of the axes.
     """
     if isinstance(marks, PathCollection):
-        marks.set_clip_on(False)  # each would be clipped by itself in the SVG, which doubles its size
+        marks.set_clip_on(False)  # the SVG would clip each one separately, which doubles its size
     marks.set_urls([f"#job-{job_id}" for job_id in job_ids])
 
 
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
     """The figure in both formats, laid out once; equal figures give equal bytes.
 
-    The PNG has 256 colours, which makes it a third of the size. The SVG is one `<svg>` element, a file or a part of a
-    page; its letters are text, which can be found and copied and takes half the room of outlines. name: of the picture
-    on its page; what the parts of the SVG are called depends on it.
+    The PNG has 256 colors, which makes it a third of the size. The SVG is one `<svg>` element, for a file or a page;
+    its letters are text, which can be searched and copied and takes half the space of outlines. name: of the picture
+    on its page; the ids in the SVG depend on it.
     """
     image = png(figure)
     figure.set_layout_engine("none")
@@ -185,7 +185,7 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _smaller(image: str) -> str:
-    """An image inside an SVG, in 256 colours, or as it is if it has few."""
+    """An image inside an SVG, reduced to 256 colors, or unchanged if it has few."""
     data = base64.b64decode(image)
     pixels = Image.open(io.BytesIO(data)).convert("RGBA")
     is_scale = pixels.getcolors(_FEW_COLOURS) is not None
@@ -193,7 +193,7 @@ def _smaller(image: str) -> str:
 
 
 def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
-    """scale: half of the colours are from it; of those chosen for the image, hardly any are in a narrow colour bar."""
+    """scale: half of the colors are from it; the colors chosen for the image hardly include those of a color bar."""
     reduced = image.quantize(256 - _SCALE_STEPS * (scale is not None), Image.Quantize.FASTOCTREE, dither=_NO_DITHER)
     if scale is not None:
         steps = (255 * scale(np.linspace(0, 1, _SCALE_STEPS))[:, :3]).round().astype(int)
@@ -201,7 +201,7 @@ def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
         palette.putpalette([*steps.ravel().tolist(), *(reduced.getpalette() or [])])
         reduced = image.quantize(palette=palette, dither=_NO_DITHER)
     if image.mode == "RGB":
-        # The paper stays what it is; it would become the nearest shade of grey.
+        # Keep the color of the background: it would become the nearest shade of gray.
         used, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
         used[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
         reduced.putpalette(used)

@@ -22,7 +22,7 @@ _LEAST_INCHES = 3.0  # of all rows together: room for the label of the y axis
 _HALF_WIDTH = 0.46  # room of a swarm, of the distance between two levels
 _SIZES = [6.0 * 0.92**k for k in range(19)]  # diameters in points: 6 down to 1.3
 _CROWDED_ALPHA = 0.6
-_THRESHOLD_REACH = 0.3  # of the axis: a threshold farther away is not shown
+_THRESHOLD_REACH = 0.3  # of the axis: a threshold farther outside is not shown
 _SMALL_POINTS = 6.5  # of a level's label, where the ordinary size does not fit
 _LONGEST_LABEL = 24  # letters of a level
 _TITLE_LETTERS = 26  # of a panel, in each of its columns
@@ -32,8 +32,8 @@ _LABEL_GAP = 12  # dots between the labels of two levels
 def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | None = None) -> Figure:
     """Every run as a point in every panel; the mean of each level as a bar, its number under the level.
 
-    label: of the y axis, with its unit. Points never leave their level: one size for the whole picture follows from
-    the fullest level, and where even the smallest does not fit, points are spread by density and the note says so.
+    label: of the y axis, with its unit. Points never leave their level: the fullest level determines one size for the
+    whole picture, and if even the smallest does not fit, points are spread by density and the note says so.
     Runs that diverged or lie far above the rest are counted at the upper edge.
     """
     with style.context():
@@ -65,7 +65,7 @@ def swarm_figure(panels: Panels, label: str, headline: str, threshold: float | N
 
 
 def _span(panel: Panel) -> int:
-    """Columns that a panel takes: a level needs room for its points and its number."""
+    """Columns that a panel takes: each level needs room for its points and its number."""
     n_levels = len(panel.levels)
     if panel.continuum is not None:
         return 2
@@ -73,7 +73,7 @@ def _span(panel: Panel) -> int:
 
 
 def _columns(spans: Sequence[int]) -> int:
-    """Columns of the picture: three, or fewer where that leaves smaller gaps."""
+    """Columns of the picture: three, or fewer if that leaves smaller gaps."""
     if sum(spans) < _COLUMNS:
         return sum(spans)
     if max(spans) > 2 or (max(spans) == 1 and len(spans) != 4):
@@ -114,7 +114,7 @@ def _empty_axes(
 
 
 def _with_threshold(limits: Limits, threshold: float) -> tuple[Limits, float | None]:
-    """The limits, made wider for a threshold near by; a threshold far off is not shown."""
+    """The limits, extended to a threshold nearby; a distant threshold is not shown."""
     margin = _THRESHOLD_REACH * limits.span
     if limits.low - margin <= threshold <= limits.high + margin:
         return Limits(min(limits.low, threshold), max(limits.high, threshold)), threshold
@@ -156,7 +156,7 @@ def _of_level(panel: Panel, level: Level, selected: bool, words: tuple[str, str]
 
 
 def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
-    """Label the levels, shorter or turned where labels would overlap, and settle where the axes lie for good."""
+    """Label the levels, shorter or rotated if labels would overlap, and fix the positions of the axes."""
     for ax, panel in zip(axes, panels.panels, strict=True):
         _label_levels(ax, panel, panels.selected, ("mean ", "paired "))
     figure.draw_without_rendering()
@@ -169,7 +169,7 @@ def _lay_out(figure: Figure, axes: Sequence[Axes], panels: Panels) -> None:
             _label_levels(ax, panel, panels.selected, points=_SMALL_POINTS)
         if _labels_overlap(ax):
             _label_levels(ax, panel, panels.selected, separator="  ", rotation=90.0)
-            # The turned labels take their room from a taller figure, not from the panels.
+            # Make the figure taller for the rotated labels, so that the panels keep their size.
             tallest = max(label.get_window_extent().height for label in ax.get_xticklabels())
             figure.set_figheight(figure.get_figheight() + tallest / figure.dpi)
     figure.draw_without_rendering()
@@ -182,7 +182,7 @@ def _labels_overlap(ax: Axes) -> bool:
 
 
 def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: Limits) -> bool:
-    """Draw the runs that are inside the limits; True if they are crowded, that is, some overlap."""
+    """Draw the runs inside the limits. Returns True if they are crowded, so that some overlap."""
     groups, rooms, unit = [], [], []
     for ax, panel in zip(axes, panels.panels, strict=True):
         if panel.continuum is not None:
@@ -230,13 +230,13 @@ def _draw_means(ax: Axes, panel: Panel, limits: Limits) -> None:
 
 
 def _counts_lost(panels: Panels) -> bool:
-    """Whether diverged runs belong in the picture: not in one of the runs below a threshold."""
+    """Whether diverged runs are counted: not in a picture of the runs below a threshold."""
     return panels.lost > 0 and not panels.selected
 
 
 def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: Limits) -> None:
     colours = style.colours(len(panel.levels))
-    # The one level of a continuum has no place on its axis.
+    # The only level of a continuum has no position on the axis.
     middles = [0.5] if panel.continuum is not None else (np.arange(len(panel.levels)) + 0.5) / len(panel.levels)
     for middle, level, colour in zip(middles, panel.levels, colours, strict=True):
         missing = int((panels.values[level.runs] > limits.high).sum())

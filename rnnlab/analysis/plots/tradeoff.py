@@ -1,4 +1,4 @@
-"""Loss against what it costs, a point a configuration, with the Pareto front drawn and its configurations named."""
+"""Loss against cost, one point per configuration, with the Pareto front and the names of its configurations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ _LONGEST_NAME = 230  # letters
 
 @dataclass(frozen=True)
 class Cost:
-    """What a configuration is charged for."""
+    """The cost of a configuration."""
 
     label: str  # of the axis
     unit: str  # in a sentence, after a number
-    remark: str = ""  # what a reader has to know of it; whole sentences
+    remark: str = ""  # what a reader must know about it; whole sentences
 
 
 def tradeoff_figure(
@@ -47,7 +47,7 @@ def tradeoff_figure(
 
     label: of the y axis, with its unit.
 
-    Configurations far above the others stand at the upper edge as triangles.
+    Configurations far above the others are triangles at the upper edge.
     """
     costs, losses, best, job_ids = points.costs, points.losses, points.front, points.table["id"]
     with style.context():
@@ -99,7 +99,7 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
 
 
 def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]") -> None:
-    """Triangles for configurations above the axis, with their number where some lie over others."""
+    """Triangles for configurations above the axis, with their number where they overlap."""
     heights = [height] * len(costs)
     marks = ax.scatter(costs, heights, s=_TRIANGLE**2, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
     style.name_runs(marks, job_ids)
@@ -123,7 +123,7 @@ def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]
 def _draw_front(
     ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any], job_ids: "pd.Series[int]"
 ) -> list[Artist]:
-    """A dark ring around each point of the front, which keeps the colour of its setting."""
+    """A dark ring around each point of the front; the point keeps the color of its setting."""
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
     dots = ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
@@ -144,7 +144,7 @@ def _draw_front(
 
 
 def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
-    """Numbers under some points of the front, where there is room: below it there are no points."""
+    """Numbers below some points of the front, where there is room because no points are below it."""
     dots = ax.transData.transform(np.column_stack([costs, losses]))
     named = worth_naming(losses, dots, _APART_INCHES * ax.figure.dpi, _MOST_NAMED)
     for n, place in enumerate(named, 1):

@@ -1,4 +1,4 @@
-"""What a comparison of two experiments says: in one sentence, and as a whole page in Markdown."""
+"""A comparison of two experiments in words: one sentence, and a whole page in Markdown."""
 
 from collections.abc import Sequence
 from math import isnan
@@ -30,7 +30,7 @@ def finding(comparison: Comparison) -> str:
 def comparison_text(
     comparison: Comparison, names: Names, round_name: str, pictures: Sequence[str], files: Sequence[str]
 ) -> str:
-    """The whole page. pictures: as Markdown. files: tables beside it."""
+    """The whole page. pictures: as Markdown. files: tables in the same folder."""
     blocks = [
         f"# {names[0]} beside {names[1]}: round {round_name}",
         f"{finding(comparison)}.",

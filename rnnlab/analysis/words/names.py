@@ -119,7 +119,7 @@ def symbol(tokenizer: str | None) -> str:
 
 
 def curve_series(metric: str) -> str | None:
-    """The training curve that shares its axis with `metric`; None where none does."""
+    """The training curve that shares its axis with `metric`; None if there is none."""
     return METRICS[metric].series if metric in METRICS else None
 
 

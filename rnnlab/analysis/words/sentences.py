@@ -123,7 +123,7 @@ def no_clear_effect(effects: Effects) -> str:
 
 
 def no_pairs() -> str:
-    """That there is nothing to compare."""
+    """A statement that there is nothing to compare."""
     return "No two configurations differ in one setting only, so nothing can be said of a single setting"
 
 
@@ -205,7 +205,7 @@ def _clipped(found: Clipping) -> str:
 
 
 def unlike_windows(runs: Runs) -> str:
-    """That runs were evaluated on windows of different lengths, if they were, and how to avoid it."""
+    """A statement that runs were evaluated on windows of different lengths, if they were, and how to avoid it."""
     lengths = [name for name in _WINDOW_LENGTHS if name in runs.all.factors]
     if not lengths or not runs.metric.startswith(_EVALUATED):
         return ""
@@ -238,10 +238,10 @@ def listed(parts: Sequence[str], most: int) -> str:
 
 
 def joined(sentences: Sequence[str], separator: str = "; ") -> str:
-    """The sentences that say something, in one line."""
+    """The sentences that are not empty, in one line."""
     return separator.join(filter(None, sentences))
 
 
 def capital(sentence: str) -> str:
-    """The sentence with a capital at its start."""
+    """The sentence, starting with a capital letter."""
     return sentence[:1].upper() + sentence[1:]

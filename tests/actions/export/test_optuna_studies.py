@@ -116,10 +116,10 @@ def test_what_is_no_export_is_not_replaced(stand: Stand, tmp_path: Path) -> None
     check_replaceable(path)
     check_replaceable(tmp_path / "absent.log")
     optuna.create_study(storage=storage_of(path), study_name="mine")
-    with pytest.raises(UsageError, match=r"has the study 'mine', which is no export"):
+    with pytest.raises(UsageError, match=r"has the study 'mine', which is not an export"):
         check_replaceable(path)
     other = tmp_path / "notes.txt"
     other.write_text("notes\n")
-    with pytest.raises(UsageError, match=r"notes\.txt is no journal of Optuna"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not an Optuna journal"):
         check_replaceable(other)
     assert other.read_text() == "notes\n"
