@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.plots.legend import coloring, finish
 from rnnlab.analysis.runs import Rows
 from rnnlab.analysis.statistics.comparison import Comparison
 from rnnlab.analysis.statistics.one_factor import Floats
@@ -34,8 +34,8 @@ def agreement_figure(
     with style.context():
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, _note(here, there, inside))
         ax = figure.add_subplot()
-        colours = colouring(points, comparison.metric, shares)
-        shades = np.array(colours.of_run.tolist(), dtype=object)
+        colors = coloring(points, comparison.metric, shares)
+        shades = np.array(colors.of_run.tolist(), dtype=object)
         size = float(np.clip(5000 / len(here), 6, 30))
         dots = ax.scatter(there[inside], here[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(here) > style.MOST_SHAPES, zorder=2)
@@ -47,9 +47,9 @@ def agreement_figure(
         ax.set_xlabel(f"{names[1]}: {label}")
         ax.set_ylabel(f"{names[0]}: {label}")
         handles: list[Artist] = [
-            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+            Line2D([], [], marker="o", ls="", color=color, ms=4, label=text) for text, color in colors.groups
         ]
-        finish(ax, [*handles, *_draw_equal(ax)], colours.title)
+        finish(ax, [*handles, *_draw_equal(ax)], colors.title)
         ax.grid(axis="x", color="0.92")
         return figure
 

@@ -35,7 +35,7 @@ def draw_continuum(ax: Axes, continuum: Continuum, panels: Panels, limits: Limit
     inside = losses <= limits.high
     size = float(np.clip(5000 / max(len(losses), 1), 4, 20))
     points = ax.scatter(
-        continuum.values[inside], losses[inside], s=size, color=style.colours(1), linewidth=0, alpha=0.6, zorder=2
+        continuum.values[inside], losses[inside], s=size, color=style.colors(1), linewidth=0, alpha=0.6, zorder=2
     )
     points.set(gid="runs", rasterized=len(losses) > style.MOST_SHAPES)
     style.name_runs(points, panels.job_ids[inside])

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
+from rnnlab.analysis.plots.legend import Coloring, coloring, draw_threshold, finish, write_in
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.curve_lines import Line, band_of, falls_early
 from rnnlab.analysis.statistics.outliers import Limits, limits
@@ -46,15 +46,15 @@ def curves_figure(
         ax.set_ylim(heights.low - 0.16 * heights.span, heights.high + 0.08 * heights.span)
         _set_steps(ax, lines)
         shown = runs.of_jobs([line.job_id for line in lines])
-        colours = colouring(shown.all, runs.metric, shares)
-        _draw_lines(ax, lines, colours)
-        handles: list[Artist] = [Line2D([], [], color=colour, label=text) for text, colour in colours.groups]
+        colors = coloring(shown.all, runs.metric, shares)
+        _draw_lines(ax, lines, colors)
+        handles: list[Artist] = [Line2D([], [], color=color, label=text) for text, color in colors.groups]
         handles += _draw_band(ax, lines)
         handles += _draw_best(ax, shown, lines, runs.all.factors)
         handles += draw_threshold(ax, runs, threshold)
         _mark_leaving(ax, leaving, heights)
         ax.set_ylabel(label)
-        finish(ax, handles, colours.title)
+        finish(ax, handles, colors.title)
         return figure
 
 
@@ -74,10 +74,10 @@ def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 
-def _draw_lines(ax: Axes, lines: Sequence[Line], colours: Colouring) -> None:
+def _draw_lines(ax: Axes, lines: Sequence[Line], colors: Coloring) -> None:
     strength = float(np.clip(6 / len(lines) ** 0.55, 0.1, 0.9))
     points = [np.column_stack([line.steps, line.values]) for line in lines]
-    shades = [colours.of_run[line.job_id] for line in lines]
+    shades = [colors.of_run[line.job_id] for line in lines]
     bundle = LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves")
     bundle.set_rasterized(sum(map(len, points)) > style.MOST_SHAPES)
     style.name_runs(bundle, [line.job_id for line in lines])
@@ -103,17 +103,17 @@ def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[
     if best is None:
         return []
     line = next(line for line in lines if line.job_id == best["id"])
-    colour = style.best_colour()
-    ax.plot(line.steps, line.values, color=colour, linewidth=1.8, zorder=7)
+    color = style.best_color()
+    ax.plot(line.steps, line.values, color=color, linewidth=1.8, zorder=7)
     if curve_series(metric) is None:
         text = f"best run by {metric_title(metric)}: {best[metric]:.4f}"
-        return [Line2D([], [], color=colour, linewidth=1.8, label=text)]
+        return [Line2D([], [], color=color, linewidth=1.8, label=text)]
     # The last of equal points: a final loss is the last point.
     place = len(line.values) - 1 - int(np.abs(line.values - best[metric])[::-1].argmin())
-    star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=colour, edgecolor=style.INK)
+    star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=color, edgecolor=style.INK)
     star.set(gid="star", zorder=8)
     write_in(ax, f"★ best: {named_run(best, metric, settings)}")
-    return [Line2D([], [], color=colour, linewidth=1.8, label="best run")]
+    return [Line2D([], [], color=color, linewidth=1.8, label="best run")]
 
 
 def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: Limits) -> None:

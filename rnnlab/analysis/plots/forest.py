@@ -80,15 +80,15 @@ def _draw(ax: Axes, rows: Sequence[Effect | None]) -> None:
     if here.empty:
         return
     left, right = _span(here)
-    colours = [_colour(row) for row in here.to_dict("records")]
+    colors = [_color(row) for row in here.to_dict("records")]
     for low, high, width, alpha, name in (("q25", "q75", 7.0, 0.3, "quartiles"), ("low", "high", 1.6, 1.0, "interval")):
         bars = [[(a, y), (b, y)] for a, b, y in zip(here[low], here[high], places, strict=True)]
-        ax.add_collection(LineCollection(bars, colors=colours, linewidths=width, alpha=alpha, zorder=2, gid=name))
+        ax.add_collection(LineCollection(bars, colors=colors, linewidths=width, alpha=alpha, zorder=2, gid=name))
     inside = here["median"].clip(left, right)
     marks = {"median": ("o", here["median"] == inside), "left": ("<", inside == left), "right": (">", inside == right)}
     for name, (marker, these) in marks.items():
         spots = inside[these], inside.index[these]
-        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        shades = [color for color, one in zip(colors, these, strict=True) if one]
         drawn = ax.scatter(*spots, s=26, marker=marker, color=shades, edgecolor="white", linewidth=0.6, zorder=4)
         drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
@@ -131,9 +131,9 @@ def _verdict(row: Effect) -> str:
     return "lower" if row["better"] > row["worse"] else "higher"
 
 
-def _colour(row: Effect) -> Any:
+def _color(row: Effect) -> Any:
     verdict = _verdict(row)
-    return style.colours(4)[_VERDICTS[verdict]] if verdict in _VERDICTS else "0.6"
+    return style.colors(4)[_VERDICTS[verdict]] if verdict in _VERDICTS else "0.6"
 
 
 def _dark(row: Effect) -> str:
@@ -141,9 +141,9 @@ def _dark(row: Effect) -> str:
 
 
 def _handles() -> list[Artist]:
-    lower, higher = (style.colours(4)[place] for place in _VERDICTS.values())
+    lower, higher = (style.colors(4)[place] for place in _VERDICTS.values())
     marks = [("lowers the loss", lower), ("raises it", higher), ("not clear", "0.6")]
-    points: list[Artist] = [Line2D([], [], marker="o", ls="", ms=5, color=colour, label=text) for text, colour in marks]
+    points: list[Artist] = [Line2D([], [], marker="o", ls="", ms=5, color=color, label=text) for text, color in marks]
     return [
         *points,
         Line2D([], [], color="0.4", linewidth=1.6, label="95 % interval"),

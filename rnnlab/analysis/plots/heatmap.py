@@ -38,7 +38,7 @@ def heatmap_figure(cells: HeatmapCells, label: str, headline: str) -> Figure:
         for ax, panel in zip(axes, panels, strict=False):
             # One value far beyond the scale would make all others one color.
             shown = np.minimum(panel.medians, scale.high + scale.span)
-            image = ax.imshow(shown, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
+            image = ax.imshow(shown, cmap=style.metric_colors(), norm=norm, aspect="auto", origin="lower")
             _write(ax, panel, norm, lowest)
             ax.set_xticks(range(len(across)), [level_label(level) for level in across])
             ax.set_yticks(range(len(up)), [level_label(level) for level in up])
@@ -70,23 +70,21 @@ def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
     for row, column in np.ndindex(panel.medians.shape):
         median = float(panel.medians[row, column])
         if np.isfinite(median):
-            text, colour = cell_text(median), style.ink_on(style.metric_colours()(norm(median)))
+            text, color = cell_text(median), style.ink_on(style.metric_colors()(norm(median)))
         elif panel.lost[row, column]:
-            text, colour = "div.", style.FAINT
+            text, color = "div.", style.FAINT
         else:
-            text, colour = "–", style.FAINT
+            text, color = "–", style.FAINT
         ax.text(
             *(column, row, text),
             ha="center",
             va="center",
             fontsize=style.TICK_POINTS,
             weight="bold" if median == lowest else "normal",
-            color=colour,
+            color=color,
         )
         if median == lowest:
-            border = Rectangle(
-                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5
-            )
+            border = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_color(), linewidth=2.5)
             ax.add_patch(border)
             # The axes would cut its outer half off.
             border.set(gid="lowest", clip_on=False)

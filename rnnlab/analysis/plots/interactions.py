@@ -33,7 +33,7 @@ def interactions_figure(shares: Decomposition, headline: str) -> Figure:
         ax = figure.add_subplot()
         top = max(float(np.nanmax(matrix)), LEAST_SHOWN)
         norm = PowerNorm(0.5, 0.0, top)  # otherwise all small shares would look like zero
-        image = ax.imshow(matrix, cmap=style.share_colours(), norm=norm, aspect="auto")
+        image = ax.imshow(matrix, cmap=style.share_colors(), norm=norm, aspect="auto")
         _write(ax, matrix, norm)
         labels = [style.shortened(title(name), _LONGEST_LABEL) for name in shown]
         ax.set_yticks(range(len(shown)), labels)
@@ -59,7 +59,7 @@ def _write(ax: Axes, matrix: NDArray[np.float64], norm: PowerNorm) -> None:
             va="center",
             fontsize=style.TICK_POINTS,
             weight="bold" if row == column else "normal",
-            color=style.ink_on(style.share_colours()(norm(share))),
+            color=style.ink_on(style.share_colors()(norm(share))),
         )
 
 

@@ -14,7 +14,7 @@ from rnnlab.analysis.plots import style
 from rnnlab.analysis.runs import Rows, Runs
 from rnnlab.analysis.words.names import metric_title, setting_at, title
 
-_MOST_COLOURS = 6
+_MOST_COLORS = 6
 _LONGEST_LINE = 100  # letters
 _COLUMNS = 3  # of a legend
 _LEGEND_INCHES = 0.2  # of a legend above several panels
@@ -22,30 +22,30 @@ _LEAST_SHARE = 0.05  # of the variance: a setting that explains less gets no col
 
 
 @dataclass(frozen=True)
-class Colouring:
+class Coloring:
     """The color of every run, and the meaning of the colors."""
 
     title: str  # of the legend
-    of_run: "pd.Series[Any]"  # job id -> colour
-    groups: Sequence[tuple[str, Any]]  # label, colour
+    of_run: "pd.Series[Any]"  # job id -> color
+    groups: Sequence[tuple[str, Any]]  # label, color
 
 
-def colouring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Colouring:
+def coloring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Coloring:
     """Color by the setting that explains most of the metric's variance; one color if no setting explains enough.
 
     shares: of the variance, by setting, largest first.
     """
-    fit = [name for name in shares if len(rows.levels(name)) <= _MOST_COLOURS and shares[name] >= _LEAST_SHARE]
-    of_run = pd.Series([style.colours(1)[0]] * len(rows), index=rows.frame["id"].tolist(), dtype=object)
+    fit = [name for name in shares if len(rows.levels(name)) <= _MOST_COLORS and shares[name] >= _LEAST_SHARE]
+    of_run = pd.Series([style.colors(1)[0]] * len(rows), index=rows.frame["id"].tolist(), dtype=object)
     if not fit:
-        return Colouring("", of_run, [(f"a run (n {len(rows)})", style.colours(1)[0])])
+        return Coloring("", of_run, [(f"a run (n {len(rows)})", style.colors(1)[0])])
     name = fit[0]
     groups = []
-    for value, colour in zip(rows.levels(name), style.colours(len(rows.levels(name))), strict=True):
+    for value, color in zip(rows.levels(name), style.colors(len(rows.levels(name))), strict=True):
         here = rows.at(name, value).to_numpy()
-        of_run[here] = [colour] * int(here.sum())
-        groups.append((f"{setting_at(name, value)} (n {int(here.sum())})", colour))
-    return Colouring(
+        of_run[here] = [color] * int(here.sum())
+        groups.append((f"{setting_at(name, value)} (n {int(here.sum())})", color))
+    return Coloring(
         f"Colour: {title(name)}, which explains {shares[name]:.0%} of the variance of the {metric_title(metric)}",
         of_run,
         groups,

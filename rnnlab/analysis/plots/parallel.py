@@ -22,7 +22,7 @@ _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10
 MOST_LINES = 500
 _EASE = 0.4  # of the distance between two axes: how far a line is level next to an axis
-_BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colours along the metric
+_BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colors along the metric
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def _draw_lines(
 ) -> None:
     """heights: (runs, axes), best run first. ranks: 0 is the best run, 1 the worst."""
     paths = [_eased(row) for row in heights]
-    shades = style.metric_colours()(ranks)
+    shades = style.metric_colors()(ranks)
     n = len(paths)
     others = float(np.clip(6 / n**0.5, 0.12, 0.7))
     for here, width, alpha, layer, name in (
@@ -107,11 +107,11 @@ def _draw_axes(ax: Axes, settings: Sequence[Axis]) -> None:
 
 
 def _draw_metric(ax: Axes, place: int, losses: Floats, limits: Limits, label: str) -> None:
-    """The last axis, with the colour that a run of each loss has. losses: ascending."""
+    """The last axis, with the color that a run of each loss has. losses: ascending."""
     strip = np.searchsorted(losses, limits.low + np.linspace(0, 1, 256) * limits.span, side="right") / len(losses)
     ax.imshow(
         strip[:, None],
-        cmap=style.metric_colours(),
+        cmap=style.metric_colors(),
         norm=Normalize(0, 1),
         aspect="auto",
         origin="lower",

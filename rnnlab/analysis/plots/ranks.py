@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.legend import colouring, draw_threshold, finish, write_in
+from rnnlab.analysis.plots.legend import coloring, draw_threshold, finish, write_in
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.outliers import Limits, limits
 from rnnlab.analysis.words.sentences import named_run
@@ -36,15 +36,15 @@ def rank_figure(
         inside = good[good[metric] <= heights.high]
         figure = style.new_figure(*_INCHES, headline, _note(runs, heights))
         ax = figure.add_subplot()
-        colours = colouring(runs.best_first, metric, shares)
+        colors = coloring(runs.best_first, metric, shares)
         handles: list[Artist] = [
-            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+            Line2D([], [], marker="o", ls="", color=color, ms=4, label=text) for text, color in colors.groups
         ]
         size = float(np.clip(5000 / len(good), 6, 36))
         points = ax.scatter(
             *(inside["rank"].astype(float), inside[metric]),
             s=size,
-            color=colours.of_run[inside["id"]].tolist(),
+            color=colors.of_run[inside["id"]].tolist(),
             linewidth=0,
             gid="runs",
             rasterized=len(inside) > style.MOST_SHAPES,
@@ -60,14 +60,14 @@ def rank_figure(
         margin = 0.02 * len(good) + 0.5
         ax.set_xlim(1 - margin, len(good) + margin)
         star = ax.scatter(
-            [1], [heights.low], s=90, marker="*", color=style.best_colour(), edgecolor=style.INK, zorder=7, gid="best"
+            [1], [heights.low], s=90, marker="*", color=style.best_color(), edgecolor=style.INK, zorder=7, gid="best"
         )
         style.name_runs(star, [good["id"].iloc[0]])
         write_in(ax, f"★ best: {named_run(good.iloc[0].to_dict(), metric, runs.all.factors)}")
         handles += draw_threshold(ax, runs, threshold)
         ax.set_xlabel("rank of the run (1 = best)")
         ax.set_ylabel(label)
-        finish(ax, handles, colours.title)
+        finish(ax, handles, colors.title)
         return figure
 
 

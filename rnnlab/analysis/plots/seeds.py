@@ -48,17 +48,17 @@ def seeds_figure(found: Replicates, settings: Sequence[str], label: str, headlin
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
         figure = style.new_figure(style.WIDTH, height, headline, note)
         kinds = [_kind(row) for row in shown.to_dict("records")]
-        colours = [_colour(kind) for kind in kinds]
+        colors = [_color(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
-        for place, (of_one, colour) in enumerate(zip(seeds, colours, strict=True)):
+        for place, (of_one, color) in enumerate(zip(seeds, colors, strict=True)):
             inside = of_one[of_one[metric] <= ends.high]
             heights = [place + _BELOW] * len(inside)
-            points = ax.scatter(inside[metric], heights, s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
+            points = ax.scatter(inside[metric], heights, s=16, color=[color], alpha=0.55, linewidth=0, zorder=2)
             points.set(gid="seeds")
             style.name_runs(points, inside["id"])
             if len(inside) < len(of_one):
-                _count(ax, place, len(of_one) - len(inside), colour)
-        _draw_means(ax, shown, colours, ends)
+                _count(ax, place, len(of_one) - len(inside), color)
+        _draw_means(ax, shown, colors, ends)
         ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)
         ax.set_xlim(ends.low - 0.04 * ends.span, ends.high + 0.06 * ends.span)
@@ -84,33 +84,33 @@ def _kind(row: "dict[Any, Any]") -> str:
     return "different" if row["separable"] else "tied"
 
 
-def _colour(kind: str) -> Any:
-    return {"tied": style.best_colour(), "different": style.colours(1)[0], "untested": "0.6"}[kind]
+def _color(kind: str) -> Any:
+    return {"tied": style.best_color(), "different": style.colors(1)[0], "untested": "0.6"}[kind]
 
 
-def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any], limits: Limits) -> None:
+def _draw_means(ax: Axes, shown: pd.DataFrame, colors: Sequence[Any], limits: Limits) -> None:
     places = range(len(shown))
     bars = [[(low, y), (high, y)] for low, high, y in zip(shown["low"], shown["high"], places, strict=True)]
-    ax.add_collection(LineCollection(bars, colors=colours, linewidths=2.0, zorder=3, gid="interval"))
+    ax.add_collection(LineCollection(bars, colors=colors, linewidths=2.0, zorder=3, gid="interval"))
     ax.scatter(
-        shown["mean"], places, s=46, marker="D", color=colours, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
+        shown["mean"], places, s=46, marker="D", color=colors, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
     )
     for name, marker, edge, these in (
         ("left", "<", limits.low, shown["low"] < limits.low),
         ("right", ">", limits.high, shown["high"] > limits.high),
     ):
-        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        shades = [color for color, one in zip(colors, these, strict=True) if one]
         ax.scatter([edge] * len(shades), np.flatnonzero(these), s=30, marker=marker, color=shades, zorder=3, gid=name)
 
 
-def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
+def _count(ax: Axes, place: int, missing: int, color: Any) -> None:
     ax.text(
         *(0.995, place + _BELOW, f"▸ {missing}"),
         transform=ax.get_yaxis_transform(),
         ha="right",
         va="center",
         fontsize=style.TICK_POINTS,
-        color=colour,
+        color=color,
         weight="bold",
     )
 
@@ -128,7 +128,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
         "untested": "not tested: one run only, or a seed diverged",
     }
     marks: list[Artist] = [
-        Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])
+        Line2D([], [], marker="D", ls="", ms=6, color=_color(kind), markeredgecolor=style.INK, label=said[kind])
         for kind in _KINDS
         if kind in kinds
     ]

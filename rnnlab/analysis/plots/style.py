@@ -36,7 +36,7 @@ MOST_SHAPES = 1500  # points or corners that are shapes in an SVG; more are draw
 _LARGE = 1e5  # a loss that is written without decimals
 _BEST_PLACE = 4  # in the palette
 _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
-_FEW_COLOURS = 300  # a scale of colours has 256
+_FEW_COLORS = 300  # a scale of colors has 256
 _SCALE_STEPS = 128  # of them kept in a PNG
 _NO_DITHER = Image.Dither.NONE
 _IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
@@ -66,30 +66,30 @@ def _palette() -> list[Any]:
     return list(sns.color_palette("colorblind"))
 
 
-def colours(n: int) -> list[Any]:
+def colors(n: int) -> list[Any]:
     """n colors that color-blind readers can distinguish (up to nine; beyond that a scale from dark to light)."""
-    free = [colour for place, colour in enumerate(_palette()) if place != _BEST_PLACE]
+    free = [color for place, color in enumerate(_palette()) if place != _BEST_PLACE]
     return free[:n] if n <= len(free) else list(sns.color_palette("viridis", n))
 
 
-def best_colour() -> Any:
-    """The color of the best run, which `colours` never returns."""
+def best_color() -> Any:
+    """The color of the best run, which `colors` never returns."""
     return _palette()[_BEST_PLACE]
 
 
-def metric_colours() -> Any:
-    """The colour map of a metric: dark is low, and low is better."""
+def metric_colors() -> Any:
+    """The color map of a metric: dark is low, and low is better."""
     return matplotlib.colormaps["viridis"]
 
 
-def share_colours() -> Any:
-    """The colour map of a share: white is none."""
+def share_colors() -> Any:
+    """The color map of a share: white is none."""
     return matplotlib.colormaps["Blues"]
 
 
-def ink_on(colour: Any) -> str:
+def ink_on(color: Any) -> str:
     """A color for text that can be read on this color."""
-    red, green, blue = to_rgb(colour)
+    red, green, blue = to_rgb(color)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
@@ -163,14 +163,14 @@ def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG in 256 colours; equal figures give equal bytes."""
+    """The figure as PNG in 256 colors; equal figures give equal bytes."""
     # Not by `savefig`, which draws everything twice.
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     scale = next((ax.images[0].get_cmap() for ax in figure.axes if ax.images), None)
-    return _in_256_colours(Image.fromarray(pixels).convert("RGB"), scale)
+    return _in_256_colors(Image.fromarray(pixels).convert("RGB"), scale)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -188,11 +188,11 @@ def _smaller(image: str) -> str:
     """An image inside an SVG, reduced to 256 colors, or unchanged if it has few."""
     data = base64.b64decode(image)
     pixels = Image.open(io.BytesIO(data)).convert("RGBA")
-    is_scale = pixels.getcolors(_FEW_COLOURS) is not None
-    return base64.b64encode(data if is_scale else _in_256_colours(pixels)).decode()
+    is_scale = pixels.getcolors(_FEW_COLORS) is not None
+    return base64.b64encode(data if is_scale else _in_256_colors(pixels)).decode()
 
 
-def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
+def _in_256_colors(image: Image.Image, scale: Colormap | None = None) -> bytes:
     """scale: half of the colors are from it; the colors chosen for the image hardly include those of a color bar."""
     reduced = image.quantize(256 - _SCALE_STEPS * (scale is not None), Image.Quantize.FASTOCTREE, dither=_NO_DITHER)
     if scale is not None:

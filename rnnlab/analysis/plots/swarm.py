@@ -190,35 +190,35 @@ def _draw_runs(axes: Sequence[Axes], panels: Panels, limits: Limits) -> bool:
         box = ax.get_window_extent()
         to_points = style.POINTS_PER_INCH / ax.figure.dpi
         bottom, top = ax.get_ylim()
-        colours = style.colours(len(panel.levels))
+        colors = style.colors(len(panel.levels))
         for position, level in enumerate(panel.levels):
             inside = level.runs[panels.values[level.runs] <= limits.high]
             width = box.width * to_points / len(panel.levels)
             heights = (panels.values[inside] - bottom) / (top - bottom) * box.height * to_points
             groups.append(heights)
             rooms.append(width * _HALF_WIDTH)
-            unit.append((ax, position, inside, width, colours[position]))
+            unit.append((ax, position, inside, width, colors[position]))
     offsets, size, apart = place_swarms(groups, rooms, _SIZES)
     best = int(np.argmin(panels.values)) if len(panels.values) else -1
     many = sum(map(len, groups)) > style.MOST_SHAPES
-    for (ax, position, inside, width, colour), offset in zip(unit, offsets, strict=True):
+    for (ax, position, inside, width, color), offset in zip(unit, offsets, strict=True):
         x = position + offset / width
         alpha = 1.0 if apart else _CROWDED_ALPHA
-        points = ax.scatter(x, panels.values[inside], s=size**2, color=[colour], linewidth=0, alpha=alpha, zorder=2)
+        points = ax.scatter(x, panels.values[inside], s=size**2, color=[color], linewidth=0, alpha=alpha, zorder=2)
         points.set(gid="runs", rasterized=many)
         style.name_runs(points, panels.job_ids[inside])
         if best in inside:
-            _draw_best(ax, float(x[inside == best][0]), panels, best, colour)
+            _draw_best(ax, float(x[inside == best][0]), panels, best, color)
     for ax, panel in zip(axes, panels.panels, strict=True):
         if panel.continuum is not None:
             draw_continuum(ax, panel.continuum, panels, limits)
-            _draw_best(ax, float(panel.continuum.values[best]), panels, best, style.colours(1)[0])
+            _draw_best(ax, float(panel.continuum.values[best]), panels, best, style.colors(1)[0])
     return not apart
 
 
-def _draw_best(ax: Axes, x: float, panels: Panels, best: int, colour: Any) -> None:
+def _draw_best(ax: Axes, x: float, panels: Panels, best: int, color: Any) -> None:
     y = panels.values[best]
-    star = ax.scatter([x], [y], s=70, marker="*", color=[colour], edgecolor=style.INK, linewidth=0.8, zorder=5)
+    star = ax.scatter([x], [y], s=70, marker="*", color=[color], edgecolor=style.INK, linewidth=0.8, zorder=5)
     star.set_gid("best")
     style.name_runs(star, [panels.job_ids[best]])
 
@@ -235,10 +235,10 @@ def _counts_lost(panels: Panels) -> bool:
 
 
 def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: Limits) -> None:
-    colours = style.colours(len(panel.levels))
+    colors = style.colors(len(panel.levels))
     # The only level of a continuum has no position on the axis.
     middles = [0.5] if panel.continuum is not None else (np.arange(len(panel.levels)) + 0.5) / len(panel.levels)
-    for middle, level, colour in zip(middles, panel.levels, colours, strict=True):
+    for middle, level, color in zip(middles, panel.levels, colors, strict=True):
         missing = int((panels.values[level.runs] > limits.high).sum())
         if _counts_lost(panels):
             missing += level.lost
@@ -249,7 +249,7 @@ def _count_lost(ax: Axes, panel: Panel, panels: Panels, limits: Limits) -> None:
                 ha="center",
                 va="top",
                 fontsize=style.TICK_POINTS,
-                color=colour,
+                color=color,
                 weight="bold",
             )
 

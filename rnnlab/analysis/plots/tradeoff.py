@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.plots.legend import coloring, finish
 from rnnlab.analysis.runs import Rows
 from rnnlab.analysis.statistics.cost_points import CostPoints, Floats
 from rnnlab.analysis.statistics.outliers import Limits, limits
@@ -59,18 +59,18 @@ def tradeoff_figure(
         top = heights.high + (0.1 if inside.all() else 0.17) * heights.span
         ax.set_ylim(heights.low - 0.12 * heights.span, top)
         ax.set_ylabel(label)
-        colours = colouring(points.rows, metric, shares)
-        shades = np.array(colours.of_run[job_ids].tolist(), dtype=object)
+        colors = coloring(points.rows, metric, shares)
+        shades = np.array(colors.of_run[job_ids].tolist(), dtype=object)
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
         style.name_runs(dots, job_ids[inside])
         _mark_above(ax, costs[~inside], heights.high + 0.05 * heights.span, job_ids[~inside])
         handles: list[Artist] = [
-            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+            Line2D([], [], marker="o", ls="", color=color, ms=4, label=text) for text, color in colors.groups
         ]
         handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), job_ids.iloc[best])
-        finish(ax, handles, colours.title)
+        finish(ax, handles, colors.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
         settings = points.rows.factors
@@ -121,12 +121,12 @@ def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]
 
 
 def _draw_front(
-    ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any], job_ids: "pd.Series[int]"
+    ax: Axes, costs: Floats, losses: Floats, colors: Sequence[Any], job_ids: "pd.Series[int]"
 ) -> list[Artist]:
     """A dark ring around each point of the front; the point keeps the color of its setting."""
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
-    dots = ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
+    dots = ax.scatter(costs, losses, s=34, color=colors, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
     style.name_runs(dots, job_ids)
     return [
         Line2D(

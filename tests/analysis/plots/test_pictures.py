@@ -197,7 +197,7 @@ def test_axes_of_effects_have_a_unit(drawn: list[Figure], explore: pd.DataFrame)
     assert "difference of lowest EMA of training loss (nats per byte)" in labels
 
 
-def test_scales_of_colours_keep_their_steps(explore: pd.DataFrame) -> None:
+def test_scales_of_colors_keep_their_steps(explore: pd.DataFrame) -> None:
     figure = parallel_figure(runs_of(explore), ["state_size", "n_layers"], LABEL, "A finding")
     png, svg = style.png_and_svg(figure, "parallel")
     (ax,) = figure.axes

@@ -41,10 +41,10 @@ def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
     assert np.array(ends) == pytest.approx(table[["low", "high"]].to_numpy())
     for recipe, dots in zip(table["recipe"], points(figure, "seeds"), strict=True):
         assert sorted(dots[:, 0]) == sorted(replicate.loc[replicate["recipe"] == recipe, "min_loss"])
-    colours = [to_hex(colour) for colour in np.asarray(bars.get_colors())]
+    colors = [to_hex(color) for color in np.asarray(bars.get_colors())]
     tied = len(found.tied)
-    assert len(set(colours[:tied])) == 1  # those that cannot be told apart from the best
-    assert colours[0] not in colours[tied:]
+    assert len(set(colors[:tied])) == 1  # those that cannot be told apart from the best
+    assert colors[0] not in colors[tied:]
     check_texts(figure)
 
 

@@ -103,15 +103,15 @@ def test_many_levels_and_long_names_do_not_overlap() -> None:
 def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = results_frame(random_search(600))
     asked: list[int] = []
-    palette = style.colours
+    palette = style.colors
 
     def note(n: int) -> list[Any]:
         asked.append(n)
         return palette(n)
 
-    monkeypatch.setattr(style, "colours", note)
+    monkeypatch.setattr(style, "colors", note)
     figure = swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding", 1.8)
-    assert max(asked) == 2  # no colour a value
+    assert max(asked) == 2  # no color per value
     good = frame[~frame["diverged"]]
     for name, title, scale in (("learning_rate", "learning rate", "log"), ("momentum", "momentum", "linear")):
         ax = next(ax for ax in figure.axes if ax.get_title() == title)

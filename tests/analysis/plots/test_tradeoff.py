@@ -124,7 +124,7 @@ def test_the_headline_says_how_many_costs_are_known() -> None:
     assert said.startswith("The best of the 2 of 3 configurations with known seconds, 1.5000, takes 400 seconds")
 
 
-def test_the_front_keeps_the_colours_and_triangles_over_each_other_are_counted() -> None:
+def test_the_front_keeps_the_colors_and_triangles_over_each_other_are_counted() -> None:
     frame = results_frame(made_up_round(60).jobs)
     points = cost_points(runs_of(frame), frame["id"].astype(float)).table
     points.loc[:3, "cost"] = [10.0, 10.0, 10.0, 50.0]
@@ -133,12 +133,12 @@ def test_the_front_keeps_the_colours_and_triangles_over_each_other_are_counted()
     figure = tradeoff_figure(CostPoints(points, len(points)), "min_loss", shares, "loss", cost, "A")
     (ax,) = figure.axes
     dots, front = (next(c for c in ax.collections if c.get_gid() == name) for name in ("configurations", "front"))
-    colour_at = {
-        tuple(place): tuple(colour[:3])
-        for place, colour in zip(np.asarray(dots.get_offsets()).tolist(), np.asarray(dots.get_facecolor()), strict=True)
+    color_at = {
+        tuple(place): tuple(color[:3])
+        for place, color in zip(np.asarray(dots.get_offsets()).tolist(), np.asarray(dots.get_facecolor()), strict=True)
     }
     on_front = zip(np.asarray(front.get_offsets()).tolist(), np.asarray(front.get_facecolor()), strict=True)
-    assert all(colour_at[tuple(place)] == tuple(colour[:3]) for place, colour in on_front)
+    assert all(color_at[tuple(place)] == tuple(color[:3]) for place, color in on_front)
     assert [text.get_text() for text in ax.texts if text.get_gid() == "count"] == ["3"]
     assert "A remark." in plain(figure.get_supxlabel())
     check_texts(figure)
