@@ -43,7 +43,7 @@ class Compared:
 def compare_experiments(store: Reader, workspace: Workspace, name: str, other: str, round_name: str) -> Compared:
     """Write the comparison of a round of two experiments, by the metric of the first.
 
-    Raises UsageError if one of them has no finished job in the round, if the metric is in no result of the other, or if
+    Raises UsageError if one of them has no finished job in the round, if no result of the other has the metric, or if
     they have too few configurations in common; nothing is written then.
     """
     if name == other:
@@ -74,8 +74,8 @@ def _finished(store: Reader, name: str, round_name: str) -> pd.DataFrame:
     if not jobs:
         rounds = sorted({found for _, found, status in store.counts(name) if status is Status.DONE})
         raise UsageError(
-            f"round {round_name!r} of {name} has no finished job: --round takes one that both experiments have, and "
-            f"{name} has {', '.join(rounds) or 'none yet'}"
+            f"round {round_name!r} of {name} has no finished job: give --round a round that is finished in both "
+            f"experiments; {name} has {', '.join(rounds) or 'none yet'}"
         )
     return results_frame(jobs)
 

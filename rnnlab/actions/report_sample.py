@@ -45,7 +45,7 @@ class Sample:
     @property
     def how(self) -> str:
         """How the text was sampled."""
-        return f"“{PRIME.strip()}” is given, temperature {TEMPERATURE:g}, seed {SEED}"
+        return f"the start “{PRIME.strip()}” is given, temperature {TEMPERATURE:g}, seed {SEED}"
 
 
 def best_sample(store: Reader, workspace: Workspace, experiment: str, metric: str) -> Sample | None:

@@ -106,5 +106,5 @@ def _with_section(report: Path, experiment: str, round_name: str, text: str) -> 
     parts = re.split(r"^<!-- round: (.+) -->\n", old, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
     sections[round_name] = text.strip()
-    head = f"# {experiment}\n\nWritten by `rnnlab analyze`; a section is replaced when its round is analysed again."
+    head = f"# {experiment}\n\nWritten by `rnnlab analyze`; a section is replaced when its round is analyzed again."
     return "\n\n".join([head, *(f"{_MARK.format(name)}\n{part}" for name, part in sections.items())]) + "\n"

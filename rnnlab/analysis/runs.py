@@ -92,7 +92,7 @@ class Runs:
     def __post_init__(self) -> None:
         if self.metric not in self.frame.columns:
             known = ", ".join(result_columns(self.frame))
-            raise UsageError(f"metric {self.metric!r} is in no result: choose one of {known}")
+            raise UsageError(f"metric {self.metric!r} is not in any result: choose one of {known}")
         self._check_settings(self.question.focus)
 
     @property

@@ -122,7 +122,7 @@ def test_a_partial_round_with_curves(workspace: Workspace) -> None:
     written = write_round(
         workspace, "demo", "explore", statistics_of(results_frame(made.jobs), threshold=1.8), made.curves
     )
-    assert written.sentence.startswith("20 of 30 jobs are finished; 2 of them diverged and stand last. ")
+    assert written.sentence.startswith("20 of 30 jobs are finished; 2 of them diverged and are ranked last. ")
     assert ". Best: " in written.sentence
     text = written.report.read_text()
     assert "no training curves" not in text
@@ -152,7 +152,7 @@ def test_a_round_in_short(workspace: Workspace, explore: pd.DataFrame, replicate
         "(in all: forget + input + state gate, new state, S = 512); it cannot be told apart from 6 of the 8 others"
     )
     lost = results_frame([make_job(i, {"n_layers": i}, {"min_loss": None}) for i in (1, 2)])
-    assert said(lost) == "All 2 jobs are finished; 2 of them diverged and stand last"
+    assert said(lost) == "All 2 jobs are finished; 2 of them diverged and are ranked last"
 
 
 def test_a_round_without_a_finished_job(workspace: Workspace) -> None:

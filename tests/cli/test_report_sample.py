@@ -93,5 +93,5 @@ def test_what_goes_wrong_is_said(store: Store, trained: Cli, monkeypatch: pytest
 def test_imported_runs_have_no_text_and_the_report_says_so(with_results: Cli) -> None:
     assert with_results("analyze").code == 0
     html = (with_results.folder / "results" / "small" / "report.html").read_text()
-    assert "Job 4 of round explore has no text here: its checkpoint is not in the results folder." in html
+    assert "Job 4 of round explore: no text was sampled (its checkpoint is not in the results folder)." in html
     assert "4 of them imported" in html

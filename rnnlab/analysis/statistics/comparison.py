@@ -108,8 +108,8 @@ def compare(runs: Runs, others: Runs) -> Comparison:
     matched = [key for key in dict.fromkeys(keys) if key in means and key in other_means]
     if len(matched) < FEWEST_IN_COMMON:
         raise UsageError(
-            f"too few configurations can be compared ({len(matched)}, and it takes {FEWEST_IN_COMMON}): "
-            f"{len(both)} have finished in both experiments, by {', '.join(names) or 'settings'}"
+            f"too few configurations can be compared ({len(matched)}; at least {FEWEST_IN_COMMON} are needed): "
+            f"{len(both)} have finished in both experiments, matched by {', '.join(names) or 'settings'}"
         )
     matched_runs = Runs(here.frame[keys.isin(matched)], runs.question)
     matched_others = Runs(there.frame[other_keys.isin(matched)], others.question)

@@ -19,7 +19,7 @@ def finding(comparison: Comparison) -> str:
     correlation = comparison.rank_correlation
     same, tenth = comparison.best_tenths
     alike = (
-        f"{n} configurations, which are all equal in one of the two"
+        f"{n} configurations, whose losses are all equal in one of the two"
         if isnan(correlation)
         else f"the ranks of {n} configurations correlate by {correlation:.2f} (Spearman)"
     )
@@ -32,7 +32,7 @@ def comparison_text(
 ) -> str:
     """The whole page. pictures: as Markdown. files: tables in the same folder."""
     blocks = [
-        f"# {names[0]} beside {names[1]}: round {round_name}",
+        f"# {names[0]} compared with {names[1]}: round {round_name}",
         f"{finding(comparison)}.",
         "\n".join(f"- {line}." for line in _details(comparison, names)),
         _differing(comparison, names),
@@ -56,7 +56,7 @@ def _details(comparison: Comparison, names: Names) -> list[str]:
     lost = f"; {comparison.diverged} more diverged in at least one of them" if comparison.diverged else ""
     unit = metric_label(comparison.metric, comparison.runs.all.tokenizer_kind)
     return [
-        f"{n} configurations are compared, of {comparison.counts[0]} of {names[0]} and {comparison.counts[1]} of "
+        f"{n} configurations are compared, out of {comparison.counts[0]} of {names[0]} and {comparison.counts[1]} of "
         f"{names[1]}{lost}",
         f"{comparison.metric}: {unit}",
         _best(comparison, "here", "there", names),
@@ -70,7 +70,7 @@ def _best(comparison: Comparison, side: str, other: str, names: Names) -> str:
     settings = describe(row, comparison.runs.all.factors)
     place = comparison.place_of_best(side, other)
     return (
-        f"Best of {names[0]}: {row[side]:.4f} with {settings}; in {names[1]} it has {row[other]:.4f} and place {place} "
+        f"Best of {names[0]}: {row[side]:.4f} with {settings}; in {names[1]} it has {row[other]:.4f} and rank {place} "
         f"of {len(comparison.configurations)}"
     )
 
@@ -86,11 +86,13 @@ def _opposite(comparison: Comparison, names: Names) -> list[str]:
 
 def _differing(comparison: Comparison, names: Names) -> str:
     if not comparison.differing:
-        return "Settings that are constant in each are the same in both."
+        return "Settings that are constant within each experiment have the same value in both."
     rows = [
         [title(name), level_label(here), level_label(there)] for name, (here, there) in comparison.differing.items()
     ]
-    return "Settings that are constant in each, and differ:\n\n" + table(["setting", *names], rows, left=3)
+    return "Settings that are constant within each experiment and differ between them:\n\n" + table(
+        ["setting", *names], rows, left=3
+    )
 
 
 def _effects(comparison: Comparison, names: Names) -> str:

@@ -108,7 +108,7 @@ def replicates_table(replicated: Replicates, n: int = 10) -> str:
         for row in replicated.table.head(n).to_dict("records")
     ]
     header = ["mean", "SD", "seeds", "diverged", "95 % of the mean", "t-test", "p", "differs from the best"]
-    return table([*header, "seeds to tell", *map(title, names)], rows, left=0)
+    return table([*header, "seeds needed", *map(title, names)], rows, left=0)
 
 
 def picture(title: str, caption: str, path: str) -> str:

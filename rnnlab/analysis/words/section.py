@@ -119,7 +119,7 @@ def _effects_block(statistics: RoundStatistics) -> str:
         found = (
             f":\n\n{effects_table(focused.with_pairs)}"
             if len(focused)
-            else ": none of these is finished, or they do not vary."
+            else ": none of these is finished, or their settings do not vary."
         )
         blocks.append(f"Only runs with {where_text(question.focus)}{found}")
         lines = [sentences.effect(row, metric) for row in focused.rows]
@@ -138,7 +138,7 @@ def _levels_block(statistics: RoundStatistics) -> str:
     if not tables:
         return ""
     rule = (
-        f"A row is one setting of all other factors that was run at every level. Best: the level with the lowest "
+        f"A row is one combination of all other settings that was run at every level. Best: the level with the lowest "
         f"{metric} of the row. The rows themselves are in the files `*-by-*`."
     )
     found = [text for text in (sentences.series(one, metric) for one in tables) if text]

@@ -88,7 +88,7 @@ def seeds_to_go(found: Replicates) -> str:
     if many:
         parts.append(f"more than {MOST_SEEDS:,} for {'the other' if many == 1 else f'{many} others'}")
     told = listed(parts, _MOST_MEANS)
-    return f"Were the differences as they are measured, telling them from the best four times in five would take {told}"
+    return f"If the true differences equal the measured ones, finding them four times in five takes {told}"
 
 
 def noise(statistics: RoundStatistics) -> str:
@@ -98,7 +98,9 @@ def noise(statistics: RoundStatistics) -> str:
         return ""
     source = f"{found.configurations} configuration{'s' if found.configurations > 1 else ''} of round"
     source += f"{'s' if len(found.rounds) > 1 else ''} {' and '.join(found.rounds)}"
-    beyond = f", by {found.own_sd:.4f} beyond what the seed does to all configurations" if found.same_seed else ""
+    beyond = (
+        f", by {found.own_sd:.4f} without the effect that a seed has on all configurations" if found.same_seed else ""
+    )
     runs = "two runs with the same seed" if found.same_seed else "two single runs"
     text = (
         f"From seed to seed {by} varies by SD {found.sd:.4f}{beyond} ({source}, {found.freedom} degrees of freedom): "

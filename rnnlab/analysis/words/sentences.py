@@ -30,8 +30,8 @@ def progress(summary: Summary) -> str:
     else:
         text = f"all {summary.jobs} jobs are finished"
     lost = summary.finished - summary.comparable
-    verb = "stands" if lost == 1 else "stand"
-    return text + (f"; {lost} of them diverged and {verb} last" if lost else "")
+    verb = "is" if lost == 1 else "are"
+    return text + (f"; {lost} of them diverged and {verb} ranked last" if lost else "")
 
 
 def best(runs: Runs) -> str:
@@ -72,11 +72,11 @@ def sharpest_share(below: Sequence[BelowThreshold]) -> str:
 def rule_of_pairs(by: str) -> str:
     """What the tables of paired effects mean; whole sentences."""
     return (
-        f"A pair is two configurations that differ in one setting only; the difference of {by} is that at the second "
-        "level minus that at the first, so below zero is better; runs that differ only in their seed are averaged "
-        "first. The interval holds the median over configurations like these in 95 of 100 cases, whatever their "
-        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which takes at "
-        f"least {FEWEST_PAIRS} pairs."
+        f"A pair is two configurations that differ in one setting only; the difference of {by} is its value at the "
+        "second level minus that at the first, so negative is better; runs that differ only in their seed are averaged "
+        "first. The interval contains the median over configurations like these in 95 of 100 cases, whatever their "
+        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which requires "
+        f"at least {FEWEST_PAIRS} pairs."
     )
 
 
@@ -124,7 +124,7 @@ def no_clear_effect(effects: Effects) -> str:
 
 def no_pairs() -> str:
     """A statement that there is nothing to compare."""
-    return "No two configurations differ in one setting only, so nothing can be said of a single setting"
+    return "No two configurations differ in one setting only, so nothing can be said about a single setting"
 
 
 def without_pairs(effects: Effects) -> str:
@@ -136,7 +136,7 @@ def without_pairs(effects: Effects) -> str:
 
 def confounded() -> str:
     """Why no setting has a share of the variance."""
-    return "The settings of these runs vary together: what they explain cannot be divided among them"
+    return "The settings of these runs vary together, so the share of each cannot be determined"
 
 
 def strongest_effect(effects: Effects, by: str) -> str:
@@ -210,8 +210,8 @@ def unlike_windows(runs: Runs) -> str:
     if not lengths or not runs.metric.startswith(_EVALUATED):
         return ""
     return (
-        f"{title(lengths[0])} varies, and each run was evaluated on windows of its own length, so {runs.metric} is not "
-        "one quantity: `rnnlab eval JOB --context N` measures runs at one context"
+        f"{title(lengths[0])} varies, and each run was evaluated on windows of its own length, so values "
+        f"of {runs.metric} are not comparable: `rnnlab eval JOB --context N` evaluates runs at the same context"
     )
 
 

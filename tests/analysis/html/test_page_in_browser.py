@@ -157,10 +157,10 @@ def test_the_filter_finds_what_pandas_finds(shown: Chrome, page: MadeUpPage, typ
     ("typed", "complaint"),
     [
         ("colour=red", "no column “colour”"),
-        ("n_layers=", "n_layers= what?"),
+        ("n_layers=", "n_layers= needs a value"),
         ("use_skip=maybe", "use_skip is on or off"),
         ("cell<3", "cell<3 needs a number"),
-        ("se<2", "“se” may be use_skip, seed, seconds"),
+        ("se<2", "“se” matches several columns: use_skip, seed, seconds"),
     ],
 )
 def test_a_wrong_condition_is_named_and_does_not_count(

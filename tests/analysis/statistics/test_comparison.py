@@ -127,7 +127,7 @@ def test_too_few_in_common(n: int) -> None:
     here = frame_of(made_up(9, mine))
     there = frame_of([((layers, 64 if place >= n else 8, True), 2.0) for place, layers in enumerate([1, 2, 3])])
     with pytest.raises(
-        UsageError, match=rf"too few configurations can be compared \({n}, and it takes 3\): {n} have finished"
+        UsageError, match=rf"too few configurations can be compared \({n}; at least 3 are needed\): {n} have finished"
     ):
         compared(here, there)
 
@@ -136,16 +136,18 @@ def test_equal_losses_have_no_correlation() -> None:
     flat = frame_of([(config, 2.0) for config in GRID])
     found = compared(flat, frame_of(made_up(10, mine)))
     assert math.isnan(found.rank_correlation)
-    assert finding(found).startswith("18 configurations, which are all equal in one of the two; no effect is clear in")
+    assert finding(found).startswith(
+        "18 configurations, whose losses are all equal in one of the two; no effect is clear in"
+    )
 
 
 def test_the_page_says_what_was_found() -> None:
     there = made_up(2, lambda config: mine(config) + 0.5 * config[2])
     found = compared(frame_of(made_up(1, mine)), frame_of(there, training={"learning_rate": 0.01}))
     text = comparison_text(found, NAMES, "explore", ["PICTURE"], ["a.csv"])
-    assert text.startswith("# mine beside theirs: round explore\n")
+    assert text.startswith("# mine compared with theirs: round explore\n")
     assert f"\n{finding(found)}.\n" in text
-    assert "- 18 configurations are compared, of 18 of mine and 18 of theirs.\n" in text
+    assert "- 18 configurations are compared, out of 18 of mine and 18 of theirs.\n" in text
     assert "| learning rate | 0.001 | 0.01 |" in text
     opposite = next(line for line in text.splitlines() if line.startswith("- Opposite"))
     assert opposite.startswith("- Opposite: forget gate on against off has a median difference of -0.3")

@@ -104,7 +104,9 @@ def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
     here = [explore.assign(imported=False), replicate.assign(imported=False)]
     own = run_noise([runs_of(frame) for frame in here])
     assert own is not None
-    assert "beyond what the seed does to all configurations" in seed_sentences.noise(statistics_of(here[0], noise=own))
+    assert "without the effect that a seed has on all configurations" in seed_sentences.noise(
+        statistics_of(here[0], noise=own)
+    )
     # Where the best ran with several seeds, those are compared, not single runs.
     assert seed_sentences.noise(statistics_of(replicate, noise=found)).endswith("cannot be told apart")
 
@@ -170,7 +172,7 @@ def test_progress_of_a_partial_round_with_a_diverged_run() -> None:
         make_job(3, {}, None, seed=2),
     ]
     said = sentences.progress(statistics_of(results_frame(jobs)).summary)
-    assert said == "2 of 3 jobs are finished; 1 of them diverged and stands last"
+    assert said == "2 of 3 jobs are finished; 1 of them diverged and is ranked last"
 
 
 def test_nothing_to_say_is_said_by_nothing() -> None:
