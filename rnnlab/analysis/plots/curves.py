@@ -66,11 +66,11 @@ def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last / first < _MANY_DECADES else (1,)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlim(first / 1.05, last * 1.05)
-        ax.set_xlabel("optimiser steps (logarithmic)")
+        ax.set_xlabel("optimizer steps (logarithmic)")
     else:
         ax.set_xlim(min(first, 0), last * 1.02)
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
-        ax.set_xlabel("optimiser steps")
+        ax.set_xlabel("optimizer steps")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 

@@ -46,7 +46,7 @@ def coloring(rows: Rows, metric: str, shares: Mapping[str, float]) -> Coloring:
         of_run[here] = [color] * int(here.sum())
         groups.append((f"{setting_at(name, value)} (n {int(here.sum())})", color))
     return Coloring(
-        f"Colour: {title(name)}, which explains {shares[name]:.0%} of the variance of the {metric_title(metric)}",
+        f"Color: {title(name)}, which explains {shares[name]:.0%} of the variance of the {metric_title(metric)}",
         of_run,
         groups,
     )

@@ -136,8 +136,8 @@ def _broken(text: str, letters: int) -> str:
 
 def _note(losses: Floats, limits: Limits, shown: int) -> str:
     parts = [
-        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, and the best tenth "
-        "lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
+        "A line is a run, from setting to setting to its loss on the right; its color is its rank, and the best tenth "
+        "is on top. Lines spread over a band at each level, best at the bottom: a wide band means "
         "many runs."
     ]
     if shown < len(losses):

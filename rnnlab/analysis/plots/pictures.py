@@ -35,8 +35,8 @@ _PARAMETERS = Cost("trainable parameters", "parameters")
 _SECONDS = Cost(
     "seconds in training",
     "seconds",
-    "Runs trained together as one cohort share its time equally: their seconds tell how the scheduler put them "
-    "together, not only what each would take alone.",
+    "Runs trained together as one cohort share its time equally: their seconds also depend on how the scheduler "
+    "grouped them, not only on the run itself.",
 )
 _CURVE = "ema_loss"  # the series to draw if the metric is not read from a curve
 

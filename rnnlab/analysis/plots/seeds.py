@@ -147,7 +147,7 @@ def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seed
     if shared:
         parts.append(f"All rows: {shared}.")
     if (shown["low"] < limits.low).any() or (shown["high"] > limits.high).any():
-        parts.append("An arrow: the interval goes on.")
+        parts.append("An arrow: the interval continues.")
     if (above := seeds[seeds > limits.high]).size:
         parts.append(f"▸ counts the seeds above {rounded(limits.high)} (up to {rounded(above.max())}).")
     if len(shown) < configurations:

@@ -267,9 +267,9 @@ def _note(panels: Panels, limits: Limits, threshold: float | None, crowded: bool
         parts.append("Under each level: its value, number of runs and mean.")
         parts += ["Levels may differ in other settings too."] if len(panels.panels) > 1 else []
     if any(panel.continuum is not None for panel in panels.panels):
-        parts.append("Where a setting has many values, its runs stand along an axis, with their running median.")
+        parts.append("Where a setting has many values, its runs are shown along an axis, with their running median.")
     if crowded:
-        parts.append("Too many runs to set all points apart: their spread shows the density.")
+        parts.append("Too many runs to separate all points: their spread shows the density.")
     above = panels.values[panels.values > limits.high]
     reasons = [f"lie above {rounded(limits.high)} (up to {rounded(above.max())}; in the means)"] if len(above) else []
     reasons += ["diverged (not in the means)"] if _counts_lost(panels) else []

@@ -138,7 +138,7 @@ def _draw_front(
             markerfacecolor="white",
             markeredgecolor=style.INK,
             markeredgewidth=1.6,
-            label="Pareto front: none is cheaper and better",
+            label="Pareto front: no other is cheaper and better",
         )
     ]
 

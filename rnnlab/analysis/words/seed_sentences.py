@@ -11,8 +11,8 @@ from rnnlab.analysis.words.sentences import in_all, joined, listed
 
 RULE = (
     f"two configurations count as different when a t-test gives p < {SIGNIFICANCE:g}: paired over the seeds that both "
-    "ran with, or Welch's where they were imported or have not two seeds in common; corrected for as many comparisons "
-    "as there are pairs of configurations (Holm)"
+    "ran with, or Welch's if they were imported or have fewer than two seeds in common; corrected for the number of "
+    "pairs of configurations (Holm)"
 )
 _MOST_MEANS = 5  # in one sentence
 
@@ -25,16 +25,16 @@ def separation(found: Replicates, brief: bool = False) -> str:
     if len(found) < 2:
         return ""
     if found.best is None:
-        return "No configuration can be called the best: of each a seed diverged"
+        return "No configuration can be called the best: each has a seed that diverged"
     if found.none_repeated:
         return (
-            "Every configuration ran with one seed only, so the top configurations cannot be told apart from luck: "
-            "repeat them over several seeds before calling one the best"
+            "Every configuration ran with one seed only, so the top configurations cannot be told apart: repeat them "
+            "over several seeds before calling one the best"
         )
     if found.best["n"] == 1:
         return (
-            "The best configuration ran with one seed only, so it cannot be told apart from luck: repeat it over "
-            "several seeds before calling it the best"
+            "The best configuration ran with one seed only, so its lead may be luck: repeat it over several seeds "
+            "before calling it the best"
         )
     return f"The best configuration, mean {_mean(found.best)}, {joined([_tied(found, brief), _unsteady(found)])}"
 
@@ -58,7 +58,7 @@ def best_mean(found: Replicates, alone: bool = False) -> str:
 def _tied(found: Replicates, brief: bool) -> str:
     """Which of the configurations without a diverged seed are as good as the best."""
     if len(found.steady) == 1:
-        return "is the only one of which no seed diverged"
+        return "is the only one without a diverged seed"
     tied = found.tied.iloc[1:]
     if tied.empty:
         return "differs from every other one that was repeated"
@@ -69,7 +69,7 @@ def _tied(found: Replicates, brief: bool) -> str:
 def _unsteady(found: Replicates) -> str:
     """How many configurations come last because a seed diverged; empty if there are none."""
     lost = found.with_diverged
-    return f"{lost} of which a seed diverged {'comes' if lost == 1 else 'come'} last" if lost else ""
+    return f"{lost} with a diverged seed {'is' if lost == 1 else 'are'} ranked last" if lost else ""
 
 
 def _mean(row: "pd.Series[Any]") -> str:

@@ -201,7 +201,7 @@ def _clipped(found: Clipping) -> str:
     one = found.above == 1
     what = f"the run at {found.worst:.4g} counts" if one else f"{found.above} runs above {found.high:.4g} count"
     who = "it" if one else f"one of them, {found.worst:.4g},"
-    return f"{what} as {found.high:.4g}, for {who} holds {found.share:.0%} of the sum of squares"
+    return f"{what} as {found.high:.4g}, because {who} contributes {found.share:.0%} of the sum of squares"
 
 
 def unlike_windows(runs: Runs) -> str:

@@ -62,7 +62,7 @@ def test_an_interval_is_in_view_or_ends_in_an_arrow() -> None:
     assert arrows_left[:, 1].tolist() == np.flatnonzero(table["low"] < left).tolist() == expected
     assert arrows_right[:, 1].tolist() == np.flatnonzero(table["high"] > right).tolist() == expected
     note = plain(figure.get_supxlabel())
-    assert "An arrow: the interval goes on." in note and "(up to 50)" in note
+    assert "An arrow: the interval continues." in note and "(up to 50)" in note
     check_texts(figure)
 
 

@@ -168,7 +168,10 @@ def test_one_run_does_not_decide_the_shares() -> None:
     expected = decompose(frame.assign(min_loss=frame["min_loss"].where(frame.index != worst, highest)))
     assert found.main == expected.main
     assert found.main["a"] > 0.7
-    assert f"the run at 9 counts as {highest:.4g}, for it holds 96% of the sum of squares" in method_of_shares(found)
+    assert (
+        f"the run at 9 counts as {highest:.4g}, because it contributes 96% of the sum of squares"
+        in method_of_shares(found)
+    )
 
 
 def test_the_only_run_that_differs_is_no_outlier() -> None:
@@ -183,7 +186,10 @@ def test_the_published_outlier(refine: pd.DataFrame) -> None:
     method = method_of_shares(decompose(refine))
     high = limits(refine["min_loss"]).high
     above = (refine["min_loss"] > high).sum()
-    assert f"{above} runs above {high:.4g} count as {high:.4g}, for one of them, 3.434, holds 72% of the sum" in method
+    assert (
+        f"{above} runs above {high:.4g} count as {high:.4g}, because one of them, 3.434, contributes 72% of the sum"
+        in method
+    )
 
 
 def test_a_loss_that_has_no_finite_square_counts_as_diverged() -> None:

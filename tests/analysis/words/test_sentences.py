@@ -67,10 +67,10 @@ def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
         return seed_sentences.separation(statistics_of(results_frame(jobs)).replicates, brief=True)
 
     best = "The best configuration, mean 1.0100 (SD 0.010, n 3), "
-    assert said(1, 2) == f"{best}is the only one of which no seed diverged; 1 of which a seed diverged comes last"
-    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 of which a seed diverged come last"
+    assert said(1, 2) == f"{best}is the only one without a diverged seed; 1 with a diverged seed is ranked last"
+    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 with a diverged seed are ranked last"
     assert said(1, 2, 3, 4) == tied
-    assert said(2, 3) == "No configuration can be called the best: of each a seed diverged"
+    assert said(2, 3) == "No configuration can be called the best: each has a seed that diverged"
 
 
 def test_no_noise_is_not_told_of() -> None:
