@@ -45,10 +45,13 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
     others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
-    jobs = {round_name: store.jobs(name, round_name) for round_name in [*experiment.round_names, *sorted(others)]}
+    frames = {
+        round_name: results_frame(store.jobs(name, round_name))
+        for round_name in [*experiment.round_names, *sorted(others)]
+    }
     rounds = {
         round_name: Runs(frame, _question(wanted, frame))
-        for round_name, frame in ((round_name, results_frame(of_round)) for round_name, of_round in jobs.items())
+        for round_name, frame in frames.items()
         if (frame["status"] == Status.DONE.value).any()
     }
     noise = run_noise(list(rounds.values()))

@@ -1,4 +1,4 @@
-"""A page about rounds that nobody trained, with names and texts that would break out of it if they could."""
+"""A page about made-up rounds, with names and texts that try to inject markup."""
 
 import json
 from dataclasses import dataclass, replace
@@ -25,12 +25,12 @@ PICTURE_FROM_ELSEWHERE = "![p](https://example.org/p.png)"
 
 @dataclass(frozen=True)
 class MadeUpPage:
-    """The page and what it is about."""
+    """The page and the data that it shows."""
 
     html: str
     jobs: list[Job]
     frame: pd.DataFrame
-    folder: Path  # where its report.md and the tables lie
+    folder: Path  # of its report.md and the tables
 
 
 def made_up_page(folder: Path) -> MadeUpPage:
@@ -58,7 +58,7 @@ def made_up_page(folder: Path) -> MadeUpPage:
 
 
 def _hostile(job: Job) -> Job:
-    """The job with a setting whose name and values are markup, which a third of the runs lacks, and one with commas."""
+    """The job with a setting whose name and values are markup, which a third of the runs lack, and one with commas."""
     payload = json.loads(job.payload)
     if job.id % 3:
         payload["model"][EVIL_SETTING] = [EVIL, PICTURE_FROM_ELSEWHERE][job.id % 2]

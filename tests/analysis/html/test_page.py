@@ -1,4 +1,4 @@
-"""The page as a file: whole, alone, the same every time, and nobody's text is markup in it."""
+"""The page as a file: complete, self-contained, reproducible, and without markup from other texts."""
 
 import json
 import re
@@ -211,4 +211,4 @@ def test_origin_of_trained_and_imported_jobs() -> None:
     assert lines["Device"] == "cpu, cuda:0"
     assert lines["rnnlab"] == "0.1.0 (commit abababababab with uncommitted changes), 0.1.0 (commit abababababab)"
     assert "secret" not in str(lines)
-    assert "Trained" not in lines  # nobody knows when
+    assert "Trained" not in lines  # unknown for these jobs

@@ -156,7 +156,7 @@ def test_a_setting_follows_from_the_cell_alone_only_in_groups_of_two(sizes: int)
 
 
 def random_search(n: int) -> pd.DataFrame:
-    """Learning rates that nobody chose twice, and a gate."""
+    """Distinct random learning rates, and a gate."""
     random = np.random.default_rng(7)
     return results_frame(
         [

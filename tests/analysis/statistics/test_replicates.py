@@ -189,7 +189,7 @@ def test_the_number_of_seeds_of_uneven_configurations_by_simulation() -> None:
     assert 0.77 < detected.mean() < 0.86
 
 
-def test_more_seeds_than_anybody_has() -> None:
+def test_more_seeds_than_the_maximum() -> None:
     assert seeds_to_separate(1e-6, [0.01, 0.01]) is None
     assert seeds_to_separate(0.0, [0.01, 0.01]) is None
     assert seeds_to_separate(10.0, [0.01, 0.01]) == 2

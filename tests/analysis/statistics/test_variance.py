@@ -151,7 +151,7 @@ def test_settings_that_vary_together_hold_their_share_in_common() -> None:
 
 
 def test_shares_that_are_shown_alike_are_ordered_by_name() -> None:
-    """A difference that nobody sees, of rounding for example, must not decide."""
+    """A difference that is not shown, for example of rounding, must not decide."""
     found = decompose(grid({"a": [0, 1], "b": [0, 1], "c": [0, 1]}, lambda s: s["a"] + (1 + 1e-9) * s["b"] + s["c"]))
     assert list(found.main) == ["a", "b", "c"]
     assert found.main["b"] > found.main["a"]
