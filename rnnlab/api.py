@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rnnlab.actions.analyze import Analysis
-    from rnnlab.actions.export.exported_runs import Runs
+    from rnnlab.actions.export.exported_runs import ExportedRuns
     from rnnlab.files import Workspace
     from rnnlab.plans.enqueue import Initialized
     from rnnlab.training.language_model import LanguageModel
@@ -100,15 +100,9 @@ def results(
 
     Raises UsageError for an unknown experiment or round, or a metric that no result has; DatabaseError.
     """
-    from rnnlab.actions.export.data_frames import run_table
-    from rnnlab.analysis.runs import finished
-    from rnnlab.analysis.statistics.ranking import rank
+    from rnnlab.actions.export.data_frames import ranked_run_table
 
-    runs = _runs(experiment, round_name, db, results)
-    table = run_table(runs)
-    if finished(table).empty and runs.metric not in table.columns:
-        table[runs.metric] = float("nan")
-    return rank(table, runs.metric)
+    return ranked_run_table(_runs(experiment, round_name, db, results))
 
 
 def curves(
@@ -164,7 +158,7 @@ def load_model(
     return trained.module()
 
 
-def _runs(experiment: str | None, round_name: str | None, db: Place | None, results: Place | None) -> "Runs":
+def _runs(experiment: str | None, round_name: str | None, db: Place | None, results: Place | None) -> "ExportedRuns":
     from rnnlab.actions.export.exported_runs import read_runs
     from rnnlab.plans.plan import only_experiment
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.layers import LAYERS
+from tests.support.layers import ANALYSIS_LAYERS, LAYERS
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "rnnlab"
@@ -114,6 +114,25 @@ def layer_complaints(modules: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def analysis_complaints(modules: Mapping[str, str]) -> list[str]:
+    """Imports inside the analysis that point the wrong way, and packages that a part of it may not use."""
+    room = "rnnlab.analysis."
+    own = {module: source for module, source in modules.items() if module.startswith(room)}
+    parts = {module: module.removeprefix(room).split(".")[0] for module in own}
+    lines = [
+        f"{module}: has no layer, ANALYSIS_LAYERS must say" for module in own if parts[module] not in ANALYSIS_LAYERS
+    ]
+    for found in (found for module, source in own.items() for found in imports_of(module, source, modules)):
+        allowed, packages = ANALYSIS_LAYERS.get(parts[found.importer], (set(), set()))
+        where = f"{found.importer}, line {found.line}"
+        if found.target.startswith(room):
+            if found.target.removeprefix(room).split(".")[0] not in {parts[found.importer], *allowed}:
+                lines.append(f"{where}: {parts[found.importer]} imports {found.target}")
+        elif found.target.split(".")[0] not in {"rnnlab", *packages, *sys.stdlib_module_names}:
+            lines.append(f"{where}: {parts[found.importer]} imports {found.target}")
+    return lines
+
+
 def seam_complaints(modules: Mapping[str, str]) -> list[str]:
     """Modules besides the worker that import both the queue and the training."""
     parts: dict[str, set[str]] = {}
@@ -176,6 +195,12 @@ def rnnlab_modules() -> dict[str, str]:
 
 def test_imports_point_one_way(rnnlab_modules: dict[str, str]) -> None:
     assert layer_complaints(rnnlab_modules) == []
+
+
+def test_imports_inside_the_analysis_point_one_way(rnnlab_modules: dict[str, str]) -> None:
+    assert analysis_complaints(rnnlab_modules) == []
+    parts = {module.split(".")[2] for module in rnnlab_modules if module.startswith("rnnlab.analysis.")}
+    assert parts == set(ANALYSIS_LAYERS)
 
 
 def test_only_the_worker_knows_queue_and_training(rnnlab_modules: dict[str, str]) -> None:
@@ -275,6 +300,23 @@ def test_a_planted_wrong_import_is_found(module: str, source: str) -> None:
     known = {"rnnlab.plans": "", "rnnlab.cli.options": "", module: source}
     assert len(layer_complaints(known)) == 1
     assert module in layer_complaints(known)[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("rnnlab.analysis.statistics.variance", "from rnnlab.analysis.plots.style import limits"),
+        ("rnnlab.analysis.statistics.variance", "def f():\n    from rnnlab.analysis.words import names"),
+        ("rnnlab.analysis.words.headlines", "from rnnlab.analysis.plots.heatmap import cell_text"),
+        ("rnnlab.analysis.plots.pictures", "from rnnlab.analysis.html.page import Page"),
+        ("rnnlab.analysis.runs", "from rnnlab.analysis.statistics import noise"),
+        ("rnnlab.analysis.statistics.noise", "import matplotlib.pyplot"),
+        ("rnnlab.analysis.novelty", "import json"),
+    ],
+)
+def test_a_planted_wrong_import_inside_the_analysis_is_found(module: str, source: str) -> None:
+    (complaint,) = analysis_complaints({module: source})
+    assert module in complaint
 
 
 def test_right_imports_are_no_complaint() -> None:

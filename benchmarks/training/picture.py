@@ -24,8 +24,8 @@ def scaling_figure(results: Sequence[Result], note: str) -> Figure:
     names.remove(PLAIN)
     rivals = [name for name in names if name not in (RNNLAB, FLOOR)]
     chosen = {
-        **dict(zip(rivals, style.colours(len(rivals)), strict=True)),
-        RNNLAB: style.best_colour(),
+        **dict(zip(rivals, style.colors(len(rivals)), strict=True)),
+        RNNLAB: style.best_color(),
         FLOOR: style.INK,
     }
     colours = {name: chosen[name] for name in names}

@@ -13,7 +13,7 @@ from rnnlab.errors import UsageError
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
-    from rnnlab.actions.export.exported_runs import Runs
+    from rnnlab.actions.export.exported_runs import ExportedRuns
 
 
 class Format(StrEnum):
@@ -70,7 +70,7 @@ def export(
         _say(f"next: {_VIEWERS[to]} {shlex.quote(str(shown_path(out)))}")
 
 
-def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
+def _write(runs: "ExportedRuns", to: Format, out: Path, curves: bool) -> None:
     from rnnlab.actions.export.destinations import replace_file, replace_folder
 
     if to is Format.TENSORBOARD:
@@ -87,7 +87,7 @@ def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
     replace_file(out, _contents(runs, to, curves))
 
 
-def _contents(runs: "Runs", to: Format, curves: bool) -> bytes:
+def _contents(runs: "ExportedRuns", to: Format, curves: bool) -> bytes:
     if to is Format.OPTUNA:
         from rnnlab.actions.export.optuna_studies import journal
 

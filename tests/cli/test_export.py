@@ -89,12 +89,18 @@ BAD = [
     (["--to", "csv", "--db", "absent.db"], r"absent\.db"),
     (["--to", "json", "--curves"], "--curves is for csv and parquet: --to json has the curves in any case"),
     (["--to", "csv", "--out", "results"], "--out results is a folder: name a file"),
-    (["--to", "csv", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is a database: it would be lost"),
+    (
+        ["--to", "csv", "--out", "results/rnnlab.db"],
+        r"--out results/rnnlab\.db is a database, which the export would overwrite",
+    ),
     (["--to", "csv", "--out", "small.toml/x"], r"folder .*small\.toml cannot be written"),
-    (["--to", "optuna", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is no journal of Optuna"),
-    (["--to", "optuna", "--out", "small.toml"], r"--out small\.toml is no journal of Optuna"),
+    (["--to", "optuna", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is not an Optuna journal"),
+    (["--to", "optuna", "--out", "small.toml"], r"--out small\.toml is not an Optuna journal"),
     (["--to", "tensorboard", "--out", "small.toml"], r"--out small\.toml is a file: name a folder"),
-    (["--to", "tensorboard", "--out", "results"], r"--out results holds .*, which is no export: name another folder"),
+    (
+        ["--to", "tensorboard", "--out", "results"],
+        r"--out results holds .*, which is not part of an export: name another folder",
+    ),
 ]
 
 

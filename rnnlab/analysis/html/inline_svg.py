@@ -10,22 +10,21 @@ _COORDINATES = {"d", "x", "y"}  # not transform: a letter drawn as an outline is
 _LONG = re.compile(r"\d+\.\d{3,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-# matplotlib lays text out in DejaVu Sans; where nobody has it, these are about as wide.
+# matplotlib computes the layout with DejaVu Sans; if it is not installed, these fonts are about as wide.
 _FONTS = "'DejaVu Sans', Verdana, Geneva, sans-serif"
 
 
 def inlined(document: str, prefix: str, label: str) -> str:
-    """The <svg> element of a document, for a page that holds several.
+    """The <svg> element of a document, for a page with several of them.
 
-    Its ids begin with `prefix`, those that nothing refers to are gone, and so is everything that would work outside
-    of it (style sheets) or shows nothing (metadata). It scales with its box: its style has its width as a `--share` of
-    a full picture's. `label` names it for those who cannot see it. Raises ElementTree.ParseError if the document is
-    not well-formed.
+    Its ids start with `prefix`; ids without a reference are removed, and so are style sheets, which would apply to the
+    whole page, and metadata. It scales with its box: its style has its width as a `--share` of a full-width picture.
+    `label` is its name for screen readers. Raises ElementTree.ParseError if the document is not well-formed.
     """
     root = ElementTree.fromstring(visible(document))
     for parent in list(root.iter()):
         for child in list(parent):
-            # matplotlib's style sheet would be for all of the page; what it says is set on the root below.
+            # A style sheet would apply to the whole page; matplotlib's rules are set on the root below.
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
                 parent.remove(child)
     used = {name for element in root.iter() for name in _references(element)}
@@ -40,7 +39,7 @@ def inlined(document: str, prefix: str, label: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text without what neither XML nor HTML allows: control characters become the replacement character."""
+    """The text without characters that XML and HTML forbid: control characters become the replacement character."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -73,4 +72,4 @@ def _adapt(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
 
 
 def _hundredths(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}"  # of a point: a tenth of what a screen can show
+    return f"{float(number[0]):.2f}"  # of a point: a tenth of a pixel

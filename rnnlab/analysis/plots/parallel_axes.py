@@ -1,24 +1,24 @@
-"""Where the lines of parallel coordinates cross each axis. No drawing here.
+"""The axes of parallel coordinates: at which height the line of each run crosses them.
 
 Heights run from 0 (bottom) to 1 (top) of an axis. At a setting with few levels, the runs of a level spread over a band
-around it, best at the bottom: no two lines cross in one point, and a wide band means many runs.
+around it, best at the bottom: no two lines share a point, and a wide band means many runs.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.plots.scales import is_continuous, is_logarithmic
-from rnnlab.analysis.runs import at_level, levels
-from rnnlab.analysis.words.names import level_label, rounded, title
+from rnnlab.analysis.labels import level_label, rounded
+from rnnlab.analysis.levels import is_continuous
+from rnnlab.analysis.plots.scales import is_logarithmic
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.words.names import title
 
 Floats = NDArray[np.float64]
 
-_MOST_LABELS = 10  # of more levels only some are labelled
+_MOST_LABELS = 10  # with more levels only some are labeled
 _WIDEST_BAND = 0.7  # of the distance between two levels
 _TICKS = 5  # of a continuous axis
 
@@ -32,19 +32,19 @@ class Axis:
     ticks: Sequence[tuple[float, str]]  # height, label
 
 
-def axis_of(frame: pd.DataFrame, name: str) -> Axis:
-    """The axis of one setting; the runs of `frame` come best first."""
-    found = levels(frame[name])
-    if is_continuous(found):
-        return _continuous(title(name), frame[name].to_numpy(dtype=float))
-    return _banded(title(name), frame[name], found)
+def axis_of(rows: Rows, name: str) -> Axis:
+    """The axis of one setting; the runs come best first."""
+    if is_continuous(rows.levels(name)):
+        return _continuous(title(name), rows.frame[name].to_numpy(dtype=float))
+    return _banded(title(name), rows, name)
 
 
-def _banded(heading: str, column: "pd.Series[Any]", found: Sequence[Any]) -> Axis:
-    members = [np.flatnonzero(at_level(column, level).to_numpy()) for level in found]
+def _banded(heading: str, rows: Rows, name: str) -> Axis:
+    found = rows.levels(name)
+    members = [np.flatnonzero(rows.at(name, level).to_numpy()) for level in found]
     most = max(map(len, members))
     distance = 1 / len(found)
-    heights = np.empty(len(column))
+    heights = np.empty(len(rows))
     for place, here in enumerate(members):
         width = distance * _WIDEST_BAND * len(here) / most
         heights[here] = distance * (place + 0.5) + width * (_spread(len(here)) - 0.5)

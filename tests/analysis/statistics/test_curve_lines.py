@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rnnlab.analysis.plots.bundle import band_of, falls_early, lines_of
-from rnnlab.analysis.plots.style import limits
+from rnnlab.analysis.statistics.curve_lines import band_of, falls_early, lines_of
+from rnnlab.analysis.statistics.outliers import limits
 from rnnlab.queue.job import Curve
 
 

@@ -1,20 +1,15 @@
 """One panel of a swarm picture for a setting with too many values for levels: every run at its value."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.panels import Continuum, Panels
 from rnnlab.analysis.plots.scales import is_logarithmic
+from rnnlab.analysis.statistics.outliers import Limits
+from rnnlab.analysis.statistics.panels import Continuum, Panels, running_median
 
 _MANY_DECADES = 1e3  # of the largest to the smallest value, for labels at powers of ten only
-_WINDOW = 0.1  # of the runs, for the running median
-_LEAST_WINDOW = 15  # runs
-
-Floats = NDArray[np.float64]
 
 
 def set_values(ax: Axes, continuum: Continuum) -> None:
@@ -34,34 +29,19 @@ def set_values(ax: Axes, continuum: Continuum) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
-def draw_continuum(ax: Axes, continuum: Continuum, panels: Panels, limits: style.Limits) -> None:
+def draw_continuum(ax: Axes, continuum: Continuum, panels: Panels, limits: Limits) -> None:
     """The runs, their running median, and triangles at the upper edge for those that diverged or lie above it."""
     losses = panels.values
     inside = losses <= limits.high
     size = float(np.clip(5000 / max(len(losses), 1), 4, 20))
     points = ax.scatter(
-        continuum.values[inside], losses[inside], s=size, color=style.colours(1), linewidth=0, alpha=0.6, zorder=2
+        continuum.values[inside], losses[inside], s=size, color=style.colors(1), linewidth=0, alpha=0.6, zorder=2
     )
     points.set(gid="runs", rasterized=len(losses) > style.MOST_SHAPES)
     style.name_runs(points, panels.job_ids[inside])
     beyond = np.concatenate([continuum.values[~inside], continuum.lost])
     edge = np.full(len(beyond), limits.high + 0.03 * limits.span)
     ax.scatter(beyond, edge, s=12, marker="^", color=style.INK, alpha=0.5, linewidth=0, zorder=3, gid="beyond")
-    # A median far beyond the axis has no place that could be drawn.
+    # A median far beyond the axis cannot be drawn.
     shown = np.minimum(losses, limits.high + limits.span)
     ax.plot(*running_median(continuum.values, shown), color=style.INK, linewidth=1.3, zorder=4, gid="median")
-
-
-def running_median(values: Floats, losses: Floats) -> tuple[Floats, Floats]:
-    """Medians of values and losses over a tenth of the runs around each, in the order of the values; fewer at the ends.
-
-    Runs without a value are left out; empty for fewer than fifteen.
-    """
-    known = np.isfinite(values)
-    order = np.argsort(values[known], kind="stable")
-    table = pd.DataFrame({"value": values[known][order], "loss": losses[known][order]})
-    if len(table) < _LEAST_WINDOW:
-        return np.empty(0), np.empty(0)
-    window = max(_LEAST_WINDOW, int(_WINDOW * len(table)))
-    medians = table.rolling(window, center=True, min_periods=window // 2).median()
-    return medians["value"].to_numpy(dtype=float), medians["loss"].to_numpy(dtype=float)

@@ -1,4 +1,4 @@
-"""A round's section of the report, as HTML: the Markdown of report.md with its pictures drawn in the page."""
+"""A round's section of the page: the Markdown of report.md as HTML, with the pictures inline."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from html import escape
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.plots.pictures import Picture
 
 _PARAGRAPH = 3  # tokens: open, inline, close
@@ -21,15 +21,15 @@ class Section:
 
     name: str
     sentence: str  # the round in one line
-    markdown: str  # its section of report.md, which begins with its heading
-    pictures: Mapping[str, Picture]  # by the path that the Markdown has for them
+    markdown: str  # its section of report.md, which starts with its heading
+    pictures: Mapping[str, Picture]  # by their path in the Markdown
 
 
 def section_html(section: Section, ident: str) -> str:
-    """The section as HTML; its ids begin with `ident`, which is the id of its heading.
+    """The section as HTML; its ids start with `ident`, which is the id of its heading.
 
-    HTML in the Markdown is text like any other. A picture that is not among the section's is its title only:
-    nothing is loaded from elsewhere.
+    HTML in the Markdown is shown as text. Of a picture that is not among the section's only the title is shown:
+    nothing is loaded from outside the page.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = _with_figures(markdown.parse(section.markdown), section.pictures, ident)
@@ -38,7 +38,7 @@ def section_html(section: Section, ident: str) -> str:
 
 
 def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, Picture], ident: str) -> list[Token]:
-    """The tokens with a figure in the place of each paragraph that is a picture, and no other pictures."""
+    """The tokens; each paragraph that is a picture is replaced by a figure, and other pictures by their title."""
     made: list[Token] = []
     place = 0
     while place < len(tokens):
@@ -47,7 +47,7 @@ def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, Picture], iden
         if picture is not None:
             made.append(_html(_figure(picture, f"{ident}-{place}-")))
             place += _PARAGRAPH
-            # The caption says what the headline of the picture says.
+            # The caption repeats the headline of the picture.
             following = tokens[place + 1 : place + 2]
             if following and following[0].content.startswith(f"*{picture.title}.*"):
                 place += _PARAGRAPH
@@ -63,7 +63,7 @@ def _with_figures(tokens: Sequence[Token], pictures: Mapping[str, Picture], iden
 
 
 def _picture(inline: Token, pictures: Mapping[str, Picture]) -> Picture | None:
-    """The picture that a paragraph consists of."""
+    """The picture, if a paragraph consists of exactly one."""
     children = inline.children or []
     alone = len(children) == 1 and children[0].type == "image"
     return pictures.get(str(children[0].attrs["src"])) if alone else None
@@ -77,7 +77,7 @@ def _figure(picture: Picture, prefix: str) -> str:
 
 
 def _set_tables(tokens: list[Token], ident: str) -> None:
-    """Headings get ids; tables a box to scroll in and, for those who hear them, a caption."""
+    """Headings get ids; tables get a scrollable box and a caption for screen readers."""
     heading, place = "", 0
     while place < len(tokens):
         token = tokens[place]

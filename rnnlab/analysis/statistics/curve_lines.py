@@ -1,4 +1,4 @@
-"""Many training curves as one bundle: on common steps, with their median and their band. No drawing here."""
+"""The training curves of a round: their finite points, and their median and band on common steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rnnlab.queue.job import Curve
 
 Floats = NDArray[np.float64]
 
-_MOST_STEPS = 400  # more cannot be seen
+_MOST_STEPS = 400  # of the band: more would not be visible
 _FEWEST_CURVES = 3  # for a median
 
 
@@ -19,7 +19,7 @@ class Line:
     """The recorded points of one job, without those that are not finite."""
 
     job_id: int
-    steps: Floats  # optimiser steps, ascending
+    steps: Floats  # optimizer steps, ascending
     values: Floats
     broke_off: bool  # a recorded value was not finite: the run diverged
 
@@ -48,9 +48,9 @@ class Band:
 
 
 def band_of(lines: Sequence[Line]) -> Band:
-    """Median and 10-90 % band of the curves, between recorded points by straight lines; empty for under three.
+    """Median and 10-90 % band of the curves, linear between recorded points; empty for fewer than three curves.
 
-    A curve that broke off counts as worse than all others from there on.
+    A curve that broke off counts as worse than all others after its last point.
     """
     steps = np.unique(np.concatenate([line.steps for line in lines])) if lines else np.empty(0)
     if len(steps) > _MOST_STEPS:
@@ -68,7 +68,7 @@ def band_of(lines: Sequence[Line]) -> Band:
 
 
 def falls_early(lines: Sequence[Line]) -> bool:
-    """Whether most curves make more than half of their way down in the first tenth of their steps."""
+    """Whether most curves make more than half of their descent in the first tenth of their steps."""
     early = []
     for line in lines:
         tenth = line.steps[0] + (line.steps[-1] - line.steps[0]) / 10

@@ -1,4 +1,4 @@
-"""All runs of an experiment as the data of the page's table: column by column, so that thousands stay small."""
+"""The data of the page's table of all runs: column by column, which keeps thousands of runs small."""
 
 import math
 from collections.abc import Mapping
@@ -6,42 +6,39 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.runs import factors, levels, setting_columns
-from rnnlab.analysis.statistics.ranking import rank
-from rnnlab.analysis.words.names import level_label, metric_title, title
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.results_frame import result_columns
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.words.names import metric_title, title
 
-_DIGITS = 6  # of a number that was measured
+_DIGITS = 6  # of a measured number
 _HASH_DIGITS = 16  # as in the names of the run folders
 
 
-def runs_data(frame: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """What page.js makes its table of; JSON without NaN.
+def runs_data(runs: Runs) -> dict[str, Any]:
+    """The data that page.js builds its table from; JSON without NaN.
 
-    frame: all jobs (`results_frame`), finished or not. Returns
+    runs: all rounds together. Returns
 
-        columns     key, title, kind (number, switch, text), shown (in the table; else only in the details of a run),
-                    part (run, setting, result), and either values, one a run, or levels and at, indices into levels;
+        columns     key, title, kind (number, switch, text), shown (in the table; if not, only in the details of a run),
+                    part (run, setting, result), and either values, one per run, or levels and at, indices into levels;
                     a missing value is null, or -1 in at
         shared      title and value of the settings that all runs have in common
-        sort        the key that the table is sorted by at first
-
-    Raises UsageError for a metric that no result has.
+        sort        the key that the table is initially sorted by
     """
-    ranks = _ranks(frame, metric)
-    varying, table = set(factors(frame)), []
+    frame, metric, ranks, table = runs.frame, runs.metric, _ranks(runs), []
     rounds = frame["round"].nunique() > 1
     table.append(_column("rank", "rank", [ranks.get(job_id) for job_id in frame["id"].tolist()], True, "run"))
     table.append(_column("round", "round", frame["round"].tolist(), rounds, "run"))
-    measured = [str(name) for name in frame.columns[list(frame.columns).index("diverged") + 1 :]]
     table.append(_column(metric, metric, frame[metric].tolist(), True, "result"))
     shared = []
-    for name in setting_columns(frame):
-        if len(levels(frame[name])) > 1:
-            table.append(_column(name, title(name), frame[name].tolist(), name in varying, "setting"))
+    for name in runs.all.settings:
+        if len(runs.all.levels(name)) > 1:
+            table.append(_column(name, title(name), frame[name].tolist(), name in runs.all.factors, "setting"))
         elif len(frame):
             shared.append([title(name), level_label(frame[name].iloc[0])])
     table.append(_column("seed", "seed", frame["seed"].tolist(), True, "run"))
-    for name in measured:
+    for name in result_columns(frame):
         if name != metric:
             table.append(_column(name, metric_title(name), frame[name].tolist(), name == "parameters", "result"))
     table.append(_column("seconds", "seconds", frame["seconds"].round(1).tolist(), True, "run"))
@@ -53,12 +50,11 @@ def runs_data(frame: pd.DataFrame, metric: str) -> dict[str, Any]:
     return {"columns": table, "shared": shared, "sort": metric}
 
 
-def _ranks(frame: pd.DataFrame, metric: str) -> Mapping[int, int]:
+def _ranks(runs: Runs) -> Mapping[int, int]:
     """The rank of each run among those of its round (1 = best), by job id; runs that cannot be compared have none."""
     ranks: dict[int, int] = {}
-    for _, runs in frame.groupby("round", sort=False):
-        best_first = rank(runs, metric)
-        best_first = best_first[best_first["rank"].notna()]
+    for one in runs.by_round.values():
+        best_first = one.best_first.frame
         ranks.update(zip(best_first["id"].tolist(), best_first["rank"].tolist(), strict=True))
     return ranks
 
@@ -78,7 +74,7 @@ def _column(key: str, name: str, values: list[Any], shown: bool, part: str) -> d
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON knows, with as many digits as are worth their bytes; None where there is none."""
+    """A value that JSON can represent, numbers rounded to six digits; None if it is missing or not finite."""
     if value is None or isinstance(value, bool | str):
         return value
     if pd.isna(value) or (isinstance(value, float) and not math.isfinite(value)):

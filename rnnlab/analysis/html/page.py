@@ -1,4 +1,4 @@
-"""The page itself: one file with its style, its script, its pictures and its data, and no address outside of it."""
+"""The page itself: one file with its style, script, pictures and data, which loads nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ from typing import Any, Protocol
 
 import jinja2
 
-from rnnlab.analysis.html.inline import visible
-from rnnlab.analysis.html.round_html import Section, section_html
+from rnnlab.analysis.html.inline_svg import visible
+from rnnlab.analysis.html.round_section import Section, section_html
 
 
 class Sample(Protocol):
-    """What a run writes, or why nobody knows."""
+    """The text of a run, or the reason why there is none."""
 
     @property
     def run(self) -> str:
-        """Which run it is: a text that can begin a sentence."""
+        """The run, as a text that can start a sentence."""
 
     @property
     def how(self) -> str:
-        """How it was sampled."""
+        """How the text was sampled."""
 
     @property
     def text(self) -> str:
-        """As it was sampled, control characters and all."""
+        """The text as sampled, including control characters."""
 
     @property
     def missing(self) -> str:
-        """Why there is no text; empty where there is."""
+        """Why there is no text; empty if there is one."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page shows."""
+    """The contents of the page."""
 
     name: str  # of the experiment
     title: str  # its question; may be empty
