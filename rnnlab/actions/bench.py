@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rnnlab.actions.prepare import prepare
 from rnnlab.cost.estimate import workbench
 from rnnlab.cost.forecast import RoundForecast, forecast
-from rnnlab.cost.reference_cases import CaseSpeed, standard_speeds
+from rnnlab.cost.reference_cases import CaseSpeed, measure_reference_cases
 from rnnlab.devices import find_device, usable_cores
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size.measured_sizes import default_path
@@ -40,7 +40,7 @@ def bench_machine(device: str, seconds: float, tell: Callable[[str], None]) -> M
     """
     bench = workbench(find_device(device), None)
     return MachineSpeed(
-        str(bench.device), standard_speeds(bench, _tuned_size(bench, tell), min(seconds, _STANDARD_SECONDS))
+        str(bench.device), measure_reference_cases(bench, _tuned_size(bench, tell), min(seconds, _STANDARD_SECONDS))
     )
 
 

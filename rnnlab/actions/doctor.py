@@ -33,7 +33,7 @@ class Finding:
     text: str  # what was found and, unless it is good, what to do
 
 
-def examine(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
+def run_checks(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
     """Every check, one after the other; a check that itself breaks is a finding too."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("python", _python),

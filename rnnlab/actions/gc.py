@@ -15,7 +15,7 @@ _TEMPORARY = ".*.tmp"
 
 
 @dataclass(frozen=True)
-class Waste:
+class Garbage:
     """Something that nobody needs."""
 
     path: Path
@@ -23,13 +23,13 @@ class Waste:
     reason: str
 
 
-def find_waste(store: Reader, workspace: Workspace) -> list[Waste]:
+def find_garbage(store: Reader, workspace: Workspace) -> list[Garbage]:
     """Everything that can go. Folders of jobs that are not done are left alone altogether."""
     jobs = [job for name in store.experiment_names() for job in store.jobs(name)]
     return [*_of_ended_jobs(jobs, workspace), *_orphans(jobs, store, workspace), *_locks(store)]
 
 
-def remove(waste: Waste) -> None:
+def remove(waste: Garbage) -> None:
     """Remove one thing. Raises OSError if that is not possible."""
     if waste.path.is_dir():
         shutil.rmtree(waste.path)
@@ -37,7 +37,7 @@ def remove(waste: Waste) -> None:
         waste.path.unlink(missing_ok=True)
 
 
-def _of_ended_jobs(jobs: list[Job], workspace: Workspace) -> Iterator[Waste]:
+def _of_ended_jobs(jobs: list[Job], workspace: Workspace) -> Iterator[Garbage]:
     for job in jobs:
         if job.status is not Status.DONE:
             continue
@@ -45,12 +45,12 @@ def _of_ended_jobs(jobs: list[Job], workspace: Workspace) -> Iterator[Waste]:
         final = (job.result or {}).get("checkpoint")
         for path in sorted(run_dir.glob("checkpoint-*.rnn")):
             if final != str(path.relative_to(workspace.results_dir)):
-                yield Waste(path, path.stat().st_size, f"superseded checkpoint of job {job.id}")
+                yield Garbage(path, path.stat().st_size, f"superseded checkpoint of job {job.id}")
         for path in sorted(run_dir.glob(_TEMPORARY)):
-            yield Waste(path, path.stat().st_size, f"half-written file of job {job.id}")
+            yield Garbage(path, path.stat().st_size, f"half-written file of job {job.id}")
 
 
-def _orphans(jobs: list[Job], store: Reader, workspace: Workspace) -> Iterator[Waste]:
+def _orphans(jobs: list[Job], store: Reader, workspace: Workspace) -> Iterator[Garbage]:
     known = {workspace.run_dir(job.experiment, job.round, job.config_hash) for job in jobs}
     for name in store.experiment_names():
         for run_dir in sorted(workspace.experiment_dir(name).glob("*/*")):
@@ -58,15 +58,15 @@ def _orphans(jobs: list[Job], store: Reader, workspace: Workspace) -> Iterator[W
                 continue
             files = list(run_dir.iterdir())
             if all(_is_ours(path) for path in files):  # a folder with anything else in it is somebody's
-                yield Waste(run_dir, sum(path.stat().st_size for path in files), "run folder of no job in the table")
+                yield Garbage(run_dir, sum(path.stat().st_size for path in files), "run folder of no job in the table")
 
 
 def _is_ours(path: Path) -> bool:
     return path.name == "log.txt" or parse_checkpoint_name(path.name) is not None or path.match(_TEMPORARY)
 
 
-def _locks(store: Reader) -> Iterator[Waste]:
+def _locks(store: Reader) -> Iterator[Garbage]:
     for record in store.workers():
         path = Path(record.lock_path)
         if record.stopped_at is not None and path.is_file():
-            yield Waste(path, path.stat().st_size, f"lock file of worker {record.id}, which is gone")
+            yield Garbage(path, path.stat().st_size, f"lock file of worker {record.id}, which is gone")

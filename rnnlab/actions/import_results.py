@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.errors import SpecError, UsageError
-from rnnlab.plans.enqueue import new_jobs, to_be_added
+from rnnlab.plans.enqueue import new_jobs, prepare_to_enqueue
 from rnnlab.plans.plan import Plan
 from rnnlab.queue.job import IMPORTED_FROM, Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import NextRound
+from rnnlab.spec.experiment_tables import RoundRule
 from rnnlab.spec.grid import adjustments
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
@@ -75,7 +75,7 @@ def add_results(store: Store, results: Results) -> Imported:
 
     Raises SpecError if the table has another experiment of that name.
     """
-    plan = to_be_added(store, results.plan)
+    plan = prepare_to_enqueue(store, results.plan)
     corpus = plan.corpus.model_dump()
     configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
     before = store.statuses(plan.experiment.name, results.round_name)
@@ -120,9 +120,9 @@ def _check_columns(path: Path, columns: list[str], plan: Plan) -> None:
         )
 
 
-def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list[RunConfig], int]:
+def _configs(rows: list[_Row], plan: Plan, rule: RoundRule | None) -> tuple[list[RunConfig], int]:
     """The run config of each row, no two of them the same; and how many rows repeat the settings of another."""
-    settings = plan.experiment.kinds.fields
+    settings = plan.experiment.setting_schema.fields
     names = [name for name in settings if name in rows[0].fields and (name != "cell" or "cell" in plan.experiment.grid)]
     fixed = rule.set if rule is not None else {}
     configs: dict[str, RunConfig] = {}
@@ -157,7 +157,7 @@ def _setting(kind: object, name: str, row: _Row) -> Scalar:
         raise UsageError(f"{row.where}: {name} = {text!r}, but {wanted} is expected") from error
 
 
-def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) -> RunConfig:
+def _next_seed(config: RunConfig, seen: Counter[str], rule: RoundRule | None) -> RunConfig:
     repeat = seen[config.hash]
     seen[config.hash] += 1
     first = 1 if rule is not None and rule.seeds is not None else 0  # as the round itself would count
@@ -166,7 +166,7 @@ def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) ->
 
 def _result(row: _Row, plan: Plan) -> dict[str, Any]:
     """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
-    settings = plan.experiment.kinds.fields
+    settings = plan.experiment.setting_schema.fields
     result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
     selections = [rule.select for rule in plan.experiment.rounds]
     weighed = [select.pareto for select in selections if select.pareto is not None]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rnnlab.actions.status import live_workers
-from rnnlab.cost.history import Cost, Speed, cost_of
+from rnnlab.cost.history import Cost, MeasuredSpeed, cost_of
 from rnnlab.plans.enqueue import new_jobs
 from rnnlab.plans.rounds import Progression
 from rnnlab.queue.store import Store
@@ -23,5 +23,5 @@ def next_round(store: Store, name: str, progression: Progression) -> NextRound |
     """The round that the progression of experiment `name` adds or could add; None if it adds none."""
     if progression.added is None:
         return None
-    cost = cost_of(new_jobs(progression.lacking), Speed(store.progress(name)))
+    cost = cost_of(new_jobs(progression.missing_configs), MeasuredSpeed(store.progress(name)))
     return NextRound(progression.added, cost, max(1, live_workers(store)))

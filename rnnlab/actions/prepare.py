@@ -27,7 +27,7 @@ def _try_cells(plan: Plan, *, allowed: bool) -> None:
     from rnnlab.models.own_cells import check_shapes, load_cells
     from rnnlab.spec.cell_settings import OwnSettings
 
-    load_cells(plan.experiment.kinds.cells, plan.experiment.code, allowed=allowed)
+    load_cells(plan.experiment.setting_schema.cells, plan.experiment.code, allowed=allowed)
     tried = set()
     for config in plan.first_round:
         if isinstance(config.model, OwnSettings) and config.model.cell not in tried:

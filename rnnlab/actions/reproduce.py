@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnlab.analysis.words.reproduction_table import Measured, reproduction_text
 from rnnlab.errors import UsageError
 from rnnlab.files import Workspace, atomic_write
-from rnnlab.plans.enqueue import new_jobs, to_be_added
+from rnnlab.plans.enqueue import new_jobs, prepare_to_enqueue
 from rnnlab.plans.plan import Plan, config_of, stored_plan
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.reading import Reader
@@ -42,7 +42,7 @@ def enqueue_published(store: Store, plan: Plan, *, seeds: int | None, only: Sequ
             f"no published run of {plan.experiment.name} has {' or '.join(map(repr, only))} in its name: there are "
             f"{', '.join(run.name for run in wanted.runs)}"
         )
-    plan = to_be_added(store, plan)
+    plan = prepare_to_enqueue(store, plan)
     configs = [config for run in chosen for config in _configs(plan, run, seeds or wanted.seeds)]
     jobs = [replace(job, priority=_PRIORITY) for job in new_jobs(configs)]
     name = plan.experiment.name

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rnnlab.cost.history import Speed, ratio
+from rnnlab.cost.history import MeasuredSpeed, ratio
 from rnnlab.plans.plan import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
 from rnnlab.queue.job import Status, WorkerRecord
@@ -90,7 +90,7 @@ def experiment_status(
     """
     plan = stored_plan(store, name)
     progress = store.progress(name)
-    speed = Speed(progress)
+    speed = MeasuredSpeed(progress)
     alive = store.workers(alive_only=True)
     dead = len(_found_dead(store, alive))
     live = len(alive) - dead

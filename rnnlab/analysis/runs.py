@@ -68,7 +68,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def _with_late_settings(payloads: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The payloads, with the settings that came later where some have them and others leave them out."""
-    late = OnlineSettings.came_later | BpttSettings.came_later
+    late = OnlineSettings.omitted_from_hash | BpttSettings.omitted_from_hash
     used = {name: late[name] for name in late if any(name in payload.get("training", {}) for payload in payloads)}
     for payload in payloads:
         yield {**payload, "training": used | payload["training"]} if used and "training" in payload else payload

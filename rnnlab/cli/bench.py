@@ -93,13 +93,13 @@ def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) ->
 
 def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     from rnnlab.spec.cell_settings import short_name
-    from rnnlab.spec.toml_format import spelled
+    from rnnlab.spec.toml_format import to_toml
 
     names = list(dict.fromkeys(name for one in rounds for group in one.groups for name in group.settings))
     rows = [["round", *names, "jobs", "at once", "model-steps/s", "time"]]
     for one in rounds:
         for group in one.groups:
-            settings = {name: spelled(value) for name, value in group.settings.items()}
+            settings = {name: to_toml(value) for name, value in group.settings.items()}
             settings["cell"] = short_name(group.settings["cell"])
             rate = f"{'' if group.rate.measured else '~'}{group.rate.model_steps_per_second:,.0f}"
             numbers = [f"{group.jobs:,}", f"{group.rate.models}", rate, _clock(group.seconds)]

@@ -3,12 +3,12 @@
 import os
 import signal
 
-from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
+from rnnlab.cli.stop_signals import INTERRUPTED, is_handled
 
 
 def main() -> None:
     """The command. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
-    if is_heeded(signal.SIGINT):
+    if is_handled(signal.SIGINT):
         signal.signal(signal.SIGINT, _leave)
     from rnnlab.cli.main import main as command
 

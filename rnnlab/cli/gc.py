@@ -15,11 +15,11 @@ def gc(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Remove superseded checkpoints, folders of no job and leftovers of kills. Try --dry-run first."""
-    from rnnlab.actions.gc import find_waste, remove
+    from rnnlab.actions.gc import find_garbage, remove
 
     workspace = workspace_of(results)
     with open_store(db, workspace, read_only=True) as store:
-        found = find_waste(store, workspace)
+        found = find_garbage(store, workspace)
     for waste in found:
         print(f"{waste.path}\t{waste.size_bytes}\t{waste.reason}")
         if not dry_run:

@@ -65,7 +65,7 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
     from rnnlab.actions.status import format_seconds
     from rnnlab.cost.estimate import estimate
     from rnnlab.devices import find_device
-    from rnnlab.spec.toml_format import spelled_condition, spelled_list
+    from rnnlab.spec.toml_format import condition_text, values_to_toml
 
     experiment = plan.experiment
     device = find_device(device_name)
@@ -78,9 +78,9 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
     line("experiment", f"{experiment.name}: {experiment.title}" if experiment.title else experiment.name)
     line("corpus", f"{plan.corpus.name} ({plan.corpus.sha256[:12]})")
     for axis, values in experiment.grid.items():
-        line("axis", f"{axis}: {spelled_list(values)}")
+        line("axis", f"{axis}: {values_to_toml(values)}")
     for rule in experiment.skip:
-        line("skip", spelled_condition(rule.when) + (f" ({rule.because})" if rule.because else ""))
+        line("skip", condition_text(rule.when) + (f" ({rule.because})" if rule.because else ""))
     line("jobs", f"{len(plan.first_round):,} in the first round, {steps:,} optimiser steps")
     cost = estimate(plan.first_round, device, plan.vocabulary, _MEASURING_SECONDS)
     parameters = {f"{cost.smallest_parameters:,}", f"{cost.largest_parameters:,}"}
@@ -91,4 +91,4 @@ def _print_dry_run(plan: "Plan", device_name: str) -> None:
     for next_round in experiment.rounds:
         variants = f", {len(next_round.vary)} variants of each" if len(next_round.vary) > 1 else ""
         repeats = f", {counted(next_round.seeds, 'seed')} each" if next_round.seeds else ""
-        line("then", f"{next_round.name}: {next_round.select.in_words()}{variants}{repeats}")
+        line("then", f"{next_round.name}: {next_round.select.describe()}{variants}{repeats}")

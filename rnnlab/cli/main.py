@@ -33,7 +33,7 @@ from rnnlab.cli.run import run
 from rnnlab.cli.sample import sample
 from rnnlab.cli.show import show
 from rnnlab.cli.status import status
-from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
+from rnnlab.cli.stop_signals import INTERRUPTED, is_handled
 from rnnlab.cli.worker import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
@@ -113,7 +113,7 @@ def _interrupt(_signum: int, _frame: object) -> None:
 def main() -> None:
     """Run the command of the command line, and end with its exit code."""
     try:
-        if is_heeded(signal.SIGINT):
+        if is_handled(signal.SIGINT):
             signal.signal(signal.SIGINT, _interrupt)
         sys.exit(_code_of_command())
     except _Interrupted:

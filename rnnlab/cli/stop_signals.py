@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 INTERRUPTED = 130  # exit code of a command that was stopped
 
 
-def is_heeded(signum: signal.Signals) -> bool:
+def is_handled(signum: signal.Signals) -> bool:
     """Whether a stop signal is to stop us. Whoever starts us may have it ignored: nohup SIGHUP, a script's `&` SIGINT.
 
     SIGTERM always is: a pool stops its workers by it.
@@ -25,7 +25,7 @@ def two_stage_stop(graceful: Callable[[int], None], at_once: Callable[[int], Non
     two of its own instructions only, which can be long in coming while a database is locked or a large product is
     computed.
     """
-    stop_signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_heeded(signum)]
+    stop_signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_handled(signum)]
     asked = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -62,7 +62,7 @@ def estimate(
     vocabulary_size = bench.text(configs[0])[1].vocabulary_size
     counts = [count_parameters(config.model, vocabulary_size) for config in configs]
     return Estimate(
-        seconds=sum(seconds_of(group, rates[key]) for key, group in groups.items()),
+        seconds=sum(training_seconds(group, rates[key]) for key, group in groups.items()),
         disk_bytes=sum(count * _copies(config) for count, config in zip(counts, configs, strict=True)) * _BYTES,
         smallest_parameters=min(counts),
         largest_parameters=max(counts),
@@ -87,7 +87,7 @@ def by_group(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
     return dict(groups)
 
 
-def seconds_of(configs: Sequence[RunConfig], rate: GroupRate) -> float:
+def training_seconds(configs: Sequence[RunConfig], rate: GroupRate) -> float:
     """Time that one process needs to train these runs of one group."""
     return sum(config.target_steps for config in configs) / rate.model_steps_per_second
 

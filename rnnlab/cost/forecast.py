@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rnnlab.cost.estimate import GroupRate, by_group, group_rates, seconds_of
+from rnnlab.cost.estimate import GroupRate, by_group, group_rates, training_seconds
 from rnnlab.spec.experiment import FIRST_ROUND, Experiment
 from rnnlab.spec.round_rules import FinishedRun, plan_round
 from rnnlab.spec.run_config import RunConfig
@@ -67,7 +67,7 @@ def forecast(
             {key: value for key, value in group[0].settings.items() if key in shown},
             len(group),
             rates[name, group_key],
-            seconds_of(group, rates[name, group_key]),
+            training_seconds(group, rates[name, group_key]),
         )
         for (name, group_key), group in groups.items()
     ]

@@ -8,7 +8,7 @@ from rnnlab.queue.job import NewJob, Status
 from rnnlab.queue.reading import Progress
 
 
-class Speed:
+class MeasuredSpeed:
     """Of one worker, by group of jobs. Imported jobs were trained elsewhere, and do not count."""
 
     def __init__(self, progress: Iterable[Progress]) -> None:
@@ -42,7 +42,7 @@ class Cost:
     unmeasured: int  # those jobs whose group was not: nothing is known of their time
 
 
-def cost_of(jobs: Sequence[NewJob], speed: Speed) -> Cost:
+def cost_of(jobs: Sequence[NewJob], speed: MeasuredSpeed) -> Cost:
     """The cost of jobs, each group at its own measured speed."""
     seconds = [job.target_steps / rate for job in jobs if (rate := speed.of(job.group_key)) is not None]
     steps = sum(job.target_steps for job in jobs)

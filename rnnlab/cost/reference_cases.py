@@ -53,7 +53,7 @@ class CaseSpeed:
         }
 
 
-def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
+def measure_reference_cases(bench: Workbench, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
     """Every standard case, measured for about `seconds` in all, beside what `size_for` takes.
 
     Raises CorpusError if the generated text cannot be kept.

@@ -37,7 +37,7 @@ def initialize(store: Store, plan: Plan) -> Initialized:
     Raises SpecError if the experiment in the table has another corpus or another protocol, ExperimentChangedError if
     somebody else puts it there in the same moment.
     """
-    plan = to_be_added(store, plan)
+    plan = prepare_to_enqueue(store, plan)
     name = plan.experiment.name
     jobs = new_jobs(plan.first_round)
     added = store.add_jobs(name, plan.json, FIRST_ROUND, jobs, instead_of=plan.stored)
@@ -46,14 +46,14 @@ def initialize(store: Store, plan: Plan) -> Initialized:
     return Initialized(name, added, len(jobs), left_over, bool(plan.experiment.code))
 
 
-def to_be_added(store: Reader, new: Plan) -> Plan:
+def prepare_to_enqueue(store: Reader, new: Plan) -> Plan:
     """`continuing`, for a plan whose jobs come into the table now: their text is stored. Raises CorpusError too."""
-    plan = continuing(store, new)
+    plan = merge_with_stored(store, new)
     keep(plan.corpus.sha256)
     return plan
 
 
-def continuing(store: Reader, new: Plan) -> Plan:
+def merge_with_stored(store: Reader, new: Plan) -> Plan:
     """The plan, to be added to what the table has of this experiment.
 
     A grid may grow; what its runs have in common must stay, or the runs could not be compared. The text keeps the name

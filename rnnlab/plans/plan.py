@@ -13,11 +13,12 @@ from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job
 from rnnlab.queue.reading import Reader
-from rnnlab.spec.experiment import CorpusChoice, Experiment, parse_experiment
+from rnnlab.spec.experiment import Experiment, parse_experiment
+from rnnlab.spec.experiment_tables import CorpusChoice
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
-from rnnlab.spec.toml_format import shown
+from rnnlab.spec.toml_format import abbreviated
 
 if TYPE_CHECKING:
     from rnnlab.data.tokenizer import Tokenizer
@@ -99,7 +100,7 @@ def _with_tokenizer(plan: Plan, corpus: Corpus) -> "tuple[Plan, Tokenizer]":
     found = sha256_hex(tokenizer.vocabulary.encode())
     if settings.vocabulary not in (None, found):
         raise SpecError(
-            f"tokenizer.vocabulary = {shown(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
+            f"tokenizer.vocabulary = {abbreviated(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
             f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
         )
     decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})

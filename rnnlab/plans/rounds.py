@@ -10,10 +10,10 @@ from rnnlab.plans.enqueue import new_jobs
 from rnnlab.plans.plan import config_of, stored_plan
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import Selection
+from rnnlab.spec.experiment_tables import Selection
 from rnnlab.spec.round_rules import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.spec.toml_format import shown
+from rnnlab.spec.toml_format import abbreviated
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Progression:
     rounds: list[RoundState]
     added: RoundPlan | None
     n_added: int
-    lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
+    missing_configs: list[RunConfig] = field(
+        default_factory=list
+    )  # those of `added` that the table did not have before
     own_cells: bool = False  # whether workers need --allow-code
 
 
@@ -110,7 +112,7 @@ def _selected_by(job: Job, result: Mapping[str, Any], key: str) -> float | None:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        found = f"that of job {job.id} is {shown(value)}, no number"
+        found = f"that of job {job.id} is {abbreviated(value)}, no number"
     raise UsageError(
         f"the next round selects by {key!r}, but {found}: change the experiment file, then `rnnlab init` it again"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnlab.actions.doctor import Finding, Verdict, examine
+from rnnlab.actions.doctor import Finding, Verdict, run_checks
 from rnnlab.files import Workspace
 
 
@@ -17,7 +17,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def _findings(workspace: Workspace, database: Path | None = None) -> dict[str, Finding]:
-    return {finding.topic: finding for finding in examine(workspace, database or workspace.default_database)}
+    return {finding.topic: finding for finding in run_checks(workspace, database or workspace.default_database)}
 
 
 def test_a_fresh_machine_is_well_and_stays_as_it_is(workspace: Workspace, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ Prepare = Callable[[Cli], None]
 
 AXES = "n_layers = [1, 2]\nuse_forget_gate = [false, true]"
 EXPERIMENT_FILES = [
-    ("seed = 0", "sede = 0", r"bad\.toml: unknown key sede: known here are name, title, corpus"),
+    ("seed = 0", "sede = 0", r"bad\.toml: unknown key sede: known keys are name, title, corpus"),
     ('cell = "gated"', 'cell = "elman"', r'bad\.toml: model\.cell = "elman": known cells are gated, rnn, .*'),
     (
         'cell = "gated"',
         'cell = "lstm"',
-        r'bad\.toml: cell "lstm" is trained with regime = "bptt": give that in \[training\]',
+        r'bad\.toml: cell "lstm" needs regime = "bptt": set it in \[training\]',
     ),
     (AXES, "", r"bad\.toml: \[grid\] is empty: give at least one axis"),
     ("n_layers = [1, 2]", "n_layers = []", r"bad\.toml: grid\.n_layers is empty: give at least one value"),
@@ -41,7 +41,7 @@ EXPERIMENT_FILES = [
     ("state_size = 4", "state_size = 4\nuse_new_state = false\nuse_residual = false", "the layer has no output"),
     ("set = { windows = 3 }", "set = { windows = 0 }", r"round refine: set\.windows = 0: must be at least 1"),
     ('"generated"', '"missing.txt"', r"no corpus or file 'missing\.txt': known corpora are enwik8, "),
-    ('"generated"', '""', r'corpus\.name = "": must be a text that is not empty'),
+    ('"generated"', '""', r'corpus\.name = "": must be a non-empty string'),
     ('"generated"', '"enwik8"', "corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`, or without network"),
     ('"generated"', f'{{ name = "generated", sha256 = "{"1" * 64}" }}', "'generated' is another text here .*111111111"),
 ]
@@ -73,9 +73,9 @@ METRICS = [
     (
         'by = "min_loss", top',
         'by = "host", top',
-        r'round replicate: select\.by = "host": results will have no such number',
+        r'round replicate: select\.by = "host": results will not have this metric',
     ),
-    ('by = "min_loss", top', 'by = "epoch_loss", top', "results will have no such number"),
+    ('by = "min_loss", top', 'by = "epoch_loss", top', "results will not have this metric"),
     (
         '[[rounds]]\nname = "refine"',
         '[reproduction]\nsource = "s"\ntolerance = 0.1\nbecause = "b"\n[[reproduction.runs]]\nname = "r"\nset = {}\n'
@@ -107,9 +107,13 @@ def test_experiment_file_that_is_none(cli: Cli) -> None:
     check_complaint(
         cli, ["init", "missing.toml"], r"experiment file missing\.toml cannot be read: No such file or directory"
     )
-    check_complaint(cli, ["init", "nothing"], "no experiment called 'nothing': built in are demo, dynamics")
     check_complaint(
-        cli, ["init", "binary.bin"], r"no experiment called 'binary\.bin': built in are .*; a file of your own is"
+        cli, ["init", "nothing"], "no experiment called 'nothing': the built-in experiments are demo, dynamics"
+    )
+    check_complaint(
+        cli,
+        ["init", "binary.bin"],
+        r"no experiment called 'binary\.bin': the built-in experiments are .*; give a file of your own",
     )
     check_complaint(cli, ["init", ""], "no experiment called ''")
 
@@ -400,7 +404,9 @@ def test_results_file(cli: Cli) -> None:
     )
     cli.file("runs.csv", good)
     check_complaint(
-        cli, ["import", "runs.csv", "--experiment", "nothing"], "no experiment called 'nothing': built in are"
+        cli,
+        ["import", "runs.csv", "--experiment", "nothing"],
+        "no experiment called 'nothing': the built-in experiments are",
     )
 
 

@@ -83,7 +83,7 @@ def test_the_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_input(cli: Cli) -> None:
-    check_complaint(cli, ["bench", "nothing"], "no experiment called 'nothing': built in are ")
+    check_complaint(cli, ["bench", "nothing"], "no experiment called 'nothing': the built-in experiments are ")
     check_complaint(cli, ["bench", "--scale", "tiny"], "--scale tiny: give an experiment with it")
     check_complaint(cli, ["bench", "--corpus", "generated"], "--corpus generated: give an experiment with it")
     check_complaint(cli, ["bench", "--device", "gpu"], "--device gpu: give auto, cpu, cuda or cuda:N")

@@ -343,7 +343,7 @@ def test_analyze_says_what_follows_and_then_adds_it_once(with_results: Cli) -> N
     plan = [
         "round refine: 4 jobs from the best 2 of 4 runs by min_loss (50%): 4 variants",
         "  all with windows = 3",
-        "  each otherwise as it is",
+        "  each otherwise unchanged",
         "  each with state_size = 6",
         "  cost: 120 optimizer steps",  # and no time: the four were imported
     ]

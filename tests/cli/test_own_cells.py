@@ -249,7 +249,7 @@ BAD = {
     "raises": ("import math\n\nx = 1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
     "leaves": ("raise SystemExit('bye')\n", "mine.py, line 1: SystemExit: bye"),
     "no Python": ("class Minimal(:\n", "mine.py, line 1: SyntaxError"),
-    "no text": ("\udcff", "is no text in UTF-8"),
+    "no text": ("\udcff", "is not a UTF-8 text file"),
     "wrong step": (
         EXAMPLE.replace("return ((1 - f) * h + f * c,)", "return (1 - f) * h + f * c"),
         "step() returns Tensor: it must return a tuple of n_states = 1 tensors",
@@ -284,10 +284,10 @@ def test_bad_code_is_one_line(own: Cli, case: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("cells/mine.py", "a cell of your own is named FILE.py:CLASS"),
-        ("cells/mine.py:9", "a cell of your own is named FILE.py:CLASS"),
+        ("cells/mine.py", "write a cell of your own as FILE.py:CLASS"),
+        ("cells/mine.py:9", "write a cell of your own as FILE.py:CLASS"),
         ("Minimal", 'a class of your own: "FILE.py:CLASS"'),
-        (f"Minimal@{'0' * 64}", "cell Minimal@000000000000: its code is not in the experiment"),
+        (f"Minimal@{'0' * 64}", "cell Minimal@000000000000: the experiment does not contain its code"),
     ],
 )
 def test_a_cell_that_is_spelled_otherwise(own: Cli, cell: str, sentence: str) -> None:
@@ -307,7 +307,7 @@ def test_code_that_its_hash_does_not_fit(own: Cli) -> None:
 
 def test_the_wrong_regime_is_named(own: Cli) -> None:
     own.file("own.toml", OWN.replace('regime = "bptt"\n', ""))
-    assert 'is trained with regime = "bptt"' in own("init", "own.toml", "--allow-code").err
+    assert 'needs regime = "bptt"' in own("init", "own.toml", "--allow-code").err
 
 
 def test_check_cell(own: Cli) -> None:

@@ -14,7 +14,7 @@ import torch
 from rnnlab.plans.plan import config_of
 from rnnlab.queue.job import Job
 from rnnlab.spec.experiment import parse_experiment
-from rnnlab.spec.metrics import result_numbers
+from rnnlab.spec.metrics import result_metrics
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.checkpoint import Checkpoint
@@ -265,7 +265,7 @@ record_every = 1
 [grid]
 seed = [0]
 """
-    known = result_numbers(parse_experiment(tomllib.loads(text), "known.toml"))
+    known = result_metrics(parse_experiment(tomllib.loads(text), "known.toml"))
     cli.file("known.toml", text)
     assert cli("init", "known.toml").code == 0
     (job,) = train(cli)

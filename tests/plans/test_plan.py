@@ -157,13 +157,13 @@ def test_another_protocol_is_refused(store: Store, small_toml: str, old: str, ne
 
 REFUSED_IN_A_ROUND = [
     ("set = { windows = 3 }", "set = { windows = 4 }", "windows = 3, now it has 4"),
-    ("set = { windows = 3 }", "", "windows = 3, now it has that of the selected run"),
+    ("set = { windows = 3 }", "", "windows = 3, now it has the value of the selected run"),
     (
         "set = { windows = 3 }",
         "set = { windows = 3, learning_rate = 0.1 }",
-        "learning_rate = that of the selected run, now it has 0.1",
+        "learning_rate = the value of the selected run, now it has 0.1",
     ),
-    ("[[rounds.vary]]\n\n", "", "state_size = that of the selected run or 6, now it has 5"),
+    ("[[rounds.vary]]\n\n", "", "state_size = the value of the selected run or 6, now it has 5"),
 ]
 
 
@@ -402,7 +402,7 @@ def test_a_complete_round_adds_the_next(store: Store, small_toml: str) -> None:
 
     told = advance(store, "small", enqueue=True)
     assert (told.rounds, told.added, told.n_added) == (asked.rounds, asked.added, 4)
-    assert asked.lacking == told.lacking == asked.added.configs
+    assert asked.missing_configs == told.missing_configs == asked.added.configs
     added = [config_of(job) for job in store.jobs("small", "refine")]
     assert [
         (run.settings["n_layers"], run.settings["use_forget_gate"], run.settings["state_size"]) for run in added
@@ -450,7 +450,7 @@ def test_jobs_that_the_next_round_lacks_are_added(store: Store, small_toml: str)
     progression = advance(store, "small", enqueue=True)
     assert progression.rounds[1] == RoundState("refine", expected=6, done=4, failed=0, missing=2)
     assert progression.n_added == 2
-    assert {run.model.state_size for run in progression.lacking} == {8}
+    assert {run.model.state_size for run in progression.missing_configs} == {8}
 
 
 def test_a_diverged_run_counts_as_done_and_is_not_selected(store: Store, small_toml: str) -> None:
