@@ -26,7 +26,7 @@ def check_round(old: RoundRule, new: RoundRule) -> None:
     """Raises SpecError if a later round that has jobs would get new jobs that are not comparable with them."""
     settings = sorted(_changed_by(old) | _changed_by(new))
     was, now = ({key: _values(rule, key) for key in settings} for rule in (old, new))
-    advice = f"give the round another name, or use another database (--db), or go back to what {old.name} had"
+    advice = f"rename the round, use another database (--db), or restore the settings of {old.name}"
     check_values(f"round {old.name}", was, now, advice)
 
 

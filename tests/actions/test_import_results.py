@@ -211,7 +211,7 @@ def test_another_protocol_or_text_is_refused(store: Store, small_toml: str, tmp_
     path = write(tmp_path, HEADER, "1,0,1")
     changed = small_toml.replace("batch_size = 2", "batch_size = 3")
     for other, complaint in [
-        (plan_of(small_toml, "b"), "was started on corpus text-a"),
+        (plan_of(small_toml, "b"), "was started with corpus text-a"),
         (plan_of(changed), "was started with batch_size = 2, now it has 3"),
     ]:
         with pytest.raises(SpecError, match=complaint):

@@ -172,7 +172,7 @@ def test_a_text_beside_the_experiment_file(cli: Cli, small_toml: str) -> None:
     assert cli("init", "sub/small.toml").code == 0
     # One in the working directory goes before it.
     cli.file("mine.txt", "that is the question, " * 50)
-    check_complaint(cli, ["init", "sub/small.toml"], "small was started on corpus mine")
+    check_complaint(cli, ["init", "sub/small.toml"], "small was started with corpus mine")
 
 
 def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_toml: str) -> None:
@@ -188,7 +188,7 @@ def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_
     outcome = cli("init", "insisting.toml", "--corpus", "hers.txt")
     assert (outcome.code, outcome.out) == (0, "small: added 4 jobs, 4 in the grid\n")
     check_complaint(
-        cli, ["init", "insisting.toml", "--corpus", "mine.txt"], r"small was started on corpus hers \(.*not on mine"
+        cli, ["init", "insisting.toml", "--corpus", "mine.txt"], r"small was started with corpus hers \(.*not with mine"
     )
 
 
@@ -196,7 +196,7 @@ def test_another_protocol_under_the_same_name(with_jobs: Cli, small_toml: str) -
     with_jobs.file("small.toml", small_toml.replace("batch_size = 2", "batch_size = 3"))
     for command in ("init", "run"):
         check_complaint(
-            with_jobs, [command, "small.toml"], "small was started with batch_size = 2, now it has 3: give the exper"
+            with_jobs, [command, "small.toml"], "small was started with batch_size = 2, now it has 3: rename the exper"
         )
 
 
@@ -331,7 +331,7 @@ def test_several_experiments(with_jobs: Cli, small_toml: str) -> None:
     with_jobs.file("other.toml", small_toml.replace('name = "small"', 'name = "other"'))
     assert with_jobs("init", "other.toml").code == 0
     for command in (["analyze"], ["best"], ["sample"], ["eval"]):
-        check_complaint(with_jobs, command, "name an experiment: this database has other, small")
+        check_complaint(with_jobs, command, "this database has several experiments: name one of other, small")
 
 
 def test_nothing_finished(with_jobs: Cli) -> None:
