@@ -1,4 +1,4 @@
-"""What can be thrown away: superseded checkpoints, folders of no job, leftovers of kills."""
+"""Finds files that can be deleted: superseded checkpoints, run folders without a job, partial files."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ _TEMPORARY = ".*.tmp"
 
 @dataclass(frozen=True)
 class Garbage:
-    """Something that nobody needs."""
+    """A file or folder that can be deleted."""
 
     path: Path
     size_bytes: int
@@ -24,17 +24,17 @@ class Garbage:
 
 
 def find_garbage(store: Reader, workspace: Workspace) -> list[Garbage]:
-    """Everything that can go. Folders of jobs that are not done are left alone altogether."""
+    """All files and folders that can be deleted. The folders of unfinished jobs are not searched."""
     jobs = [job for name in store.experiment_names() for job in store.jobs(name)]
     return [*_of_ended_jobs(jobs, workspace), *_orphans(jobs, store, workspace), *_locks(store)]
 
 
-def remove(waste: Garbage) -> None:
-    """Remove one thing. Raises OSError if that is not possible."""
-    if waste.path.is_dir():
-        shutil.rmtree(waste.path)
+def remove(item: Garbage) -> None:
+    """Delete one file or folder. Raises OSError if this fails."""
+    if item.path.is_dir():
+        shutil.rmtree(item.path)
     else:
-        waste.path.unlink(missing_ok=True)
+        item.path.unlink(missing_ok=True)
 
 
 def _of_ended_jobs(jobs: list[Job], workspace: Workspace) -> Iterator[Garbage]:
@@ -47,7 +47,7 @@ def _of_ended_jobs(jobs: list[Job], workspace: Workspace) -> Iterator[Garbage]:
             if final != str(path.relative_to(workspace.results_dir)):
                 yield Garbage(path, path.stat().st_size, f"superseded checkpoint of job {job.id}")
         for path in sorted(run_dir.glob(_TEMPORARY)):
-            yield Garbage(path, path.stat().st_size, f"half-written file of job {job.id}")
+            yield Garbage(path, path.stat().st_size, f"partial file of job {job.id}")
 
 
 def _orphans(jobs: list[Job], store: Reader, workspace: Workspace) -> Iterator[Garbage]:
@@ -57,11 +57,13 @@ def _orphans(jobs: list[Job], store: Reader, workspace: Workspace) -> Iterator[G
             if run_dir in known or not run_dir.is_dir() or not _RUN_DIR.fullmatch(run_dir.name):
                 continue
             files = list(run_dir.iterdir())
-            if all(_is_ours(path) for path in files):  # a folder with anything else in it is somebody's
-                yield Garbage(run_dir, sum(path.stat().st_size for path in files), "run folder of no job in the table")
+            if all(_is_written_by_rnnlab(path) for path in files):  # keep a folder with files that rnnlab did not write
+                yield Garbage(
+                    run_dir, sum(path.stat().st_size for path in files), "run folder without a job in the table"
+                )
 
 
-def _is_ours(path: Path) -> bool:
+def _is_written_by_rnnlab(path: Path) -> bool:
     return path.name == "log.txt" or parse_checkpoint_name(path.name) is not None or path.match(_TEMPORARY)
 
 
@@ -69,4 +71,4 @@ def _locks(store: Reader) -> Iterator[Garbage]:
     for record in store.workers():
         path = Path(record.lock_path)
         if record.stopped_at is not None and path.is_file():
-            yield Garbage(path, path.stat().st_size, f"lock file of worker {record.id}, which is gone")
+            yield Garbage(path, path.stat().st_size, f"lock file of worker {record.id}, which has stopped")

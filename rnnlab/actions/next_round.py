@@ -1,4 +1,4 @@
-"""The round that comes next, and what it will cost."""
+"""The next round and its expected cost."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class NextRound:
 
     plan: RoundPlan
     cost: Cost  # of the jobs that the table lacks
-    workers: int  # that share the work: those alive, at least 1
+    workers: int  # live workers, which share the work; at least 1
 
 
 def next_round(store: Store, name: str, progression: Progression) -> NextRound | None:
-    """The round that the progression of experiment `name` adds or could add; None if it adds none."""
+    """The round that the progression of experiment `name` added or can add; None if there is none."""
     if progression.added is None:
         return None
     cost = cost_of(new_jobs(progression.missing_configs), MeasuredSpeed(store.progress(name)))

@@ -1,4 +1,4 @@
-"""Commands that go on for long wait for a database that is away: a server that restarts, a table that is locked."""
+"""Waiting for an unavailable database, in long-running commands: a server that restarts, a table that is locked."""
 
 import sys
 import time
@@ -12,18 +12,18 @@ _Result = TypeVar("_Result")
 
 
 def patiently(call: Callable[[], _Result], in_vain: Callable[[], bool] = lambda: False) -> _Result:
-    """What `call` returns, however long the database is away: the workers wait for it too.
+    """The result of `call`, repeated as long as the database is unavailable. Workers wait for it, too.
 
-    Raises DatabaseAwayError when it does not answer and `in_vain` says that there is nothing to wait for any more.
+    Raises DatabaseAwayError if the database is unavailable and `in_vain()` is true: waiting has become pointless.
     """
-    told = False
+    reported = False
     while True:
         try:
             return call()
         except DatabaseAwayError as error:
             if in_vain():
                 raise
-            if not told:
+            if not reported:
                 print(f"{error}; waiting for it", file=sys.stderr, flush=True)
-                told = True
+                reported = True
             time.sleep(_RETRY_SECONDS)

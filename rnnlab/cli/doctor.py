@@ -1,4 +1,4 @@
-"""`rnnlab doctor`: what is wrong here, and what to do."""
+"""`rnnlab doctor`: diagnose problems of this machine."""
 
 import typer
 
@@ -11,7 +11,7 @@ def doctor(
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """Check python, torch, device, folders, disk, database and corpora: what is wrong, what to do. Changes nothing."""
+    """Check Python, torch, device, folders, disk, database and corpora, and suggest remedies. Read only."""
     from rnnlab.actions.doctor import Verdict, run_checks
 
     workspace = workspace_of(results, plots)
