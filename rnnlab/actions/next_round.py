@@ -20,7 +20,7 @@ class NextRound:
 
 
 def next_round(store: Store, name: str, progression: Progression) -> NextRound | None:
-    """The round that the progression of experiment `name` added or can add; None if there is none."""
+    """The round that the progression of experiment `name` added or can add, if any."""
     if progression.added is None:
         return None
     cost = cost_of(new_jobs(progression.missing_configs), MeasuredSpeed(store.progress(name)))

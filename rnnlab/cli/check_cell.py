@@ -19,7 +19,7 @@ def check_cell(
 
     n_failed = 0
     for title, complaint in verdicts(cell, allow_code=allow_code):
-        print(f"ok     {title}" if complaint is None else f"WRONG  {title}: {complaint}", flush=True)
+        print(f"ok      {title}" if complaint is None else f"FAILED  {title}: {complaint}", flush=True)
         n_failed += complaint is not None
     print(f"{cell}: {counted(n_failed, 'check')} failed" if n_failed else f"{cell}: all checks passed")
     raise typer.Exit(1 if n_failed else 0)

@@ -60,4 +60,4 @@ def print_outcomes(outcomes: Mapping[int, str]) -> None:
     for job_id, outcome in outcomes.items():
         print(f"job {job_id}: {outcome}")
     if not outcomes:
-        print("no such job")
+        print("no matching jobs")

@@ -24,7 +24,7 @@ def time_left(one: "ExperimentStatus") -> str:
 
 
 def best_so_far(one: "ExperimentStatus") -> str:
-    """The best finished job; empty if there is none."""
+    """The best finished job; empty if no job is finished."""
     best = one.best
     if best is None:
         return ""

@@ -147,7 +147,7 @@ def stored_plan(store: Reader, name: str) -> Plan:
 
 
 def only_experiment(store: Reader, name: str | None) -> str:
-    """`name`, or if it is None, the only experiment in the table. Raises UsageError if the choice is not unique."""
+    """`name`; without a name, the only experiment in the table. Raises UsageError if the choice is not unique."""
     names = store.experiment_names()
     if name is not None:
         if name not in names:

@@ -23,7 +23,7 @@ def _findings(workspace: Workspace, database: Path | None = None) -> dict[str, F
 def test_a_fresh_machine_is_well_and_stays_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
     findings = _findings(workspace)
     assert {finding.verdict for finding in findings.values()} <= {Verdict.GOOD, Verdict.WARNING}
-    assert findings["results folder"].text.endswith("(will be made)")
+    assert findings["results folder"].text.endswith("(will be created)")
     assert "rnnlab init" in findings["database"].text
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "plots").exists()

@@ -209,7 +209,7 @@ def test_hints_give_the_permission_to_those_commands_that_take_it(own: Cli) -> N
     store.stop_worker("w")
     engine.dispose()
     outcome = own.in_subprocess("run", "own.toml", "--allow-code", "--device", "cpu")
-    assert "`rnnlab retry --failed` lets them run again" in outcome.err
+    assert "run them again with `rnnlab retry --failed`" in outcome.err
 
 
 def test_another_code_under_the_same_name_is_refused(own: Cli) -> None:
@@ -313,11 +313,11 @@ def test_the_wrong_regime_is_named(own: Cli) -> None:
 def test_check_cell(own: Cli) -> None:
     outcome = own("check-cell", "cells/mine.py:Minimal", "--allow-code")
     assert outcome.code == 0
-    assert outcome.out.count("ok     ") == 7
+    assert outcome.out.count("ok      ") == 7
     write_cell(own, EXAMPLE.replace("(1 - f) * h + f * c,", "(1 - f) * h + f * c, h,"))
     outcome = own("check-cell", "cells/mine.py:Minimal", "--allow-code")
     assert outcome.code == 1
-    assert "WRONG  shapes: step() returns 2 tensors" in outcome.out
+    assert "FAILED  shapes: step() returns 2 tensors" in outcome.out
     assert "no cell 'gru'" in own("check-cell", "gru").err
 
 

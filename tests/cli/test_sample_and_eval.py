@@ -231,8 +231,8 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
 
     assert complaint("eval", "1", "--context", "0") == "rnnlab: --context 0: give a number of at least 1\n"
     assert complaint("eval", "1", "--windows", "-1") == "rnnlab: --windows -1: give a number of at least 1\n"
-    assert "job 1 has no whole checkpoint in" in complaint("eval", "1")
-    assert "it was not trained here (yet); `rnnlab worker` trains it" in complaint("eval", "1")
+    assert "job 1 has no intact checkpoint in" in complaint("eval", "1")
+    assert "it has not been trained here: run `rnnlab worker` to train it" in complaint("eval", "1")
     assert "no job '99'" in complaint("eval", "99")
     assert cli("eval", "1", "--split", "all").code == 2
     running_job(cli)

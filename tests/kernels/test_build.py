@@ -80,7 +80,7 @@ def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, tmp_path)
     finding = next(one for one in run_checks(workspace, tmp_path / "none.db") if one.topic == "kernels")
     assert finding.text.endswith(
-        "several times slower; make it writable, or name another cache folder in XDG_CACHE_HOME"
+        "several times slower; make it writable, or set XDG_CACHE_HOME to another cache folder"
     )
 
 
