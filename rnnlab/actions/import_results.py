@@ -131,9 +131,9 @@ def _configs(rows: list[_Row], plan: Plan, rule: RoundRule | None) -> tuple[list
     for row in rows:
         given = [name for name in names if row.fields[name].strip() or name in plan.experiment.grid]
         point = {name: _setting(settings[name].annotation, name, row) for name in given}
-        beside = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
+        adjusted = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
         try:
-            config = plan.experiment.run_config(plan.corpus, {**fixed, **beside, **point})
+            config = plan.experiment.run_config(plan.corpus, {**fixed, **adjusted, **point})
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         if "seed" not in names:

@@ -78,8 +78,8 @@ def make_plan(
     if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        beside = folder if corpus is None else None
-        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=beside)
+        search_folder = folder if corpus is None else None
+        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=search_folder)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)

@@ -30,7 +30,7 @@ EXPERIMENT_FILES = [
     (
         "[grid]",
         "[[skip]]\nwhen = { state_size = 4 }\n[grid]",
-        r"when\.state_size: \[grid\] has no axis of this name called so; axes are n_layers, use_forget_gate",
+        r"when\.state_size: \[grid\] has no axis of this name; axes are n_layers, use_forget_gate",
     ),
     ("[grid]", "[[skip]]\nwhen = { n_layers = [1, 2] }\n[grid]", "experiment small: the skip rules leave no run of"),
     (
@@ -122,7 +122,7 @@ def test_scale(cli: Cli) -> None:
     check_complaint(
         cli,
         ["init", "small.toml", "--scale", "tiny"],
-        "experiment small has no scale 'tiny': its file defines none, leave it",
+        "experiment small has no scale 'tiny': its file defines none, omit --scale",
     )
     check_complaint(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': it has tiny")
 

@@ -286,7 +286,7 @@ def test_bad_code_is_one_line(own: Cli, case: str) -> None:
     [
         ("cells/mine.py", "write a cell of your own as FILE.py:CLASS"),
         ("cells/mine.py:9", "write a cell of your own as FILE.py:CLASS"),
-        ("Minimal", 'a class of your own: "FILE.py:CLASS"'),
+        ("Minimal", 'a class of your own as "FILE.py:CLASS"'),
         (f"Minimal@{'0' * 64}", "cell Minimal@000000000000: the experiment does not contain its code"),
     ],
 )
