@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.structure import architecture_page
 from rnnlab.cli.main import app
-from rnnlab.spec import cell_settings, experiment, published_runs, regime_settings, settings
+from rnnlab.spec import cell_settings, experiment, experiment_tables, published_runs, regime_settings, settings
 
 _PLACEHOLDERS = {"str": "TEXT", "int": "N", "float": "X", "Path": "PATH"}
 _COMMANDS_HEAD = """# Commands
@@ -42,11 +42,11 @@ Section = tuple[str, type[settings.Settings], str]  # heading, model, text after
 
 _SECTIONS: Sequence[Section] = [
     ("The file", experiment.Experiment, ""),
-    ("`corpus`", experiment.CorpusChoice, 'A name or a file alone is sufficient: `corpus = "enwik8"`.'),
+    ("`corpus`", experiment_tables.CorpusChoice, 'A name or a file alone is sufficient: `corpus = "enwik8"`.'),
     ("`split`", settings.SplitSettings, ""),
     ("`evaluation`", settings.EvaluationSettings, ""),
     ('`tokenizer` with `kind = "characters"`', settings.CharacterSettings, ""),
-    ('`tokenizer` with `kind = "bpe"`', settings.PairSettings, ""),
+    ('`tokenizer` with `kind = "bpe"`', settings.BpeSettings, ""),
     ('`[model]` with `cell = "gated"`', cell_settings.GatedSettings, ""),
     ("`[model]`, all other cells", cell_settings.StackSettings, ""),
     ("`[model]` with `cell` `rnn`, `lstm`", cell_settings.LinearSettings, ""),
@@ -57,12 +57,12 @@ _SECTIONS: Sequence[Section] = [
     ),
     ('`[training]` with `regime = "online"`', regime_settings.OnlineSettings, "For cell `gated`."),
     ('`[training]` with `regime = "bptt"`', regime_settings.BpttSettings, "For all other cells."),
-    ("`[[skip]]`", experiment.SkipRule, ""),
-    ("`[[adjust]]`", experiment.Adjustment, ""),
-    ("`[[rounds]]`", experiment.NextRound, ""),
-    ("`select` of a round", experiment.Selection, ""),
-    ("`[[rounds.vary]]`", experiment.Variant, ""),
-    ("`[analysis]`", experiment.AnalysisSettings, ""),
+    ("`[[skip]]`", experiment_tables.SkipRule, ""),
+    ("`[[adjust]]`", experiment_tables.Adjustment, ""),
+    ("`[[rounds]]`", experiment_tables.RoundRule, ""),
+    ("`select` of a round", experiment_tables.Selection, ""),
+    ("`[[rounds.vary]]`", experiment_tables.Variant, ""),
+    ("`[analysis]`", experiment_tables.AnalysisSettings, ""),
     ("`[reproduction]`", published_runs.Reproduction, ""),
     ("`[[reproduction.runs]]`", published_runs.PublishedRun, ""),
 ]
@@ -154,7 +154,7 @@ def _settings_section(heading: str, model: type[settings.Settings], addition: st
 
 
 _BOUNDS = {"ge": "at least {:,}", "gt": "above {:,}", "le": "at most {:,}", "lt": "below {:,}"}
-_TYPES = {bool: "true, false", int: "integer", float: "number", str: "text"}
+_TYPES = {bool: "true, false", int: "integer", float: "number", str: "string"}
 
 
 def _legal(annotation: Any, field: FieldInfo | None = None) -> str:

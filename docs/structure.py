@@ -86,7 +86,7 @@ def _work_of(path: Path) -> list[str]:
     """The files of other rooms that a command calls: those of actions, else those of the worker, the queue or data."""
     tree = ast.parse((_ROOT / path).read_text(encoding="utf-8"))
     found = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    for room in ("actions", "worker", "data", "configuration", "queue"):
+    for room in ("actions", "worker", "data", "configuration", "queue", "cli.run"):
         files = {_file(module) for module in found if module.startswith(f"rnnlab.{room}")}
         if files:
             return sorted(files)

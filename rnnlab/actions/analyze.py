@@ -21,7 +21,8 @@ from rnnlab.plans.plan import only_experiment, stored_plan
 from rnnlab.plans.rounds import Progression, advance
 from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import AnalysisSettings, Experiment
+from rnnlab.spec.experiment import Experiment
+from rnnlab.spec.experiment_tables import AnalysisSettings
 from rnnlab.workspace import open_store, writable
 
 

@@ -66,7 +66,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
 
 def _with_late_settings(payloads: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The payloads; where some have a setting that was added later, the others get the value it had before."""
-    late = OnlineSettings.came_later | BpttSettings.came_later
+    late = OnlineSettings.omitted_from_hash | BpttSettings.omitted_from_hash
     used = {name: late[name] for name in late if any(name in payload.get("training", {}) for payload in payloads)}
     for payload in payloads:
         yield {**payload, "training": used | payload["training"]} if used and "training" in payload else payload

@@ -82,7 +82,7 @@ def test_what_goes_wrong_is_said(store: Store, trained: Cli, monkeypatch: pytest
     monkeypatch.undo()
     monkeypatch.chdir(trained.folder)
     checkpoint.write_bytes(b"no checkpoint")
-    assert f"job {job.id} has no whole checkpoint" in sampled(store).missing
+    assert f"job {job.id} has no intact checkpoint" in sampled(store).missing
     monkeypatch.setattr(sampled_module, "_COMMAND", [str(trained.folder / "nothing")])
     assert "did not start" in sampled(store).missing
     checkpoint.unlink()

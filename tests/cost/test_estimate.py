@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.gate_work import needed_flops
 from rnnlab.cost import estimate as module
-from rnnlab.cost.estimate import by_group, estimate, group_rates, seconds_of
+from rnnlab.cost.estimate import by_group, estimate, group_rates, training_seconds
 from rnnlab.models.factory import count_parameters
 from rnnlab.plans.plan import make_plan
 from rnnlab.spec.cell_settings import GatedSettings
@@ -73,7 +73,7 @@ def test_what_is_measured_stands_for_its_group(data_folder: Path, monkeypatch: p
     for key, group in groups.items():
         assert rates[key].models == 2
         expected = sum(config.target_steps * _products(config) for config in group) / 1e12
-        assert seconds_of(group, rates[key]) == pytest.approx(expected, rel=0.1)
+        assert training_seconds(group, rates[key]) == pytest.approx(expected, rel=0.1)
 
 
 def _products(config: RunConfig) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from rnnlab.actions.doctor import examine
+from rnnlab.actions.doctor import run_checks
 from rnnlab.files import Workspace
 from rnnlab.kernels import build
 from tests.support.kernels import need_kernels
@@ -78,9 +78,9 @@ def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert _refusal() == f"the cache folder {tmp_path}/cache/rnnlab/kernels cannot be written (Not a directory)"
     workspace = Workspace(tmp_path, tmp_path)
-    finding = next(one for one in examine(workspace, tmp_path / "none.db") if one.topic == "kernels")
+    finding = next(one for one in run_checks(workspace, tmp_path / "none.db") if one.topic == "kernels")
     assert finding.text.endswith(
-        "several times slower; make it writable, or name another cache folder in XDG_CACHE_HOME"
+        "several times slower; make it writable, or set XDG_CACHE_HOME to another cache folder"
     )
 
 

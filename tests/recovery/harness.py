@@ -355,7 +355,7 @@ def _is_ours(pid: int, folder: Path) -> bool:
 
 def resume_command(process: Process) -> list[str]:
     """The arguments of the command that a stopped worker printed for resuming; exactly one such line."""
-    (line,) = re.findall(r"^(?:.*\] )?to go on: (.*)$", process.messages, re.MULTILINE)
+    (line,) = re.findall(r"^(?:.*\] )?to continue: (.*)$", process.messages, re.MULTILINE)
     words = shlex.split(line)
     assert words[0] == "rnnlab"
     return words[1:]

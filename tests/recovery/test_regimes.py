@@ -161,7 +161,7 @@ def test_a_job_is_extended_in_its_own_unit(new_site: Callable[..., Site], study:
     site.train()
     long.train()
     store = site.store()
-    with pytest.raises(UsageError, match=f"--windows: the length of job 1 is measured in {unit}: give --{unit}"):
+    with pytest.raises(UsageError, match=f"--windows: the length of job 1 is given in {unit}: use --{unit}"):
         extend(store, site.workspace, site.jobs(), 9)
     assert extend(store, site.workspace, site.jobs(), length, unit).added == 4
     site.train()

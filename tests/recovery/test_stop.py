@@ -90,7 +90,7 @@ def test_a_killed_worker_of_a_pool_is_started_again(site: Site, long_reference: 
     pool = _start_pool(site)
     victim = site.reader.workers(alive_only=True)[0]
     os.kill(victim.pid, signal.SIGKILL)
-    wait_for("the pool says so", lambda: "was killed (SIGKILL): starting it again" in pool.messages)
+    wait_for("the pool says so", lambda: "was killed (SIGKILL): restarting it" in pool.messages)
     assert pool.wait() == 0, pool.messages
     assert len(site.reader.workers()) == 3
     assert {event.worker_id for event in site.events("rescued")} == {victim.id}
