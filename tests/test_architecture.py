@@ -4,6 +4,7 @@ import ast
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -270,6 +271,31 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
     }
     # The same look does see what is there: analysis draws.
     assert {"pandas", "matplotlib"} <= after["analyze"]
+
+
+def test_the_walk_through_a_run_is_a_path(rnnlab_modules: dict[str, str]) -> None:
+    """docs/architecture.md: at most thirty files, and each is imported by one before it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = re.findall(r"^\| \d+ \| `(rnnlab/\S+)\.py` \|", page, flags=re.MULTILINE)
+    assert 20 < len(walk) <= 30
+    modules = [path.replace("/", ".") for path in walk]
+    assert set(modules) <= rnnlab_modules.keys()
+    # The worker is a process of its own, which the command starts by its name.
+    reached = {modules[0], "rnnlab.cli.worker", "rnnlab.worker.process"}
+    for module in modules:
+        assert module in reached, f"no file before it leads to {module}"
+        reached |= reached_from(module, rnnlab_modules)
+
+
+def reached_from(module: str, modules: dict[str, str]) -> set[str]:
+    """What a module imports, and what other modules of its room import that it leads to."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        targets = {one.target for one in imports_of(waiting[0], modules[waiting[0]], modules)} & modules.keys() - found
+        waiting = [*waiting[1:], *(one for one in targets if part_of(one) == part_of(waiting[0]) != "cli")]
+        found |= targets
+    return found
 
 
 # The checks themselves, on small made-up packages

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-LEGEND = ROOT / "docs" / "shape-letters.md"
+from tests.support.paths import ROOT
+
+LEGEND = ROOT / "docs" / "architecture.md"
 FOLDERS = ("rnnlab", "tests", "benchmarks", "docs/examples")
 NOT_TENSORS = {"do_GET"}  # the name that http.server demands
 
@@ -21,7 +22,7 @@ _SHAPE = re.compile(rf"\[({_SIZE}(?:, {_SIZE})*)\]")
 
 def letters(page: str) -> list[str]:
     """The letters of the legend's table, in order."""
-    return re.findall(r"^\| ([A-Z1]) \|", page, flags=re.MULTILINE)
+    return re.findall(r"^\| ([A-Z1]) \|", page.partition("## Shape letters\n")[2], flags=re.MULTILINE)
 
 
 def names(source: str) -> Iterator[tuple[int, str]]:

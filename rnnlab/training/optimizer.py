@@ -16,7 +16,7 @@ from rnnlab.models.model_subset import ModelSubset
 from rnnlab.spec.regime_settings import TrainingSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-# torch's fused Adam updates so many numbers at a time and the remainder with other code, whose bits differ.
+# torch's fused Adam updates this many numbers at a time, and the remainder with other code, whose bits differ.
 _VECTOR_ELEMENTS = 16
 
 

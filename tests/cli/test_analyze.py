@@ -79,7 +79,7 @@ def test_analyze_says_how_long_the_next_round_takes(with_jobs: Cli) -> None:
     for _ in range(2):
         for job in store.claim("w", 4):  # one layer at 2 steps a second, two layers at 1
             store.finish(job.claim, {"min_loss": 1.0 + job.id}, 10.0 if job.id <= 2 else 20.0, Curve())
-    # The best two have one layer; runs with state_size = 6 are of another group, which nobody has trained.
+    # The best two have one layer; runs with state_size = 6 are of another group, which was not trained.
     asked = with_jobs("analyze", "--no-enqueue").err.splitlines()
     time_left = "about 0:00:15 with 2 workers for the 2 jobs of sizes already trained here"
     assert asked[4] == f"  cost: 120 optimizer steps, {time_left}"

@@ -13,7 +13,7 @@ THEIRS = "n_layers,use_forget_gate,min_loss\n1,0,1.3\n1,1,1.4\n2,0,1.1\n2,1,1.2\
 
 @pytest.fixture
 def two(with_results: Cli, small_toml: str) -> Cli:
-    """Beside `small`: `longer`, which somebody else has run."""
+    """`small`, and `longer`, whose runs were imported."""
     with_results.file("longer.toml", small_toml.replace("windows = 2\nl", "windows = 9\nl"))
     with_results.file("theirs.csv", THEIRS)
     assert with_results("import", "theirs.csv", "--experiment", "longer.toml", "--as", "longer").code == 0

@@ -162,7 +162,7 @@ def _faults_of_files(job: Row, files: Mapping[str, bytes], holders: Mapping[int,
     for file in files:
         match = _CHECKPOINT.fullmatch(file)
         if match and (int(match[1]) not in holders or int(match[2]) > job["target_steps"]):
-            wrong.append(f"{name} has a checkpoint of nobody's: {file}")
+            wrong.append(f"{name} has a checkpoint of no known claim: {file}")
     log = files.get("log.txt", b"").decode()
     for number, worker in _CLAIM_LINE.findall(log):
         holder = holders.get(int(number))

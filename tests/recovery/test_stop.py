@@ -61,7 +61,7 @@ def test_a_second_signal_aborts_at_once(site: Site, long_reference: Outcome) -> 
         worker.send(signal.SIGTERM)
         assert worker.wait(seconds=10) == 130
     left = site.jobs(Status.RUNNING)
-    assert left, "nobody could write to the table, and yet the jobs are released"
+    assert left, "no process could write to the table, but the jobs are released"
 
     site.finish()
     assert sorted(event.job_id for event in site.events("rescued")) == [job.id for job in left]

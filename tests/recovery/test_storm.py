@@ -104,7 +104,7 @@ def test_long_storm(tmp_path: Path, kind: str, request: pytest.FixtureRequest, q
 def test_a_stopped_worker_goes_on_where_it_was(site: Site, quiet: Evidence) -> None:
     """On its own host it holds its lock, so no worker takes its jobs, however old its lease is.
 
-    The other one's lease is long: the stop may come while the database is locked, and then nobody can renew one.
+    The other one's lease is long: the stop may come while the database is locked, and then no lease can be renewed.
     """
     site.init(STORMY)
     often = ("--checkpoint-seconds", "0.2")

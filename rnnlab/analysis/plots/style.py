@@ -83,7 +83,7 @@ def metric_colors() -> Any:
 
 
 def share_colors() -> Any:
-    """The color map of a share: white is none."""
+    """The color map of a share; white is 0."""
     return matplotlib.colormaps["Blues"]
 
 

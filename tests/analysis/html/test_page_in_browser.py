@@ -232,7 +232,7 @@ def test_the_keyboard_walks_through_the_runs(shown: Chrome, page: MadeUpPage) ->
 
 
 def point_at(browser: Chrome, job_id: int, aside: int = 0) -> ActionChains:
-    """The pointer on a point of the first picture of points, or so many pixels beside its middle."""
+    """The pointer on a point of the first picture of points, or this many pixels beside its middle."""
     mark = one(browser, f"figure use[data-job='{job_id}']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
     return ActionChains(browser).move_to_element_with_offset(mark, aside, 0)
