@@ -1,1 +1,4 @@
-"""Scripts that measure, side by side. Run them with `python -m benchmarks.NAME` from the folder of the checkout."""
+"""Scripts that measure rnnlab and compare it with alternatives.
+
+Run them with `python -m benchmarks.NAME` from the folder of the checkout.
+"""

@@ -1,9 +1,9 @@
-"""Processes that claim and finish as fast as they can: of our job table, or of an Optuna study, until time is up.
+"""Processes that claim and finish jobs as fast as possible, in the job table or in an Optuna study, for a fixed time.
 
     python -m benchmarks.claim_loop table URL SECONDS LIMIT
     python -m benchmarks.claim_loop optuna URL SECONDS LIMIT
 
-LIMIT is the number of jobs that one claim takes; of a study, the number of trials that were enqueued.
+LIMIT is the number of jobs that one claim takes. For a study, it is the number of trials that were enqueued.
 """
 
 import json
@@ -21,13 +21,13 @@ HOST = "benchmark"  # no lock files: the leases of these workers are long enough
 
 @dataclass(frozen=True)
 class Load:
-    """What several processes got done together."""
+    """The combined result of several processes."""
 
     pairs: int  # jobs claimed and finished, each counted once
     seconds: float  # of the slowest process
-    claim_seconds: list[float]  # of each claim that got something
+    claim_seconds: list[float]  # of each claim that returned jobs
     duplicates: int  # jobs that were claimed more than once
-    errors: int  # calls that raised, by which nothing was claimed or finished
+    errors: int  # calls that raised an exception, so that nothing was claimed or finished
 
     @property
     def per_second(self) -> float:
@@ -35,7 +35,7 @@ class Load:
 
 
 def run(kind: str, url: str, *, processes: int, seconds: float, limit: int) -> Load:
-    """Start the processes, let them go at the same moment, and add up what they report."""
+    """Start the processes, let them begin at the same time, and add up their reports."""
     command = [sys.executable, "-m", __name__, kind, url, str(seconds), str(limit)]
     root = Path(__file__).parents[1]
     children = [
@@ -67,7 +67,7 @@ def run(kind: str, url: str, *, processes: int, seconds: float, limit: int) -> L
 
 
 class _Report:
-    """Of one process."""
+    """The report of one process."""
 
     def __init__(self, seconds: float) -> None:
         self.taken: list[int] = []
@@ -88,7 +88,7 @@ class _Report:
 
 
 def table_loop(url: str, seconds: float, limit: int) -> None:
-    """Of our job table, with the settings that workers have."""
+    """Claim and finish in the job table, with the settings of workers."""
     from rnnlab.queue.database import open_database
     from rnnlab.queue.job import Curve, WorkerRecord
     from rnnlab.queue.liveness import new_worker_id
@@ -114,7 +114,7 @@ def table_loop(url: str, seconds: float, limit: int) -> None:
 
 
 def optuna_loop(url: str, seconds: float, limit: int) -> None:
-    """Of an Optuna study in which trials are enqueued: ask takes one of them, tell ends it."""
+    """Ask and tell in an Optuna study with enqueued trials: ask takes one of them, tell ends it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -127,7 +127,7 @@ def optuna_loop(url: str, seconds: float, limit: int) -> None:
         except Exception:
             report.errors += 1
             continue
-        if trial.number >= limit:  # none was waiting any more: ask has made a new one
+        if trial.number >= limit:  # no trial was waiting: ask has created a new one
             break
         report.claim_seconds.append(time.perf_counter() - begun)
         report.taken.append(trial.number)

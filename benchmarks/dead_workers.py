@@ -1,9 +1,9 @@
-"""How soon the death of a worker is noticed by a live one: on the same host by its lock, on another one by its lease.
+"""How soon a live worker detects the death of another: by its lock on the same host, by its lease on another host.
 
     python -m benchmarks.dead_workers [--kills 30] [--lease 60] [--heartbeat 10] [--postgres URL]
 
-A worker with jobs is killed by SIGKILL; the time until a live worker has given its jobs back to the queue is what
-counts. The settings are those of workers by default. Another host is one that cannot see the dead worker's lock.
+A worker with jobs is killed by SIGKILL. The result is the time until a live worker has returned its jobs to the queue.
+The defaults are those of workers. "Another host" is one that cannot see the dead worker's lock.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from rnnlab.queue.store import Store
 
 _HOLD = """
 import pathlib, sys, time
+from rnnlab.queue import liveness
 from rnnlab.queue.database import open_database
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -42,7 +43,7 @@ with liveness.WorkerLock(pathlib.Path(folder), name) as lock:
 
 
 class Observer:
-    """A live worker without jobs, which notes when it has rescued some."""
+    """A live worker without jobs, which records when it has rescued jobs."""
 
     def __init__(self, store: Store, folder: Path, name: str, heartbeat_seconds: float) -> None:
         self.rescued = threading.Event()
@@ -69,19 +70,21 @@ def kill_one(url: str, folder: Path, number: int, host: str, options: argparse.N
     observer.rescued.clear()
     os.kill(child.pid, signal.SIGKILL)
     begun = time.perf_counter()
-    assert observer.rescued.wait(2 * options.lease + 60), "nobody noticed"
+    assert observer.rescued.wait(2 * options.lease + 60), "no worker detected the death"
     seconds = time.perf_counter() - begun
     child.wait()
     return seconds
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=30, help="on the same host; a tenth of them on another one")
+    parser.add_argument(
+        "--kills", type=int, default=30, help="number of kills on the same host; a tenth of them on another host"
+    )
     parser.add_argument("--lease", type=float, default=60.0, help="seconds")
     parser.add_argument("--heartbeat", type=float, default=10.0, help="seconds")
-    parser.add_argument("--postgres", metavar="URL", help="an empty database; without it a SQLite file is used")
+    parser.add_argument("--postgres", metavar="URL", help="an empty database; default: a SQLite file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -95,7 +98,7 @@ def main() -> None:
             taken = sorted(kill_one(url, folder, number, host, options, observer) for number in range(kills))
             where = "another host" if host else "the same host"
             print(
-                f"noticed on {where}: median {statistics.median(taken):.2f} s, "
+                f"detected on {where}: median {statistics.median(taken):.2f} s, "
                 f"{taken[0]:.2f} to {taken[-1]:.2f} s in {len(taken)} kills",
                 flush=True,
             )

@@ -1,9 +1,9 @@
-"""How much arithmetic is spent on gates and sources that a model does not have, over the grid of an experiment.
+"""How many operations are spent on gates and sources that a model does not have, over the grid of an experiment.
 
     python -m benchmarks.gate_work [EXPERIMENT]
 
-Cohorts are made as a worker makes them. Each does one training step, while the FLOPs of its products are counted; that
-is compared with what its members need, added up from their settings.
+Cohorts are formed as by a worker. Each does one training step, and the FLOPs of its products are counted. The count is
+compared with the FLOPs that its members need, computed from their settings.
 
 Shapes: S state size, B batch rows, V vocabulary.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnlab.models.gated.gated_cohort import GatedCohort, arrangement, parameter_shapes
+from rnnlab.models.gated.gated_cohort import GatedCohort, gate_order, parameter_shapes
 from rnnlab.models.gated.online_step import OnlineStep
 from rnnlab.models.initialization import initial_parameters
 from rnnlab.spec.cell_settings import GatedSettings
@@ -23,15 +23,15 @@ from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 
 _CPU = torch.device("cpu")
 _VOCABULARY = 256
 
 
 def observed_flops(members: Sequence[GatedSettings], batch_size: int, vocabulary_size: int) -> int:
-    """FLOPs of the products of one training step of a cohort, as torch counts them while they run."""
-    members = [members[m] for m in arrangement(members)]
+    """FLOPs of the products of one training step of a cohort, as counted by torch while they run."""
+    members = [members[m] for m in gate_order(members)]
     parameters = [initial_parameters(parameter_shapes(one, vocabulary_size), seed=0) for one in members]
     model = GatedCohort(members, parameters, vocabulary_size, _CPU)
     gradients = {name: torch.empty_like(parameter) for name, parameter in model.parameters.items()}
@@ -42,9 +42,9 @@ def observed_flops(members: Sequence[GatedSettings], batch_size: int, vocabulary
 
 
 def needed_flops(settings: GatedSettings, batch_size: int, vocabulary_size: int) -> int:
-    """FLOPs of the products that one training step of one model cannot do without.
+    """FLOPs of the products that one training step of one model needs.
 
-    No product stands for the embedding (a gather and a sum by symbol), none for a gradient that is zero, and none for
+    There is no product for the embedding (a gather and a sum by symbol), for a gradient that is zero, or for
     the gradient towards the old state, which is detached.
     """
     one, S = settings, settings.state_size
@@ -67,7 +67,7 @@ def needed_flops(settings: GatedSettings, batch_size: int, vocabulary_size: int)
 
 
 def main(name: str) -> None:
-    """Print a line for each group of the first round, and one for all."""
+    """Print one line for each group of the first round, and one line for all groups."""
     experiment = find_experiment(name)
     configs = enumerate_configs(experiment, CorpusSettings(name="none", sha256="0" * 64))
     groups: dict[str, list[RunConfig]] = defaultdict(list)
@@ -75,7 +75,7 @@ def main(name: str) -> None:
         groups[config.group_key].append(config)
     observed, needed, richest = [], [], []
     for group in groups.values():
-        size, B = cohort_size(group[0], _CPU), group[0].training.batch_size
+        size, B = default_cohort_size(group[0], _CPU), group[0].training.batch_size
         members = [config.model for config in group if isinstance(config.model, GatedSettings)]
         cohorts = [members[start : start + size] for start in range(0, len(members), size)]
         everything = dict.fromkeys((name for name in GatedSettings.free_in_cohort), True)
@@ -91,8 +91,8 @@ def main(name: str) -> None:
 def _line(what: str, observed: int, needed: int, richest: int) -> str:
     wasted = (observed - needed) / observed
     return (
-        f"{what:50} {observed / 1e9:8.2f} GFLOP a step, {wasted:6.2%} on what a model lacks "
-        f"({(richest - needed) / richest:.0%} if all had all gates and sources)"
+        f"{what:50} {observed / 1e9:8.2f} GFLOP per step, {wasted:6.2%} on parts that a model does not have "
+        f"({(richest - needed) / richest:.0%} if every model had all gates and sources)"
     )
 
 

@@ -1,9 +1,9 @@
-"""How much the job table gets done: claims and finishes a second, beside Optuna's ask and tell; and with 100,000 jobs.
+"""The speed of the job table: claims and finishes per second, compared with Optuna; and operations on 100,000 jobs.
 
     python -m benchmarks.job_table [--seconds 4] [--processes 1,4,8,16] [--jobs 100000] [--postgres URL] [--folder DIR]
 
-Every figure is durable: a commit that was reported lies on the disk. `--postgres` names an empty database for this
-purpose; without it a server is started in a temporary folder, where its programs are installed. Optuna is measured when
+Every commit is durable: it is on the disk before it is reported. `--postgres` names an empty database for this
+purpose. Without it, a server is started in a temporary folder if PostgreSQL is installed. Optuna is measured if
 it is installed (pip install 'rnnlab[bench]').
 """
 
@@ -30,9 +30,9 @@ from rnnlab.queue.tables import metadata
 from rnnlab.queue.transactions import write_transaction
 
 COHORT = 64
-TRIALS = 300  # enqueued in a study; Optuna reads all of them at each ask, so that more would slow it down
+TRIALS = 300  # enqueued in a study; Optuna reads all of them at each ask, so more trials would slow it down
 GROUPS = 20
-FEW = 1000  # jobs of a table that is as good as empty
+FEW = 1000  # jobs of a table that is almost empty
 
 NewAddress = Callable[[], str]  # of a database that does not exist yet, or is empty
 
@@ -46,7 +46,7 @@ def jobs(count: int) -> Iterator[NewJob]:
 
 @contextlib.contextmanager
 def filled(address: str, count: int) -> Iterator[Store]:
-    """A new table with so many jobs."""
+    """A new table with `count` jobs."""
     engine = open_database(address, create=True)
     store = Store(engine)
     store.add_jobs("benchmark", "{}", "explore", jobs(count))
@@ -60,7 +60,7 @@ def filled(address: str, count: int) -> Iterator[Store]:
 
 
 def throughput(name: str, address: str, processes: int, seconds: float, limit: int) -> Load:
-    """Of claims of up to `limit` jobs, and one finish for each job."""
+    """Throughput of claims of up to `limit` jobs, with one finish for each job."""
     with filled(address, int(seconds * 4000)):
         load = run("table", address, processes=processes, seconds=seconds, limit=limit)
     print_load(f"{name}, {'single jobs' if limit == 1 else f'cohorts of {limit}'}", processes, load)
@@ -68,7 +68,7 @@ def throughput(name: str, address: str, processes: int, seconds: float, limit: i
 
 
 def optuna_throughput(folder: Path, processes: int, seconds: float) -> Load:
-    """The same of Optuna, on SQLite on the same file system."""
+    """The same for Optuna, with SQLite on the same file system."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -76,14 +76,14 @@ def optuna_throughput(folder: Path, processes: int, seconds: float) -> Load:
     study = optuna.create_study(study_name="queue", storage=url)
     for trial in range(TRIALS):
         study.enqueue_trial({"x": trial})
-    # Twice the time: some of its calls take longer than that of all others.
+    # Twice the time: some of its calls take longer than the time given to the job table.
     load = run("optuna", url, processes=processes, seconds=2 * seconds, limit=TRIALS)
     print_load(f"Optuna {version('optuna')}, SQLite", processes, load)
     return load
 
 
 def print_load(name: str, processes: int, load: Load) -> None:
-    """One line."""
+    """Print one line."""
     latency = "no claim" if not load.claim_seconds else f"{1000 * statistics.median(load.claim_seconds):9.2f}"
     p99 = "" if not load.claim_seconds else f"{1000 * load.claim_seconds[int(0.99 * len(load.claim_seconds))]:9.2f}"
     print(
@@ -96,7 +96,7 @@ def print_load(name: str, processes: int, load: Load) -> None:
 
 
 def large_table(name: str, new_address: NewAddress, count: int) -> None:
-    """What takes how long with many jobs, and by how much longer than with few."""
+    """Print the time of operations on many jobs, and the ratio to the time with few jobs."""
     with filled(new_address(), FEW) as small, filled(new_address(), 0) as store:
         begun = time.perf_counter()
         added = store.add_jobs("benchmark", "{}", "explore", jobs(count))
@@ -114,9 +114,9 @@ def large_table(name: str, new_address: NewAddress, count: int) -> None:
             "sums by group": lambda: store.progress("benchmark"),
             "lowest result": lambda: store.lowest("benchmark", "min_loss", unless="diverged_at_step"),
             "best so far": lambda: store.improvements("benchmark", "min_loss", unless="diverged_at_step"),
-            "what workers do": lambda: store.loads(),
+            "jobs and progress by worker": lambda: store.loads(),
             "read all jobs": lambda: len(store.jobs()),
-            "add the same again": lambda: store.add_jobs("benchmark", "{}", "explore", jobs(count)),
+            "add the same jobs again": lambda: store.add_jobs("benchmark", "{}", "explore", jobs(count)),
         }
         for what, look in looks.items():
             begun = time.perf_counter()
@@ -127,7 +127,7 @@ def large_table(name: str, new_address: NewAddress, count: int) -> None:
 
 
 def claim_seconds(large: Store, small: Store, limit: int) -> tuple[float, float]:
-    """Medians of some claims by one worker of each table, in turn: what else the disk does concerns both."""
+    """Medians of claims by one worker of each table, in turn, so that other disk activity affects both equally."""
     now = time.time()
     worker_id = f"w{limit}"
     taken: dict[Store, list[float]] = {large: [], small: []}
@@ -142,7 +142,7 @@ def claim_seconds(large: Store, small: Store, limit: int) -> tuple[float, float]
 
 
 def flushes_per_second(folder: Path) -> float:
-    """How often a second this disk can write a page and report it written: no commit can be faster, one at a time."""
+    """How many times per second this disk can flush one page: consecutive commits cannot be faster."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as stream:
         taken = []
         for _ in range(200):
@@ -154,18 +154,18 @@ def flushes_per_second(folder: Path) -> float:
 
 
 def settle(engine: Engine) -> None:
-    """What a server does by itself within a minute."""
+    """Update the statistics, which a server does automatically within a minute."""
     if engine.dialect.name != "sqlite":
         with write_transaction(engine) as connection:
             connection.execute(text("ANALYZE"))
 
 
-# Where
+# Databases
 
 
 @contextlib.contextmanager
 def postgres_addresses(url: str | None) -> Iterator[NewAddress | None]:
-    """Addresses of empty databases; None where there is no server."""
+    """Addresses of empty databases; None if there is no server."""
     if url is not None:
         yield lambda: emptied(url)
         return
@@ -184,8 +184,8 @@ def postgres_addresses(url: str | None) -> Iterator[NewAddress | None]:
 
 
 def emptied(url: str) -> str:
-    """The same address, after what an earlier measurement has left there is removed."""
-    engine = open_database(url, create=True)  # refuses a database of somebody else
+    """The same address, after the tables of an earlier measurement are removed."""
+    engine = open_database(url, create=True)  # refuses a database of another program
     with write_transaction(engine) as connection:
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
@@ -194,13 +194,13 @@ def emptied(url: str) -> str:
 
 
 def main() -> None:
-    """Measure, and print while doing so."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each figure of throughput")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each throughput measurement")
     parser.add_argument("--processes", default="1,4,8,16", help="numbers of processes")
-    parser.add_argument("--jobs", type=int, default=100_000, help="of the large table")
-    parser.add_argument("--postgres", metavar="URL", help="an empty database; what is in it is removed")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the SQLite files lie")
+    parser.add_argument("--jobs", type=int, default=100_000, help="jobs of the large table")
+    parser.add_argument("--postgres", metavar="URL", help="an empty database; its tables are removed")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="folder of the SQLite files")
     options = parser.parse_args()
     processes = [int(number) for number in options.processes.split(",")]
     with tempfile.TemporaryDirectory(dir=options.folder) as folder, postgres_addresses(options.postgres) as postgres:
@@ -211,15 +211,15 @@ def main() -> None:
 
         python = f"Python {platform.python_version()}, SQLAlchemy {version('sqlalchemy')}"
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before, {python}, files in {options.folder}")
-        print(f"claim and finish of one job after the other for {options.seconds:g} s; every commit is durable")
+        print(f"claim and finish of one job after another for {options.seconds:g} s; every commit is durable")
         flushes = flushes_per_second(options.folder)
-        print(f"floor: this disk flushes {flushes:,.0f} times a second, and a job takes two commits")
+        print(f"floor: this disk flushes {flushes:,.0f} times per second, and a job takes two commits")
         print(f"{'':32} procs   jobs per s  claim ms:  median p99  twice errors")
         has_optuna = importlib.util.find_spec("optuna") is not None
         if not has_optuna:
             print("Optuna is not installed: pip install 'rnnlab[bench]' to compare with it")
         ratios = []
-        for number in processes:  # side by side: what else the machine does concerns both
+        for number in processes:  # in turn, so that other activity of the machine affects both equally
             ours = throughput("SQLite", sqlite(), number, options.seconds, 1)
             if has_optuna:
                 theirs = optuna_throughput(Path(folder), number, options.seconds)

@@ -1,12 +1,12 @@
-"""How much memory a cohort takes, as a multiple of what its models must have.
+"""How much memory a cohort takes, as a multiple of the memory that its models need.
 
     python -m benchmarks.memory [--only TEXT]
 
-Needed: the weights, gradients and two moments of all models, and the activations of one optimiser step of each. The
-activations are what autograd keeps of the plain model (torch modules and operations) for its backward pass: each
-storage once, weights apart. Held: the resident memory of a process between two blocks, above what it had after a cohort
-of one, when the allocator has given back what is free. Peak: the highest meanwhile, when the cohort is made from runs
-that have tensors of their own until then. Each case has a process of its own.
+Needed: the weights, gradients and two moments of all models, and the activations of one optimizer step of each. The
+activations are the tensors that autograd keeps of the plain model (torch modules and operations) for its backward pass:
+each storage once, without weights. Held: the resident memory of a process between two blocks, minus its memory after a
+cohort of one, after the allocator has returned free memory. Peak: the highest resident memory, including the creation
+of the cohort from runs that still have separate tensors. Each case runs in a separate process.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TARGET = 1.3
 _MB = 2**20
 _FLOAT_BYTES = 4
 
-# Enough models that a process without any does not matter.
+# Enough models that the memory of a process without models does not matter.
 CASES = [
     online_case("online L2 S256 B256", S=256, L=2, B=256, M=32),
     online_case(
@@ -41,7 +41,7 @@ CASES = [
 
 
 def needed_bytes(case: Case) -> tuple[int, int]:
-    """Of weights, gradients and moments; of activations."""
+    """Bytes of weights, gradients and moments; bytes of activations."""
     import torch
 
     from benchmarks.training.plain_models import plain_model
@@ -53,7 +53,7 @@ def needed_bytes(case: Case) -> tuple[int, int]:
     model = plain_model(config.model, parameters, V)
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}
-    alive = []  # or a storage could come again under the address of another
+    alive = []  # otherwise the address of a freed storage could be reused
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -76,7 +76,7 @@ def needed_bytes(case: Case) -> tuple[int, int]:
 
 
 def taken_bytes(case: Case) -> tuple[int, int]:
-    """Held and peak, measured in this process, which should have done nothing else."""
+    """Held and peak, measured in this process, which must not do anything else."""
     import torch
 
     from benchmarks.training.task import text
@@ -111,14 +111,14 @@ def _status_bytes(key: str) -> int:
 
 
 def measure(case: Case) -> list[int]:
-    """Weights and moments, activations, held, peak: bytes."""
+    """Weights and moments, activations, held, peak, in bytes."""
     command = [sys.executable, "-m", "benchmarks.memory", "--inside", case.name]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
     return [*needed_bytes(case), *json.loads(done.stdout)]
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="only the cases whose names contain this")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
@@ -127,7 +127,7 @@ def main() -> None:
         print(json.dumps(taken_bytes(next(case for case in CASES if case.name == options.inside))))
         return
     if platform.system() != "Linux":
-        sys.exit("peak memory is read from /proc, which only Linux has")
+        sys.exit("this benchmark reads the peak memory from /proc, which exists only on Linux")
     head = "".join(f"{name:>14}" for name in ("models", "weights x 4", "activations", "held", "peak", "held/needed"))
     print(f"{'MB':34}{head}")
     for case in CASES:

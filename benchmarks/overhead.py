@@ -1,11 +1,11 @@
-"""What a worker does beside training: the share of its time that table, checkpoints and logging take.
+"""The overhead of a worker: the share of its time that the job table, checkpoints and logging take.
 
     python -m benchmarks.overhead [--seconds 120] [--checkpoint-seconds 60] [--only TEXT]
 
-One worker trains jobs of ordinary size on generated text, with the settings of workers by default. Its time counts from
-the first block; training is the time inside of blocks, evaluation that in which finished runs are measured on held-out
-text (a part of the experiment, not of the bookkeeping); the rest is overhead. Checkpoints are written beside training:
-the time that a core spends on them meanwhile is taken from training's and counted as overhead too.
+One worker trains jobs of ordinary size on generated text, with the default settings of workers. Its time counts from
+the first block. Training is the time inside blocks. Evaluation is the time in which finished runs are measured on
+held-out text (a part of the experiment, not overhead). The rest is overhead. Checkpoints are written in parallel with
+training: the core time that they take during a block is subtracted from training and counted as overhead too.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment, parse_experiment
 from rnnlab.spec.library import find_experiment
 from rnnlab.training.cohort import Member
-from rnnlab.training.context import Workbench
-from rnnlab.worker.checkpoint_writer import Checkpoints
-from rnnlab.worker.job_committer import Ledger, Written
+from rnnlab.training.context import TrainingContext
+from rnnlab.worker.checkpoint_writer import CheckpointWriter
+from rnnlab.worker.job_committer import JobCommitter, WrittenCheckpoints
 from rnnlab.worker.process import Worker
 from rnnlab.worker.worker_options import WorkerOptions
 
@@ -41,7 +41,7 @@ _GRIDS: dict[str, tuple[str, dict[str, list[Any]]]] = {
 
 
 class _Clock:
-    """A worker's view that adds up what it is told, and ends the worker after some time."""
+    """A worker's view that adds up the reported times, and stops the worker after some time."""
 
     def __init__(self, seconds: float, stop: threading.Event) -> None:
         self.training = self.evaluation = self.checkpoints = self.waiting = 0.0
@@ -51,10 +51,10 @@ class _Clock:
         self._stop = stop
 
     def message(self, text: str) -> None:
-        """Not needed."""
+        """Ignore messages."""
 
     def block_done(self, training: int, steps: int, seconds: float) -> None:
-        """A block of steps."""
+        """Add a block of steps."""
         self.ended = time.perf_counter()
         self.begun = self.begun or self.ended - seconds
         self.training += seconds
@@ -63,12 +63,12 @@ class _Clock:
             self._stop.set()
 
     def job_done(self, job: Job, result: dict[str, Any]) -> None:
-        """A run that was evaluated."""
+        """Count a finished run."""
         self.finished += 1
 
 
 def experiment_of(name: str) -> Experiment:
-    """A built-in experiment, with fewer levels."""
+    """A built-in experiment with fewer levels."""
     study, axes = _GRIDS[name]
     document = find_experiment(study).model_dump()
     return parse_experiment(
@@ -77,7 +77,7 @@ def experiment_of(name: str) -> Experiment:
 
 
 def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) -> None:
-    """Train for so long, and print what the time went into."""
+    """Train for `seconds`, and print how the time was spent."""
     workspace = Workspace(folder / "results", folder / "plots")
     workspace.results_dir.mkdir(parents=True)
     engine = open_database(workspace.default_database, create=True)
@@ -86,48 +86,48 @@ def measure(name: str, folder: Path, seconds: float, checkpoint_seconds: float) 
     options = WorkerOptions(device=torch.device("cpu"), checkpoint_seconds=checkpoint_seconds)
     worker = Worker(store, workspace, options, view := _Clock(seconds, threading.Event()))
     view._stop = worker.stop_requested
-    whole = Workbench.results
+    whole = TrainingContext.results
 
-    def timed(bench: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+    def timed(context: TrainingContext, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         begun = time.perf_counter()
-        results = whole(bench, finished, max_threads)
+        results = whole(context, finished, max_threads)
         view.evaluation += time.perf_counter() - begun
         return results
 
-    write, wait = Ledger.checkpoint, Checkpoints.wait
+    write, wait = JobCommitter.checkpoint, CheckpointWriter.wait
 
-    def timed_write(*arguments: Any) -> Written:
+    def timed_write(*arguments: Any) -> WrittenCheckpoints:
         begun = time.thread_time()
         written = write(*arguments)
         view.checkpoints += time.thread_time() - begun
         return written
 
-    def timed_wait(checkpoints: Checkpoints) -> Written:
+    def timed_wait(checkpoints: CheckpointWriter) -> WrittenCheckpoints:
         begun = time.perf_counter()
         written = wait(checkpoints)
         view.waiting += time.perf_counter() - begun
         return written
 
-    Workbench.results = timed  # type: ignore[method-assign, assignment]
-    Checkpoints.wait = timed_wait  # type: ignore[method-assign, assignment]
-    Ledger.checkpoint = timed_write  # type: ignore[method-assign, assignment]
+    TrainingContext.results = timed  # type: ignore[method-assign, assignment]
+    CheckpointWriter.wait = timed_wait  # type: ignore[method-assign, assignment]
+    JobCommitter.checkpoint = timed_write  # type: ignore[method-assign, assignment]
     try:
         worker.run()
     finally:
-        Workbench.results, Ledger.checkpoint, Checkpoints.wait = whole, write, wait  # type: ignore[method-assign]
+        TrainingContext.results, JobCommitter.checkpoint, CheckpointWriter.wait = whole, write, wait  # type: ignore[method-assign]
         engine.dispose()
     wall = time.perf_counter() - view.begun
-    training = view.training - max(0.0, view.checkpoints - view.waiting)  # while it waits, it does not train anyway
+    training = view.training - max(0.0, view.checkpoints - view.waiting)  # while the worker waits, it does not train
     rest = wall - training - view.evaluation
     shares = "".join(f"{100 * part / wall:11.2f} %" for part in (training, view.evaluation, rest))
     print(f"{name:28}{wall:11.1f} s{view.steps:13,}{view.finished:13}{shares}", flush=True)
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=120.0, help="of training, for each kind of job")
-    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="between two checkpoints")
+    parser.add_argument("--seconds", type=float, default=120.0, help="duration of training for each kind of job")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60.0, help="time between two checkpoints")
     parser.add_argument("--only", default="", help="only the kinds whose names contain this")
     options = parser.parse_args()
     head = "".join(f"{name:>13}" for name in ("wall", "model-steps", "finished", "training", "evaluation", "overhead"))

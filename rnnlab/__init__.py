@@ -1,21 +1,22 @@
-"""rnnlab: sweep small recurrent networks.
+"""rnnlab: sweeps over small recurrent networks.
 
-The functions of this package are its interface for Python (docs/python.md). They are looked up when they are first
-used, and none of them loads torch or pandas before it is called: a command can thus heed Ctrl-C from its first moment.
+The functions of this package are the Python API (docs/python.md). They are imported on first use, and load torch and
+pandas only when called, so that a command can handle Ctrl-C from its start.
 
-Importing rnnlab sets two variables that torch's libraries read when they start; a user's own values are left alone.
+Importing rnnlab sets two environment variables that the libraries of torch read when they are loaded. Existing values
+are not changed.
 
-- MKL_CBWR: Intel's MKL, the matrix library of most CPU builds of torch, gives results that depend neither on memory
-  alignment nor on the number of threads. The bitwise contract rests on it (docs/decisions/0002).
-- OMP_WAIT_POLICY: threads that wait for each other sleep instead of spinning. Where another process wants the same
-  cores, spinning made training of small models seven times slower.
+- MKL_CBWR: with this value, Intel's MKL, the matrix library of most CPU builds of torch, gives results that depend
+  neither on memory alignment nor on the number of threads. The bitwise contract requires this (docs/decisions/0002).
+- OMP_WAIT_POLICY: with this value, threads that wait for each other sleep instead of spinning. When another process
+  used the same cores, spinning made training of small models seven times slower.
 """
 
 import os
 
 from rnnlab.version import __version__
 
-TYPE_CHECKING = False  # for type checkers it is true; `typing` would take most of the time of this import
+TYPE_CHECKING = False  # type checkers treat it as true; importing `typing` would dominate the time of this import
 if TYPE_CHECKING:
     from rnnlab.api import analyze, curves, init, load_model, results
 

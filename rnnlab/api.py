@@ -1,11 +1,11 @@
-"""What `import rnnlab` offers: sweeps set up, results as data frames, trained models as torch modules.
+"""The Python API: set up sweeps, get results as data frames and trained models as torch modules.
 
-Each function takes the places that the commands take as --db, --results and --plots. What is left out is looked up as
-there: RNNLAB_DB, RNNLAB_RESULTS and RNNLAB_PLOTS in the environment, then rnnlab.toml in the working directory, then
-the default, which is the folders results and plots of the working directory. What a command says in one line before it
-ends, a function raises as an exception of rnnlab.errors with the same text.
+The arguments db, results and plots correspond to --db, --results and --plots of the commands. Without an argument, the
+value comes from RNNLAB_DB, RNNLAB_RESULTS or RNNLAB_PLOTS in the environment, then from rnnlab.toml in the working
+directory, then from the default: the folders results and plots in the working directory. Where a command prints an
+error in one line and exits, a function raises an exception of rnnlab.errors with the same text.
 
-torch, pandas and the like are imported inside the functions: `import rnnlab` costs nothing.
+torch, pandas and other large packages are imported inside the functions, so that `import rnnlab` is fast.
 """
 
 import os
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rnnlab.actions.analyze import Analysis
-    from rnnlab.actions.export.exported_runs import Runs
+    from rnnlab.actions.export.exported_runs import ExportedRuns
     from rnnlab.files import Workspace
     from rnnlab.plans.enqueue import Initialized
     from rnnlab.training.language_model import LanguageModel
 
-Place = str | os.PathLike[str]  # a path; of a database also a URL
+Place = str | os.PathLike[str]  # a path; for a database, also a URL
 
 
 def init(
@@ -37,17 +37,17 @@ def init(
     db: Place | None = None,
     results: Place | None = None,
 ) -> "Initialized":
-    """Enumerate an experiment into the job table, as `rnnlab init` does; `rnnlab worker` then trains its jobs.
+    """Add the jobs of an experiment to the job table, as `rnnlab init` does. `rnnlab worker` trains them.
 
-    Doing it again adds nothing; after the grid has grown it adds what is new.
+    Existing jobs are not added again: after the grid has grown, only the new jobs are added.
 
-    experiment: a built-in name, or the path of an experiment file (.toml). corpus: a known corpus or a text file,
-    instead of the experiment's own. scale: a reduced size that the experiment file defines. allow_code: run the Python
-    code of the experiment's own cells.
+    experiment: a built-in name, or the path of an experiment file (.toml). corpus: a known corpus or a text file, to
+    replace the experiment's corpus. scale: a reduced size defined in the experiment file. allow_code: permit running
+    the Python code of the experiment's own cells.
 
-    Raises SpecError for an experiment that is not valid, or another one than that of the table; CorpusError for a text
-    that is missing or too short; CellError for an own cell; DatabaseError; UsageError for a folder that cannot be
-    written. Nothing was added then.
+    Raises SpecError for an invalid experiment, or one that is incompatible with the experiment in the table;
+    CorpusError for a text that is missing or too short; CellError for an invalid own cell; DatabaseError; UsageError
+    for a folder that is not writable. After an exception, nothing has been added.
     """
     from rnnlab.actions.init import init_experiment
 
@@ -64,15 +64,15 @@ def analyze(
     results: Place | None = None,
     plots: Place | None = None,
 ) -> "Analysis":
-    """Rank the runs, draw the pictures, write the report, as `rnnlab analyze` does.
+    """Rank the runs, draw plots and write the report, as `rnnlab analyze` does.
 
-    experiment: its name in the job table; may be left out where the table has only one. enqueue: when a round is
-    complete, add the next one to the table.
+    experiment: its name in the job table; optional if the table has only one. enqueue: if a round is complete, add the
+    next one to the table.
 
-    In what is returned, `reports` has for each round with a finished job, in order, the key finding and the files that
-    were written; `progression` says how far the rounds are, and which one was added.
+    In the returned object, `reports` contains the key finding and the written files of each round with a finished job,
+    in order; `progression` contains the state of the rounds, and the added round if there is one.
 
-    Raises UsageError for an unknown experiment, a metric that no result has, or a folder that cannot be written;
+    Raises UsageError for an unknown experiment, a metric that no result contains, or a folder that is not writable;
     DatabaseError.
     """
     from rnnlab.actions.analyze import analyze as analyze_experiment
@@ -87,28 +87,22 @@ def results(
     db: Place | None = None,
     results: Place | None = None,
 ) -> "pd.DataFrame":
-    """The jobs of an experiment, one row each, those with the lowest metric of the experiment first.
+    """The jobs of an experiment, one row each, sorted by the metric of the experiment, lowest first.
 
-    Columns: `rank` (1 = best; missing for a job that is not done, or whose loss stopped being finite), and then those
-    of `rnnlab export`: who the job is (`experiment`, `id`, `round`, `status`, `config_hash`, `recipe`, which is equal
-    for replicates, `seed`); its settings under the names that the experiment file has for them; `seconds` in training,
-    `diverged`, and all of the result, losses in nats per symbol; how far it is, and when. What a job does not have is
-    missing (NaN, NA or None).
+    Columns: `rank` (1 = best; missing for a job that is not done or whose loss is not finite), followed by the columns
+    of `rnnlab export`: identity of the job (`experiment`, `id`, `round`, `status`, `config_hash`, `recipe`, which is
+    equal for replicates, `seed`); settings, under their names in the experiment file; `seconds` in training,
+    `diverged`, and all numbers of the result, with losses in nats per symbol; progress and times. Missing values are
+    NaN, NA or None.
 
-    experiment: its name in the job table; may be left out where the table has only one. round_name: only the jobs of
-    this round. Changes nothing, and may be asked while workers are at it.
+    experiment: its name in the job table; optional if the table has only one. round_name: only the jobs of this round.
+    Read only; can be called while workers are running.
 
-    Raises UsageError for an unknown experiment or round, or a metric that no result has; DatabaseError.
+    Raises UsageError for an unknown experiment or round, or a metric that no result contains; DatabaseError.
     """
-    from rnnlab.actions.export.data_frames import run_table
-    from rnnlab.analysis.runs import finished
-    from rnnlab.analysis.statistics.ranking import rank
+    from rnnlab.actions.export.data_frames import ranked_run_table
 
-    runs = _runs(experiment, round_name, db, results)
-    table = run_table(runs)
-    if finished(table).empty and runs.metric not in table.columns:
-        table[runs.metric] = float("nan")
-    return rank(table, runs.metric)
+    return ranked_run_table(_runs(experiment, round_name, db, results))
 
 
 def curves(
@@ -120,11 +114,11 @@ def curves(
 ) -> "pd.DataFrame":
     """The recorded points of all training curves of an experiment, one row each.
 
-    Columns: `id` of the job, its `round`, `step` (optimiser steps made so far), `ema_loss` (moving average of the
-    training loss, nats per symbol). `curves().merge(results()[["id", "cell"]], on="id")` puts a setting of each
-    job beside its points.
+    Columns: `id` of the job, its `round`, `step` (optimizer steps so far), `ema_loss` (moving average of the training
+    loss, nats per symbol). `curves().merge(results()[["id", "cell"]], on="id")` adds a setting of the job to each
+    point.
 
-    experiment, round_name: as for `results`. Changes nothing, and may be asked while workers are at it.
+    experiment, round_name: as for `results`. Read only; can be called while workers are running.
 
     Raises UsageError for an unknown experiment or round; DatabaseError.
     """
@@ -141,15 +135,15 @@ def load_model(
     db: Place | None = None,
     results: Place | None = None,
 ) -> "LanguageModel":
-    """The trained model of a job, as its newest checkpoint has it: a torch module in eval mode, on the CPU.
+    """The trained model of a job, loaded from its newest checkpoint: a torch module in eval mode, on the CPU.
 
-    job: "best" is the finished job with the lowest metric of the experiment; else a job's number, or the first digits
-    of its hash. A job in training will do. experiment: its name in the job table; may be left out where the table has
-    only one. allow_code: run the Python code of the job's own cell.
+    job: "best", the finished job with the lowest metric of the experiment; or a job number; or the first digits of a
+    hash. The job may still be in training. experiment: its name in the job table; optional if the table has only one.
+    allow_code: permit running the Python code of the job's own cell.
 
-    Raises UsageError for an unknown job or experiment, or more than one job with these digits; CheckpointError for a
-    job that has no whole checkpoint in the results folder; CellError for an own cell; DatabaseError. Warns
-    (RuntimeWarning) of damaged checkpoints where an older one does.
+    Raises UsageError for an unknown job or experiment, or a hash prefix that matches several jobs; CheckpointError for
+    a job without an intact checkpoint in the results folder; CellError for an invalid own cell; DatabaseError. Issues a
+    RuntimeWarning for a damaged checkpoint if an older one can be used.
     """
     from rnnlab.actions.load_model import trained_model
 
@@ -164,7 +158,7 @@ def load_model(
     return trained.module()
 
 
-def _runs(experiment: str | None, round_name: str | None, db: Place | None, results: Place | None) -> "Runs":
+def _runs(experiment: str | None, round_name: str | None, db: Place | None, results: Place | None) -> "ExportedRuns":
     from rnnlab.actions.export.exported_runs import read_runs
     from rnnlab.plans.plan import only_experiment
 
@@ -173,7 +167,7 @@ def _runs(experiment: str | None, round_name: str | None, db: Place | None, resu
 
 
 def _database(db: Place | None) -> str | None:
-    """The job database; None: the one in the results folder."""
+    """The job database; None: the database in the results folder."""
     return configured("db") if db is None else os.fspath(db)
 
 

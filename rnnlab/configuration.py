@@ -1,6 +1,6 @@
-"""Settings that hold for a whole working directory: the environment goes before `rnnlab.toml`, that before the default.
+"""Settings of a working directory. Precedence: the environment, `rnnlab.toml`, the default.
 
-What a command or a call is given itself goes before all three.
+Options of a command and arguments of a function take precedence over all three.
 """
 
 import os
@@ -23,7 +23,7 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        """Its name in the environment."""
+        """The name of its environment variable."""
         return f"RNNLAB_{self.name.upper()}"
 
 
@@ -31,27 +31,27 @@ SETTINGS = {
     setting.name: setting
     for setting in (
         Setting("db", "rnnlab.db in the results folder", "job database, a path or URL (--db)"),
-        Setting("results", "results", "folder of checkpoints, tables and reports (--results)"),
-        Setting("plots", "plots", "folder of pictures (--plots)"),
+        Setting("results", "results", "folder for checkpoints, tables and reports (--results)"),
+        Setting("plots", "plots", "folder for plots (--plots)"),
         Setting("device", "auto", "auto, cpu, cuda or cuda:N (--device)"),
-        Setting("data", "the user's cache folder", "folder of texts"),
+        Setting("data", "the user's cache folder", "folder for corpora"),
     )
 }
 
 
 def configured(name: str) -> str | None:
-    """The value of a setting; None: neither the environment nor the file has one, and the default holds.
+    """The value of a setting from the environment or the file; None if neither has one, so that the default applies.
 
-    Raises UsageError, in one line, for a file that is not as it must be.
+    Raises UsageError, in one line, for an invalid file.
     """
     variable = SETTINGS[name].variable
     return (os.environ[variable] if variable in os.environ else settings_of_file().get(name)) or None
 
 
 def settings_of_file() -> dict[str, str]:
-    """What `rnnlab.toml` of the working directory says; nothing where there is none.
+    """The settings in `rnnlab.toml` of the working directory; empty if there is no such file.
 
-    Raises UsageError, in one line, for a file that is no TOML, a key that is no setting, or a value that is no text.
+    Raises UsageError, in one line, for a file that is not TOML, an unknown key, or a value that is not a string.
     """
     if not CONFIG_FILE.is_file():
         return {}
@@ -63,7 +63,7 @@ def settings_of_file() -> dict[str, str]:
         raise UsageError(f"{CONFIG_FILE} is not a TOML file: {error}") from error
     for name, value in document.items():
         if name not in SETTINGS:
-            raise UsageError(f"{CONFIG_FILE}: unknown setting {name!r}; known are {', '.join(SETTINGS)}")
+            raise UsageError(f"{CONFIG_FILE}: unknown setting {name!r}: known settings are {', '.join(SETTINGS)}")
         if not isinstance(value, str) or not value:
-            raise UsageError(f'{CONFIG_FILE}: {name} = {value!r}, but a text is expected, for example {name} = "..."')
+            raise UsageError(f'{CONFIG_FILE}: {name} = {value!r}: must be a string, for example {name} = "..."')
     return document

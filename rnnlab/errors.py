@@ -1,60 +1,60 @@
-"""Every exception of rnnlab.
+"""All exceptions of rnnlab.
 
-A message is one line that says what was given, what is allowed, and what to do next. The command line prints it as it
-stands, without a traceback, and leaves with `exit_code`.
+A message is one line that says what failed, why, and what to do. The command line prints the message without a
+traceback and exits with `exit_code`.
 """
 
 
 class RnnlabError(Exception):
-    """Something went wrong that the user can act on."""
+    """Base class: an error that the user can correct or work around."""
 
     exit_code = 1
 
 
 class UsageError(RnnlabError):
-    """The input is wrong: a flag, a file, a name. Nothing was written."""
+    """Invalid input: a flag, a file, a name. Nothing was written."""
 
     exit_code = 2
 
 
 class SpecError(UsageError):
-    """An experiment file, or a run config made from it, is not valid."""
+    """An experiment file, or a run config made from it, is invalid."""
 
 
 class CellError(UsageError):
-    """A user's own cell may not be loaded, cannot be, or is not what a cell must be."""
+    """A user's own cell must not be loaded, cannot be loaded, or is invalid."""
 
 
 class CorpusError(UsageError):
-    """A corpus is missing, has other contents than the experiment names, or is too short."""
+    """A corpus is missing, has another hash than the experiment requires, or is too short."""
 
 
 class DatabaseError(UsageError):
-    """The job database cannot be opened, is not rnnlab's, or comes from another version."""
+    """The job database cannot be opened, was not created by rnnlab, or has an incompatible version."""
 
 
 class DatabaseAwayError(DatabaseError):
-    """The job database does not answer for now: it is restarting, locked, or out of reach. A later try may succeed."""
+    """The job database is temporarily unavailable: restarting, locked, or unreachable. A later attempt may succeed."""
 
 
 class ExperimentChangedError(UsageError):
-    """Another command has changed the experiment in the table, after this one had looked at it."""
+    """Another command changed the experiment in the table after this command had read it."""
 
 
 class CheckpointError(UsageError):
-    """A checkpoint is missing, torn, or belongs to another run config."""
+    """A checkpoint is missing or damaged, or belongs to another run config."""
 
 
 class KernelsError(RnnlabError):
-    """The native kernels cannot do a training step that they should be able to do."""
+    """The native kernels cannot compute a training step that they should support."""
 
 
 class StaleClaimError(RnnlabError):
-    """The job was taken over by another worker: this worker's epoch is no longer the current one."""
+    """Another worker has taken over the job: the epoch of this worker's claim is no longer current."""
 
 
 class TakenForDeadError(RnnlabError):
-    """A worker's lease ran out, or it was stopped in the table: its jobs are not its own any more."""
+    """A worker's lease expired, or the worker was marked as stopped in the table: it no longer owns its jobs."""
 
 
 class WorkerStoppedError(RnnlabError):

@@ -1,4 +1,4 @@
-"""Where a result comes from: the program, its version, the machine."""
+"""The origin of a result: program version, source commit, machine."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ _GIT_SECONDS = 10.0
 
 @cache
 def program_provenance() -> dict[str, Any]:
-    """Version of rnnlab, and the commit of its source where it runs from a checkout, with whether files were changed.
+    """Version of rnnlab; when run from a checkout, also the commit and whether files were changed.
 
     `git_commit` and `git_dirty` are None for an installed package.
     """
@@ -38,7 +38,7 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None where there is no git or no repository."""
+    """The output of git; None if git is not installed or there is no repository."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True

@@ -1,11 +1,12 @@
-"""A check of any cell, built-in or a user's own: what a cell must be to be trained in cohorts.
+"""A check of any cell, built-in or a user's own: whether it has the properties that training in cohorts needs.
 
     from rnnlab.testing import check_cell
 
     def test_my_cell() -> None:
         assert check_cell(MyCell) == []
 
-Shapes: M models, B batch rows, T steps of a window, I inputs, S state size, V vocabulary.
+Shapes: M models, B batch rows, T steps of a window, N symbols read at once, I inputs of a map, S state size,
+V vocabulary, P numbers that a step needs of its input.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnlab.models.cells import Cell
 from rnnlab.models.initialization import initial_parameters
-from rnnlab.models.own_cells import adopt, cell_class, shape_complaint
+from rnnlab.models.own_cells import cell_class, register_class, shape_error
 from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort, parameter_shapes
 from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings, settings_table
 from rnnlab.spec.run_config import RunConfig, parse_run_config
@@ -26,10 +27,10 @@ from rnnlab.training.run_state import fresh_state
 
 _CPU = torch.device("cpu")
 _V, _B, _T = 11, 3, 4
-_STEPS = 4  # optimiser steps of a run: twice as many as windows follow each other
+_STEPS = 4  # optimizer steps of a run: two epochs of two windows
 _TOKENS = 200
-_SIZES = (1, 2, 3, 5)  # of cohorts
-# Sizes that fill no vector of the processor, and sizes that do; symbols as inputs, and an embedding.
+_COHORT_SIZES = (1, 2, 3, 5)
+# A state size that is no multiple of the processor's vectors, and one that is; symbols as inputs, and an embedding.
 _STACKS: tuple[dict[str, object], ...] = (
     {"n_layers": 1, "state_size": 33},
     {"n_layers": 2, "state_size": 16, "embedding_size": 5, "skip": "concat", "start_state": "learned"},
@@ -37,43 +38,41 @@ _STACKS: tuple[dict[str, object], ...] = (
 
 
 def check_cell(cell: type[Cell]) -> list[str]:
-    """What a cell does that it must not do: a sentence for each property that it lacks, none for a good cell.
+    """The problems of a cell: a sentence for each property that it does not have; an empty list for a correct cell.
 
-    It takes some seconds. The number of torch's threads is as it was afterwards.
+    The check takes some seconds. Afterwards torch has the same number of threads as before.
     """
-    return [complaint for _, complaint in verdicts(cell) if complaint is not None]
+    return [problem for _, problem in verdicts(cell) if problem is not None]
 
 
 def verdicts(cell: type[Cell]) -> Iterator[tuple[str, str | None]]:
-    """Each property that was checked, with what is wrong or None. Without the right shapes nothing else is checked."""
-    name = adopt(cell)
+    """Each checked property with its problem or None. If the shapes are wrong, nothing else is checked."""
+    name = register_class(cell)
     stacks = [_settings(name, stack) for stack in _STACKS]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for title, check in _CHECKS.items():
-            complaint = _first_complaint(check, stacks)
-            yield title, complaint
-            if complaint is not None and title in _FIRST:
+            problem = _first_problem(check, stacks)
+            yield title, problem
+            if problem is not None and title in _PREREQUISITES:
                 return
     finally:
         torch.set_num_threads(threads)
 
 
-def _first_complaint(
-    check: Callable[[RecurrentSettings], str | None], stacks: Sequence[RecurrentSettings]
-) -> str | None:
+def _first_problem(check: Callable[[RecurrentSettings], str | None], stacks: Sequence[RecurrentSettings]) -> str | None:
     for settings in stacks:
         try:
-            complaint = check(settings)
+            problem = check(settings)
         except Exception as error:
             said = " ".join(str(error).split())
-            complaint = (
-                f"{type(error).__name__} was raised: {said}. State that a cell keeps between steps, in itself or in "
-                "its module, is a usual cause: all state must be in what step() returns"
+            problem = (
+                f"{type(error).__name__} was raised: {said}. A common cause is state that a cell keeps between steps, "
+                "in itself or in its module: all state must be in the result of step()"
             )
-        if complaint is not None:
-            return complaint
+        if problem is not None:
+            return problem
     return None
 
 
@@ -85,10 +84,10 @@ def _settings(name: str, stack: dict[str, object]) -> RecurrentSettings:
     return settings
 
 
-def _has_its_gradients(settings: RecurrentSettings) -> str | None:
+def _has_all_gradients(settings: RecurrentSettings) -> str | None:
     shapes = parameter_shapes(settings, _V)
     generator = torch.Generator().manual_seed(0)
-    # Beside their initial values, where a gate that begins at zero would hide the gradients of what it gates.
+    # Not the initial values: a gate that starts at zero would hide the gradients of what it gates.
     drawn = [
         {name: x + 0.1 * torch.randn(x.shape, generator=generator) for name, x in initial_parameters(shapes, m).items()}
         for m in range(2)
@@ -97,23 +96,23 @@ def _has_its_gradients(settings: RecurrentSettings) -> str | None:
     ids_MTB = torch.randint(0, _V, (2, _T, _B), generator=generator)
     logits_MTBV, _ = model.window(ids_MTB, model.initial_state(_B))
     if not logits_MTBV.isfinite().all():
-        return "the outputs of a fresh model are not finite: look for divisions by zero, logarithms and roots in step()"
+        return "the outputs of a new model are not finite: check step() for divisions by zero, logarithms and roots"
     loss = torch.nn.functional.cross_entropy(logits_MTBV.flatten(0, 2), ids_MTB.roll(1, 1).flatten())
     names = list(model.parameters)
     gradients = torch.autograd.grad(loss, list(model.parameters.values()), allow_unused=True)
     for name, gradient in zip(names, gradients, strict=True):
         if gradient is None or not gradient.any():
             return (
-                f"no gradient reaches the parameter {name}: leave a parameter out that neither project() nor step() "
-                "uses, and do not detach() it or use its .data"
+                f"no gradient reaches the parameter {name}: remove a parameter that neither project() nor step() "
+                "uses, and do not use detach() or .data"
             )
         if not gradient.isfinite().all():
-            return f"the gradient of {name} is not finite: look for divisions by zero and roots of zero in step()"
+            return f"the gradient of {name} is not finite: check step() for divisions by zero and roots of zero"
     return None
 
 
 def _is_causal(settings: RecurrentSettings) -> str | None:
-    """By gradients: what the output of one model, row and step depends on."""
+    """Checks by gradients which inputs the output of one model, row and step depends on."""
     cell, n_inputs, m, t, b = cell_class(settings.cell)(settings), 5, 1, 1, 2
     generator = torch.Generator().manual_seed(0)
     drawn = [initial_parameters(cell.parameters(n_inputs), seed) for seed in range(2)]
@@ -129,21 +128,23 @@ def _is_causal(settings: RecurrentSettings) -> str | None:
     depends_MTB = (gradient != 0).any(dim=3)
     if depends_MTB[:, t + 1 :].any():
         return (
-            "the output of a step depends on later inputs: project() sees a whole window at once and must treat each "
-            "of its symbols by itself"
+            "the output of a step depends on later inputs: project() gets a whole window at once and must treat each "
+            "symbol independently of the others"
         )
     if depends_MTB[1 - m].any():
         return (
-            "the output of one model depends on the inputs of another: nothing may be summed, averaged or normalised "
+            "the output of one model depends on the inputs of another: nothing may be summed, averaged or normalized "
             "over dimension 0, the models of the cohort"
         )
     if depends_MTB[m, :, [row for row in range(_B) if row != b]].any():
         return (
             "the output of one row depends on the inputs of another row of the batch: nothing may be summed, averaged "
-            "or normalised over dimension 1"
+            "or normalized over dimension 1"
         )
     if not depends_MTB[m, t, b]:
-        return "the output of a step does not depend on its input: step() must use what project() gave, undetached"
+        return (
+            "the output of a step does not depend on its input: step() must use the result of project(), not detached"
+        )
     return None
 
 
@@ -165,7 +166,7 @@ def _config(settings: RecurrentSettings, seed: int) -> RunConfig:
 
 
 def _trained(members: list[Member], threads: int = 1, steps: int = _STEPS) -> list[bytes]:
-    """The checkpoints of the members, trained together for at most so many steps."""
+    """The checkpoints of the members after at most `steps` steps together."""
     tokens = torch.randint(0, _V, (_TOKENS,), generator=torch.Generator().manual_seed(1))
     cohort = Cohort(members, tokens, _V, _CPU)
     cohort.run_block(steps, threads)
@@ -177,29 +178,29 @@ def _fresh(settings: RecurrentSettings, seeds: Sequence[int]) -> list[Member]:
     return [Member(config, fresh_state(config, _V)) for config in (_config(settings, seed) for seed in seeds)]
 
 
-def _repeats_itself(settings: RecurrentSettings) -> str | None:
+def _is_repeatable(settings: RecurrentSettings) -> str | None:
     if _trained(_fresh(settings, [0])) == _trained(_fresh(settings, [0])):
         return None
     return (
-        "the same run trained twice gives different bits: a cell must not draw random numbers, nor count or remember "
-        "anything outside of its state"
+        "the same run trained twice gives different bits: a cell must not draw random numbers, and must not count or "
+        "remember anything outside of its state"
     )
 
 
-def _is_the_same_in_a_cohort(settings: RecurrentSettings) -> str | None:
-    alone = [_trained(_fresh(settings, [seed]))[0] for seed in range(max(_SIZES))]
-    for size in _SIZES:
+def _is_independent_of_cohorts(settings: RecurrentSettings) -> str | None:
+    alone = [_trained(_fresh(settings, [seed]))[0] for seed in range(max(_COHORT_SIZES))]
+    for size in _COHORT_SIZES:
         if _trained(_fresh(settings, range(size))) != alone[:size]:
             return (
-                f"a model in a cohort of {size} gets other bits than alone: use rnnlab.models.numerics.logistic, not "
-                "torch.sigmoid, keep to tanh, plain arithmetic and the products bmm and baddbmm, and make a tensor "
-                "that was expanded .contiguous() before a product"
+                f"a model in a cohort of {size} gets other bits than alone: use rnnlab.cells.logistic, not "
+                "torch.sigmoid; use only tanh, plain arithmetic and the products bmm and baddbmm; and call "
+                ".contiguous() on an expanded tensor before a product"
             )
     return None
 
 
 class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Looks at every product, of the gradients too. Sizes that show other bits differ from machine to machine."""
+    """Watches for expanded factors of products, also in gradients. The sizes that change bits differ by machine."""
 
     expanded = False
 
@@ -210,19 +211,19 @@ class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def _is_the_same_with_more_threads(settings: RecurrentSettings) -> str | None:
-    members = _fresh(settings, range(max(_SIZES)))
+def _is_independent_of_threads(settings: RecurrentSettings) -> str | None:
+    members = _fresh(settings, range(max(_COHORT_SIZES)))
     products = _Products()  # type: ignore[no-untyped-call]
     with products:
         once = _trained(members)
     if products.expanded:
         return (
-            "a product has an expanded tensor in it, for which torch leaves the kernel that gives the same bits with "
-            "any number of threads: make the tensor .contiguous() before the product"
+            "a product has an expanded tensor, for which torch does not use the kernel that gives the same bits with "
+            "any number of threads: call .contiguous() on the tensor before the product"
         )
     if _trained(members, threads=2) != once:
         return (
-            "2 threads give other bits than one: keep to tanh, plain arithmetic and the products bmm and baddbmm, "
+            "2 threads give other bits than one: use only tanh, plain arithmetic and the products bmm and baddbmm, "
             "whose first dimension is the models"
         )
     return None
@@ -235,19 +236,19 @@ def _resumes(settings: RecurrentSettings) -> str | None:
         member = Member(_config(settings, 0), checkpoint.decode(part, "the check").state)
         if _trained([member]) != [whole]:
             return (
-                f"a run resumed from its checkpoint after step {steps} ends with other bits than one that never "
-                "stopped: what a cell remembers must be in the state that step() returns, not in the cell or its module"
+                f"a run resumed from its checkpoint after step {steps} ends with other bits than an uninterrupted "
+                "run: everything that a cell remembers must be in the state that step() returns"
             )
     return None
 
 
 _CHECKS: dict[str, Callable[[RecurrentSettings], str | None]] = {
-    "shapes": shape_complaint,
-    "finite gradients that reach every parameter": _has_its_gradients,
+    "shapes": shape_error,
+    "finite gradients that reach every parameter": _has_all_gradients,
     "causality": _is_causal,
-    "the same bits twice": _repeats_itself,
-    "the same bits in cohorts of 1, 2, 3 and 5": _is_the_same_in_a_cohort,
-    "the same bits with 1 and 2 threads": _is_the_same_with_more_threads,
+    "the same bits twice": _is_repeatable,
+    "the same bits in cohorts of 1, 2, 3 and 5": _is_independent_of_cohorts,
+    "the same bits with 1 and 2 threads": _is_independent_of_threads,
     "the same bits after a stop": _resumes,
 }
-_FIRST = ("shapes",)
+_PREREQUISITES = ("shapes",)  # if one of these fails, the others are not checked

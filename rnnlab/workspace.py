@@ -1,4 +1,4 @@
-"""The two folders and the job table, opened for whoever wants to work with them."""
+"""Opens the results folder, the plots folder and the job table."""
 
 import contextlib
 import os
@@ -17,37 +17,36 @@ DEFAULT_PLOTS = Path("plots")
 
 
 def workspace_of(results: Path, plots: Path = DEFAULT_PLOTS) -> Workspace:
-    """The folders, absolute, so that a later change of the working directory does not matter."""
+    """The folders as absolute paths, so that a later change of the working directory has no effect."""
     return Workspace(results.absolute(), plots.absolute())
 
 
 @contextlib.contextmanager
 def writable(*folders: tuple[Path, str]) -> Iterator[None]:
-    """Folders, each with its purpose for messages, made and proven writable.
+    """Create folders, given with their purpose for messages, and check that they are writable.
 
-    Where that fails, or what is done with them ends in an error of the user's, those that were made and are still
-    empty are taken back.
+    If this fails, or if the block raises an RnnlabError, the created folders that are still empty are removed.
 
-    Raises UsageError, in one line, if one of them cannot be written.
+    Raises UsageError, in one line, if one of the folders is not writable.
     """
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         for path, purpose in folders:
-            made += [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+            created += [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
             ensure_writable_dir(path, purpose)
         yield
     except RnnlabError:
-        for folder in sorted(made, key=lambda folder: len(folder.parts), reverse=True):
+        for folder in sorted(created, key=lambda folder: len(folder.parts), reverse=True):
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
 
 
 def _check_folder(path: Path, purpose: str) -> None:
-    """Raises UsageError if the folder `path` could surely not be made or written; makes nothing."""
-    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"{purpose} {path} cannot be written: make it writable or choose another folder")
+    """Raises UsageError if the folder `path` is certainly not writable, or cannot be created. Creates nothing."""
+    existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{purpose} {path} is not writable: make it writable or choose another folder")
 
 
 @contextlib.contextmanager
@@ -59,12 +58,12 @@ def open_store(
     read_only: bool = False,
     lease_seconds: float | None = None,
 ) -> "Iterator[Store]":
-    """The store, closed at the end. With `create`, it and the results folder are made where they are missing.
+    """Open the store, and close it at the end. create: create it and the results folder if they do not exist.
 
-    lease_seconds: of workers, where it is not the usual one.
+    lease_seconds: duration of the leases of workers, if not the default.
 
-    Raises DatabaseError, in one line, if it cannot be opened; UsageError if the results folder cannot be written, be
-    it now or, without `create`, when something is first put there.
+    Raises DatabaseError, in one line, if the store cannot be opened; UsageError if the results folder is not writable,
+    unless `read_only`.
     """
     from rnnlab.queue.database import open_database
     from rnnlab.queue.store import Store

@@ -9,7 +9,18 @@ import pytest
 from rnnlab.queue.database import open_database
 from rnnlab.queue.store import Store
 from tests.support.experiments import SMALL
-from tests.support.paths import REFERENCE
+from tests.support.paths import REFERENCE, ROOT
+from tests.support.quick import is_quick
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests: `pytest -m quick`."""
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        parameters = set(item.name.partition("[")[2].rstrip("]").split("-"))
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if is_quick(path, parameters, fixtures, {mark.name for mark in item.iter_markers()}):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)

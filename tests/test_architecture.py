@@ -1,8 +1,10 @@
 """Imports point one way, and the light commands stay light: read from the sources, and seen in a running command."""
 
 import ast
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.layers import LAYERS
+from tests.support.layers import ANALYSIS_LAYERS, LAYERS
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "rnnlab"
@@ -63,7 +65,11 @@ def read_package(folder: Path) -> dict[str, str]:
 
 def imports_of(module: str, source: str, known: Iterable[str]) -> list[Import]:
     """Every import in the source, wherever it stands; a module of `known` is named down to the module."""
-    known = set(known)
+    return _imports_of(module, source, frozenset(known))
+
+
+@functools.cache
+def _imports_of(module: str, source: str, known: frozenset[str]) -> list[Import]:
 
     def walk(node: ast.AST, function: str | None, types: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):
@@ -106,6 +112,25 @@ def layer_complaints(modules: Mapping[str, str]) -> list[str]:
                 lines.append(f"{where}: {own} imports {found.target}")
         elif found.target.split(".")[0] not in packages | sys.stdlib_module_names:
             lines.append(f"{where}: {own} imports {found.target}")
+    return lines
+
+
+def analysis_complaints(modules: Mapping[str, str]) -> list[str]:
+    """Imports inside the analysis that point the wrong way, and packages that a part of it may not use."""
+    room = "rnnlab.analysis."
+    own = {module: source for module, source in modules.items() if module.startswith(room)}
+    parts = {module: module.removeprefix(room).split(".")[0] for module in own}
+    lines = [
+        f"{module}: has no layer, ANALYSIS_LAYERS must say" for module in own if parts[module] not in ANALYSIS_LAYERS
+    ]
+    for found in (found for module, source in own.items() for found in imports_of(module, source, modules)):
+        allowed, packages = ANALYSIS_LAYERS.get(parts[found.importer], (set(), set()))
+        where = f"{found.importer}, line {found.line}"
+        if found.target.startswith(room):
+            if found.target.removeprefix(room).split(".")[0] not in {parts[found.importer], *allowed}:
+                lines.append(f"{where}: {parts[found.importer]} imports {found.target}")
+        elif found.target.split(".")[0] not in {"rnnlab", *packages, *sys.stdlib_module_names}:
+            lines.append(f"{where}: {parts[found.importer]} imports {found.target}")
     return lines
 
 
@@ -173,6 +198,12 @@ def test_imports_point_one_way(rnnlab_modules: dict[str, str]) -> None:
     assert layer_complaints(rnnlab_modules) == []
 
 
+def test_imports_inside_the_analysis_point_one_way(rnnlab_modules: dict[str, str]) -> None:
+    assert analysis_complaints(rnnlab_modules) == []
+    parts = {module.split(".")[2] for module in rnnlab_modules if module.startswith("rnnlab.analysis.")}
+    assert parts == set(ANALYSIS_LAYERS)
+
+
 def test_only_the_worker_knows_queue_and_training(rnnlab_modules: dict[str, str]) -> None:
     assert seam_complaints(rnnlab_modules) == []
     by_worker = {part_of(i.target) for i in all_imports(rnnlab_modules) if part_of(i.importer) == SEAM}
@@ -215,6 +246,7 @@ def _modules_after(arguments: list[str], folder: Path) -> set[str]:
     return set(json.loads(seen.read_text()))
 
 
+@pytest.mark.slow
 def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
     text = tmp_path / "words.txt"
     text.write_bytes(b"words, words, words. " * 100)
@@ -239,6 +271,31 @@ def test_running_commands_load_nothing_heavy(tmp_path: Path) -> None:
     }
     # The same look does see what is there: analysis draws.
     assert {"pandas", "matplotlib"} <= after["analyze"]
+
+
+def test_the_walk_through_a_run_is_a_path(rnnlab_modules: dict[str, str]) -> None:
+    """docs/architecture.md: at most thirty files, and each is imported by one before it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = re.findall(r"^\| \d+ \| `(rnnlab/\S+)\.py` \|", page, flags=re.MULTILINE)
+    assert 20 < len(walk) <= 30
+    modules = [path.replace("/", ".") for path in walk]
+    assert set(modules) <= rnnlab_modules.keys()
+    # The worker is a process of its own, which the command starts by its name.
+    reached = {modules[0], "rnnlab.cli.worker", "rnnlab.worker.process"}
+    for module in modules:
+        assert module in reached, f"no file before it leads to {module}"
+        reached |= reached_from(module, rnnlab_modules)
+
+
+def reached_from(module: str, modules: dict[str, str]) -> set[str]:
+    """What a module imports, and what other modules of its room import that it leads to."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        targets = {one.target for one in imports_of(waiting[0], modules[waiting[0]], modules)} & modules.keys() - found
+        waiting = [*waiting[1:], *(one for one in targets if part_of(one) == part_of(waiting[0]) != "cli")]
+        found |= targets
+    return found
 
 
 # The checks themselves, on small made-up packages
@@ -269,6 +326,23 @@ def test_a_planted_wrong_import_is_found(module: str, source: str) -> None:
     known = {"rnnlab.plans": "", "rnnlab.cli.options": "", module: source}
     assert len(layer_complaints(known)) == 1
     assert module in layer_complaints(known)[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("rnnlab.analysis.statistics.variance", "from rnnlab.analysis.plots.style import limits"),
+        ("rnnlab.analysis.statistics.variance", "def f():\n    from rnnlab.analysis.words import names"),
+        ("rnnlab.analysis.words.headlines", "from rnnlab.analysis.plots.heatmap import cell_text"),
+        ("rnnlab.analysis.plots.pictures", "from rnnlab.analysis.html.page import Page"),
+        ("rnnlab.analysis.runs", "from rnnlab.analysis.statistics import noise"),
+        ("rnnlab.analysis.statistics.noise", "import matplotlib.pyplot"),
+        ("rnnlab.analysis.novelty", "import json"),
+    ],
+)
+def test_a_planted_wrong_import_inside_the_analysis_is_found(module: str, source: str) -> None:
+    (complaint,) = analysis_complaints({module: source})
+    assert module in complaint
 
 
 def test_right_imports_are_no_complaint() -> None:

@@ -53,7 +53,7 @@ def test_a_wrong_command_would_be_found() -> None:
 @pytest.mark.parametrize("name", ["commands.md", "settings.md"])
 def test_generated_pages_are_as_generated(name: str) -> None:
     pages = generator().PAGES
-    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name](), "run `python docs/generate.py`"
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name](), "run `python -m docs.generate`"
 
 
 def test_every_setting_is_documented() -> None:
@@ -67,4 +67,11 @@ def test_every_setting_is_documented() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_the_repository_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"\b((?:rnnlab|tests|benchmarks|experiments)/[\w./-]*[\w/])", page.read_text(encoding="utf-8"))
+    missing = [path for path in named if not (ROOT / path).exists()]
     assert not missing

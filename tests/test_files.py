@@ -73,8 +73,6 @@ def test_ensure_writable_dir(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
     (tmp_path / "file").write_text("here")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            UsageError, match=r"^results folder .* cannot be written \(.*\): make it writable or choose"
-        ):
+        with pytest.raises(UsageError, match=r"^results folder .* is not writable \(.*\): make it writable or choose"):
             ensure_writable_dir(path, "results folder")
     assert (tmp_path / "file").read_text() == "here"

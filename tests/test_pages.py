@@ -14,7 +14,7 @@ import pytest
 
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"

@@ -1,1 +1,1 @@
-"""How fast many small models are trained: rnnlab beside what there is without it (`python -m benchmarks.training`)."""
+"""How fast many small models train: rnnlab compared with alternatives (`python -m benchmarks.training`)."""

@@ -1,14 +1,14 @@
-"""How many model-steps a second: the plain loop, several of it, torch.func, JAX and rnnlab side by side.
+"""Model-steps per second of the plain loop (in one and several processes), torch.func, JAX and rnnlab.
 
     python -m benchmarks.training [--cases targets|scaling|gpu|round] [--device cpu|cuda] [--out FILE]
 
-A model-step is one optimiser step of one model. Everybody trains the same models from the same weights on the same
-batches, in processes of their own, in turns. On a CPU each process has one thread and is pinned to one core, and its
-seconds are those for which it had the core. JAX takes part where it is installed (pip install 'rnnlab[bench]').
+A model-step is one optimizer step of one model. All contenders train the same models from the same weights on the same
+batches, in separate processes, in turn. On a CPU, each process has one thread and is pinned to one core, and only the
+time during which it had the core counts. JAX takes part if it is installed (pip install 'rnnlab[bench]').
 
-targets: the cases whose speed is a promise. scaling: models, state size, layers and batch size, one at a time, with a
-picture. gpu: the first rounds of dynamics and shakespeare, plain loop and rnnlab, in the real mixture of configs.
-round: real workers on a reduced first round, against as many processes with the plain loop.
+targets: the cases with a guaranteed speed. scaling: models, state size, layers and batch size, one at a time, with a
+picture. gpu: the first rounds of dynamics and shakespeare, plain loop and rnnlab, with the real mixture of configs.
+round: real workers on a reduced first round, compared with the same number of plain-loop processes.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from benchmarks.training.alternation import CaseResult, Options, entrants, measu
 from benchmarks.training.cases import SWEEP_NOTE, Point, scaling_points, target_cases
 from benchmarks.training.table import as_markdown, as_text, machine
 
-# Rounds and seconds of each contender in each round, unless they are given.
+# Default rounds, and default seconds of each contender in each round.
 _PLANS = {"targets": (5, 2.0), "scaling": (3, 1.0), "gpu": (3, 0.0), "round": (2, 0.0)}
 _STUDIES = ("dynamics", "shakespeare")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print."""
+    """Measure and print."""
     choices = _parser().parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     rounds, seconds = _PLANS[choices.cases]
@@ -55,18 +55,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cases", choices=list(_PLANS), default="targets")
     parser.add_argument("--only", default="", metavar="TEXT", help="only the cases whose names contain this")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--rounds", type=int, help="in which each contender has its turn")
-    parser.add_argument("--seconds", type=float, help="of each contender in each round")
-    parser.add_argument("--processes", type=int, help="of those that are several [cores; 2 on a GPU]")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the tables there, as Markdown")
+    parser.add_argument("--rounds", type=int, help="number of rounds; each contender runs once in each round")
+    parser.add_argument("--seconds", type=float, help="duration of each contender in each round")
+    parser.add_argument("--processes", type=int, help="processes of the contenders with several [cores; 2 on a GPU]")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the tables to this file, as Markdown")
     scaling = parser.add_argument_group("scaling")
-    scaling.add_argument("--minutes", type=float, default=20.0, help="begin no other point after that")
-    scaling.add_argument("--plots", type=Path, default=Path("plots"), help="the picture goes to training/ in it")
+    scaling.add_argument("--minutes", type=float, default=20.0, help="start no further point after this time")
+    scaling.add_argument(
+        "--plots", type=Path, default=Path("plots"), help="folder; the picture is written to its folder training/"
+    )
     studies = parser.add_argument_group("gpu and round")
-    studies.add_argument("--scale", help="of the experiments, such as tiny [gpu: as published; round: tiny]")
-    studies.add_argument("--steps", type=int, default=300, help="gpu: of each model that is measured, in each round")
-    studies.add_argument("--full", action="store_true", help="gpu: train every run to its end, both ways (hours)")
-    studies.add_argument("--corpus", default="generated", help="round: what is read")
+    studies.add_argument("--scale", help="scale of the experiments, such as tiny [gpu: as published; round: tiny]")
+    studies.add_argument("--steps", type=int, default=300, help="gpu: steps of each measured model in each round")
+    studies.add_argument(
+        "--full", action="store_true", help="gpu: train every run to its end, with both contenders (hours)"
+    )
+    studies.add_argument("--corpus", default="generated", help="round: the text")
     return parser
 
 
@@ -91,7 +95,7 @@ def _scaling(choices: argparse.Namespace, options: Options) -> str:
     for number, point in enumerate(points):
         if time.monotonic() - begun > 60 * choices.minutes:
             left = ", ".join(point.case.name for point in points[number:])
-            print(f"not measured, as {choices.minutes:g} minutes are over: {left}\n")
+            print(f"not measured, because {choices.minutes:g} minutes have passed: {left}\n")
             break
         who = entrants(point.case, options, several=False)
         results.append((point, measure(point.case, who, options, _say)))

@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, timed in turns, so that whatever else the machine does hits all alike."""
+"""Contenders in separate processes, timed in turn, so that other activity of the machine affects all equally."""
 
 import importlib.util
 import json
@@ -22,12 +22,12 @@ JAX_FEW = 4
 
 @dataclass(frozen=True)
 class Entrant:
-    """A contender of the table: what it is called, and the processes that it consists of."""
+    """A contender of the table: its name and its processes."""
 
     name: str
     kind: str  # see contender.py
-    processes: int = 1  # each on a core of its own
-    number: int = 0  # of models, where the kind can train fewer than all
+    processes: int = 1  # each on a separate core
+    number: int = 0  # of models, if the kind can train fewer than all
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Options:
     seconds: float  # of each contender in each round
     device: str  # cpu, cuda
     cores: Sequence[int]  # that may be used; a single process runs on the last one
-    processes: int  # of those that are several
+    processes: int  # of contenders with several processes
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Measured:
     """One contender of one case."""
 
     name: str
-    rates: list[float]  # model-steps a second, of each round
-    shares: list[float]  # of the time, that it had its core, of each round
-    memory: int  # bytes at the highest, of all its processes
+    rates: list[float]  # model-steps per second of each round
+    shares: list[float]  # share of the time during which it had its core, of each round
+    memory: int  # peak bytes of all its processes
     trouble: str = ""  # why there are no rates
 
     @property
@@ -65,7 +65,7 @@ class CaseResult:
     measured: list[Measured]
 
     def of(self, name: str) -> Measured | None:
-        """The contender of that name, if it ran."""
+        """The contender with this name, if it ran."""
         return next((one for one in self.measured if one.name == name and one.rates), None)
 
     def ratios(self, one: Measured, other: str) -> list[float]:
@@ -75,14 +75,14 @@ class CaseResult:
 
     @property
     def flops(self) -> int:
-        """Of the products of one step of one model."""
+        """FLOPs of the products of one step of one model."""
         return flops(self.case.config, self.case.vocabulary_size)
 
 
 def entrants(case: Case, options: Options, *, several: bool) -> list[Entrant]:
-    """Everybody; `several`: also the plain loop and rnnlab in several processes side by side.
+    """All contenders; with `several`, also the plain loop and rnnlab in several parallel processes.
 
-    JAX also trains few models at once: what fits into a core's cache is often faster.
+    JAX also trains few models at once: models that fit into a core's cache are often faster.
     """
     N, M = options.processes, case.n_models
     widths = sorted({1, min(JAX_FEW, M), M})
@@ -99,7 +99,7 @@ def entrants(case: Case, options: Options, *, several: bool) -> list[Entrant]:
 
 
 def missing(kind: str, device: str) -> str:
-    """Why a kind of contender cannot take part here; empty where it can."""
+    """Why a kind of contender cannot take part on this machine; empty if it can."""
     if not kind.startswith("jax"):
         return ""
     if importlib.util.find_spec("jax") is None:
@@ -110,7 +110,7 @@ def missing(kind: str, device: str) -> str:
 
 
 def measure(case: Case, who: Sequence[Entrant], options: Options, say: Callable[[str], None]) -> CaseResult:
-    """Time all contenders of a case, round after round."""
+    """Time all contenders of a case, one round after another."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "task.npz"
         make_task(case, options.device).write(path)
@@ -133,7 +133,7 @@ class _Team:
     """The processes of one contender."""
 
     def __init__(self, entrant: Entrant, path: Path, options: Options) -> None:
-        """Start them, one after the other: they warm up on the same core as others."""
+        """Start them one after another, because several of them warm up on the same core."""
         self.entrant = entrant
         self.trouble = missing(entrant.kind, options.device)
         self._on_gpu = options.device != "cpu"
@@ -157,7 +157,7 @@ class _Team:
                 return
 
     def train(self, seconds: float) -> None:
-        """One round of all processes, side by side."""
+        """One round of all processes in parallel."""
         if self.trouble:
             return
         for child in self._children:
@@ -168,7 +168,7 @@ class _Team:
         if self.trouble:
             return
         reports: list[dict[str, Any]] = [json.loads(answer) for answer in answers]
-        # On a core that others want as well, the time that it was ours; a GPU's time is that of the wall.
+        # On a shared core, only the time during which we had it counts; on a GPU, wall time counts.
         clock = "seconds" if self._on_gpu else "core_seconds"
         self._rates.append(sum(report["model_steps"] / report[clock] for report in reports))
         self._shares.append(statistics.mean(report["core_seconds"] / report["seconds"] for report in reports))
@@ -188,15 +188,15 @@ class _Team:
             child.communicate()
 
     def measured(self) -> Measured:
-        """What came of it."""
+        """The result."""
         rates = [] if self.trouble else self._rates
         return Measured(self.entrant.name, rates, self._shares, self._memory, self.trouble)
 
 
 def _environment(device: str) -> dict[str, str]:
-    """One thread for everybody, on a CPU."""
+    """On a CPU, one thread for every contender."""
     if device != "cpu":
-        # As torch by default: no TF32, and not all of the GPU's memory at the start.
+        # The defaults of torch: no TF32, and no allocation of the whole GPU memory at the start.
         return {**os.environ, "JAX_DEFAULT_MATMUL_PRECISION": "highest", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "XLA_FLAGS": flags}

@@ -1,4 +1,4 @@
-"""What is measured: the configs of the models, how many there are, and what their speed should be.
+"""The cases to measure: the configs of the models, their number, and their target speed.
 
 Shapes: M models, S state size, L layers, B batch rows, T symbols of a window.
 """
@@ -10,9 +10,9 @@ from typing import Any
 from benchmarks.training.flops import flops
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 
-# Products of a block of steps: a few tenths of a second of one core, or of a GPU.
+# FLOPs of a block of steps: a few tenths of a second on one core or on a GPU.
 _BLOCK_FLOPS = {"cpu": 2e10, "cuda": 1e13}
-_NO_END = 1_000_000  # windows or iterations: more than any measurement gets done
+_NO_END = 1_000_000  # windows or iterations: more than any measurement reaches
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Case:
     name: str
     config: RunConfig
     vocabulary_size: int
-    n_models: int  # M, trained at once by those that can
+    n_models: int  # M, trained at once by contenders that can do this
     target: float | None = None  # rnnlab's speed as a multiple of the plain loop's
 
     def block_steps(self, device: str) -> int:
-        """Optimiser steps of each model between two looks at the clock."""
+        """Optimizer steps of each model between two clock readings."""
         whole = _BLOCK_FLOPS[device] / (self.n_models * flops(self.config, self.vocabulary_size))
         return max(2, min(100, round(whole)))
 
@@ -44,14 +44,14 @@ def online_case(name: str, *, S: int, L: int, B: int, M: int, target: float | No
 
 
 def bptt_case(name: str, *, S: int, L: int, B: int, T: int, M: int, target: float | None = None) -> Case:
-    """GRUs that reset before the recurrent product, embedding as wide as the state, on 65 characters, with AdamW."""
+    """GRUs that reset before the recurrent product, with embedding size S, on 65 characters, with AdamW."""
     model = {"cell": "gru-reset-before", "n_layers": L, "state_size": S, "embedding_size": S}
     training = {"regime": "bptt", "batch_size": B, "block_size": T, "iterations": _NO_END, "optimizer": "adamw"}
     return Case(name, _config(model, {**training, "learning_rate": 1e-3}), 65, M, target)
 
 
 def target_cases(device: str) -> list[Case]:
-    """Those whose speed is a promise on a CPU, and the large GRU; a GPU trains more models at once."""
+    """The cases with a guaranteed speed on a CPU, and the large GRU; a GPU trains more models at once."""
     wide = device != "cpu"
     cases = [
         online_case("online L2 S256 B256", S=256, L=2, B=256, M=64 if wide else 4, target=1.8),
@@ -63,7 +63,7 @@ def target_cases(device: str) -> list[Case]:
     return [replace(case, target=None) for case in cases] if wide else cases
 
 
-# The sweep: one axis at a time, away from a middle that all axes share.
+# The sweep varies one axis at a time, starting from a center that all axes share.
 _MIDDLE = {"M": 16, "S": 64, "L": 2, "B": 64}
 AXES: Mapping[str, tuple[int, ...]] = {
     "M": (1, 4, 16, 64, 256),
@@ -72,21 +72,21 @@ AXES: Mapping[str, tuple[int, ...]] = {
     "B": (32, 64, 128, 256),
 }
 _SWEEP_T = 16
-SWEEP_NOTE = ", ".join(f"{axis} {value}" for axis, value in _MIDDLE.items()) + f" where not varied; bptt: T {_SWEEP_T}"
+SWEEP_NOTE = ", ".join(f"{axis} {value}" for axis, value in _MIDDLE.items()) + f" unless varied; bptt: T {_SWEEP_T}"
 
 
 @dataclass(frozen=True)
 class Point:
-    """A case of the sweep: where it lies on which axes."""
+    """A case of the sweep, with its position on the axes."""
 
     regime: str  # online, bptt
-    axes: tuple[str, ...]  # the axes that it is a point of: all of them in the middle
+    axes: tuple[str, ...]  # the axes that this point belongs to; the center belongs to all of them
     place: Mapping[str, int]  # M, S, L, B
     case: Case
 
 
 def scaling_points() -> list[Point]:
-    """Those of both regimes by turns, the middle first and the costly ends last: little is lost where time runs out."""
+    """The points of both regimes in turn, the center first and the expensive ones last, in case the time runs out."""
     found = []
     for regime in ("online", "bptt"):
         points = [_point(regime, tuple(AXES), _MIDDLE)]
@@ -110,7 +110,7 @@ def _point(regime: str, axes: tuple[str, ...], place: Mapping[str, int]) -> Poin
 
 
 def _config(model: Mapping[str, Any], training: Mapping[str, Any]) -> RunConfig:
-    """On no particular text."""
+    """A run config without a real text."""
     return parse_run_config(
         {
             "corpus": {"name": "none", "sha256": "0" * 64},

@@ -1,9 +1,9 @@
-"""One contender in a process of its own, on one core: builds, warms up, and trains for as long as it is told.
+"""One contender in a separate process on one core: it builds the models, warms up, and trains for the requested time.
 
     python -m benchmarks.training.contender KIND NUMBER CORE DEVICE TASK
 
-It says "ready", then reads a number of seconds from a line and answers with a line of JSON, until its input ends.
-CORE may be "any". NUMBER is that of the model which a plain loop trains, or of the models that JAX does.
+It prints "ready", then reads lines with a number of seconds and answers each with a line of JSON, until its input ends.
+CORE may be "any". NUMBER is the index of the model for a plain loop, and the number of models for JAX.
 """
 
 import json
@@ -21,7 +21,7 @@ class Contender(Protocol):
     """A way to train the models of a task."""
 
     def train_block(self) -> int:
-        """Train a block of steps, to its end on the device; returns the number of model-steps."""
+        """Train a block of steps and wait until the device has finished; returns the number of model-steps."""
 
 
 def make_contender(kind: str, task: Task, device: str, number: int = 0) -> Contender:
@@ -77,7 +77,7 @@ _MAKERS: dict[str, Callable[[Task, str, int], Contender]] = {
 
 
 def peak_memory() -> int:
-    """Bytes of main memory that this process held at most."""
+    """Peak bytes of main memory of this process."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would count the parent's memory before exec
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -88,7 +88,7 @@ def peak_memory() -> int:
 
 
 def peak_device_memory() -> int:
-    """Bytes of a GPU's memory that were in use at most, 0 without one."""
+    """Peak bytes of GPU memory, 0 without a GPU."""
     if torch := sys.modules.get("torch"):
         return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
     if jax := sys.modules.get("jax"):
@@ -97,12 +97,12 @@ def peak_device_memory() -> int:
 
 
 def main() -> None:
-    """Serve."""
+    """Answer requests until the input ends."""
     kind, number, core, device, path = sys.argv[1:]
     if core != "any":
         os.sched_setaffinity(0, {int(core)})  # before the libraries count their cores
     if kind != "rnnlab":
-        # rnnlab chose the kernels of MKL when it was imported; the others get those that they would have without it.
+        # Importing rnnlab has set the kernels of MKL; the other contenders use the default kernels.
         os.environ.pop("MKL_CBWR", None)
     contender = make_contender(kind, read_task(Path(path)), device, int(number))
     contender.train_block()

@@ -1,6 +1,6 @@
-"""The floor: the matrix products of the steps and nothing else, as fast as torch or rnnlab's kernels make them.
+"""The floor: only the matrix products of the steps, as fast as torch or rnnlab's kernels compute them.
 
-Shapes: G models that are multiplied at once, some of the M models.
+Shapes: U models that are multiplied at once, some of the M models.
 """
 
 import time
@@ -13,18 +13,18 @@ import torch
 from benchmarks.training.flops import products
 from benchmarks.training.task import Task
 from rnnlab.kernels.build import kernels_on, load
-from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.lowering import lower
 from rnnlab.kernels.operations import SETTINGS
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 
 _TRIALS = 5
 
 
 class Floor:
-    """Batched products over G models, group after group, with the G and the way that are the fastest.
+    """Batched products over U models, one group after another, with the fastest U and the fastest method.
 
-    All groups work on the same numbers: with a small G they stay in the cache, as nothing that trains could keep them.
+    All groups use the same numbers. With a small U, these stay in the cache, which is impossible in real training.
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
@@ -49,12 +49,12 @@ class Floor:
             out = torch.empty(group, p.rows, p.columns, device=self._device)
             product: Callable[[], object] = partial(torch.bmm, left, right, out=out)
             if native:
-                program = NativeProgram(load(), lowered(record(product), group), group)
+                program = NativeProgram(load(), lower(trace(product), group), group)
                 product = partial(program, np.zeros((1, group), dtype=SETTINGS), 1)
             self._multiply.append((product, p.times))
 
     def _seconds_of(self, group: int, native: bool) -> float:
-        """Of the products of one step of one model, in such groups."""
+        """Seconds of the products of one step of one model, in groups of this size."""
         self._prepare(group, native)
         self._step()
         taken = []

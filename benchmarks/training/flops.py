@@ -1,10 +1,10 @@
-"""The matrix products that one optimiser step of one model needs, forward and backward: the floor of its cost.
+"""The matrix products that one optimizer step of one model needs, forward and backward: the lower bound of its cost.
 
 Shapes: B batch rows, T symbols of a window, S state size, I inputs, V vocabulary.
 
-Only what the result depends on is counted. A one-hot symbol picks a row, which is no product; in the online regime no
-gradient goes to the old state; the projection of an embedding need not be made more than once a symbol of the
-vocabulary; a window begins with a state that all its rows share. Nothing else than products is counted.
+Only products that the result depends on are counted. A one-hot symbol selects a row, which is not a product. In the
+online regime, no gradient goes to the old state. The projection of an embedding is needed only once for each symbol of
+the vocabulary. A window begins with a state that all its rows share. Operations other than products are not counted.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from rnnlab.spec.run_config import RunConfig
 
 @dataclass(frozen=True)
 class Product:
-    """[rows, inner] times [inner, columns], one after the other `times` times."""
+    """[rows, inner] times [inner, columns], `times` times in sequence."""
 
     rows: int
     inner: int
@@ -35,7 +35,7 @@ def flops(config: RunConfig, vocabulary_size: int) -> int:
 
 
 def products(config: RunConfig, vocabulary_size: int) -> list[Product]:
-    """Those of one step of one model."""
+    """The products of one step of one model."""
     if isinstance(config.model, GatedSettings):
         return _gated(config.model, config.training.batch_size, vocabulary_size)
     assert isinstance(config.training, BpttSettings)
@@ -43,7 +43,7 @@ def products(config: RunConfig, vocabulary_size: int) -> list[Product]:
 
 
 def _linear(rows: int, inputs: int, outputs: int, towards: int) -> list[Product]:
-    """A linear map: forward, gradient of the weights, gradient towards so many of the inputs."""
+    """A linear map: forward, gradient of the weights, gradient towards `towards` of the inputs."""
     backward = [Product(rows, outputs, towards)] if towards else []
     return [Product(rows, inputs, outputs), Product(inputs, rows, outputs), *backward]
 
@@ -52,12 +52,12 @@ def _gated(model: GatedSettings, B: int, V: int) -> list[Product]:
     S = model.state_size
     gated = model.use_input_gate
     n_sources = model.use_new_state + model.use_old_state + model.use_residual
-    towards_c = 2 * S if gated else S  # of [x, h], h needs a gradient only where a gate made it
+    towards_c = 2 * S if gated else S  # of [x, h], h needs a gradient only if a gate produced it
     towards_y = S * (model.use_new_state + model.use_residual + (model.use_old_state and gated))
     gates = [model.use_state_gate, model.use_forget_gate].count(True)
     if model.use_new_state:
         layer = _linear(B, 2 * S, S, towards_c) + _linear(B, 3 * S, S, towards_c + S) * gates
-    else:  # what makes the new state has no part in this step's loss
+    else:  # the parts that compute the new state do not affect this step's loss
         layer = [Product(B, 2 * S, S), *[Product(B, 3 * S, S)] * gates]
     if gated:
         learning = 2 * S if model.use_new_state else S if model.use_old_state else 0

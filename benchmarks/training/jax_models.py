@@ -1,7 +1,7 @@
-"""The models in JAX, one model each; the model axis comes from `vmap`.
+"""The models in JAX, each as one model; `vmap` adds the model axis.
 
 Shapes: B batch rows, T symbols of a window, P projected inputs, S state size, V vocabulary. A weight is [inputs,
-outputs] and is named as in rnnlab's states.
+outputs] and has the same name as in rnnlab's states.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Loss = Callable[[Weights, Array, Array, list[Array]], tuple[Array, list[Array]]]
 
 
 def loss_of(settings: ModelSettings) -> Loss:
-    """The loss of one model, to be differentiated by its weights."""
+    """The loss of one model, to be differentiated with respect to its weights."""
     if isinstance(settings, GatedSettings):
         return lambda w, ids, targets, state: _gated_loss(settings, w, ids, targets, state)
     stack = settings
@@ -68,7 +68,7 @@ def _joined(w: Weights, name: str, sources: Mapping[str, Array]) -> Array:
 
 
 def _recurrent_loss(settings: RecurrentSettings, w: Weights, ids_BT: Array, targets_BT: Array) -> Array:
-    """The products with the inputs are made for all steps at once."""
+    """The products with the inputs are computed for all steps at once."""
     B, S = len(ids_BT), settings.state_size
     x_TBS = w["embedding.weight"][ids_BT.T]
     layer_of = _layer(settings)
@@ -84,9 +84,9 @@ def _recurrent_loss(settings: RecurrentSettings, w: Weights, ids_BT: Array, targ
 def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Array]:
     """Projected inputs [T, B, P] and the start state [B, S] -> the states [T, B, S].
 
-    The gradient of the recurrent weights is one product over all steps: the gradient of what is added to the projected
-    inputs is theirs. Differentiated by itself, the scan would make and add up one small product at each step. It is not
-    unrolled: at S 256 and T 64 that gave 3.7 steps/s (by eight) instead of 6.8.
+    The gradient of the recurrent weights is one product over all steps, with the gradient of the projected inputs. If
+    JAX differentiated the scan, it would compute and add up one small product at each step. The scan is not unrolled:
+    at S 256 and T 64, unrolling by eight gave 3.7 steps/s instead of 6.8.
     """
     cell = {"rnn": _rnn, "gru-reset-before": _gru(settings)}[settings.cell]
 
@@ -119,7 +119,7 @@ def _layer(settings: RecurrentSettings) -> Callable[[Weights, Array, Array], Arr
     return layer
 
 
-# A cell: (weights, state [B, S], projected inputs [B, P]) -> (next state, what each weight was multiplied with)
+# A cell: (weights, state [B, S], projected inputs [B, P]) -> (next state, the factor of each weight)
 Cell = Callable[[Weights, Array, Array], tuple[Array, Weights]]
 
 

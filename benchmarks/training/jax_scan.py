@@ -1,4 +1,4 @@
-"""JAX: `vmap` over M models, `scan` over the steps of a block, all of it one compiled program whose buffers are reused.
+"""JAX: `vmap` over M models, `scan` over the steps of a block, as one compiled program that reuses its buffers.
 
 Shapes: K steps of a block, M models, B batch rows, S state size.
 """

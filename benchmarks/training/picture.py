@@ -1,4 +1,4 @@
-"""The picture of the sweep: speed as a multiple of the plain loop's, one panel an axis and regime."""
+"""The picture of the sweep: speed as a multiple of the plain loop's, one panel for each axis and regime."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ Result = tuple[Point, CaseResult]
 
 
 def scaling_figure(results: Sequence[Result], note: str) -> Figure:
-    """Rows are regimes, columns axes; a line is a contender."""
+    """Rows are regimes, columns are axes, and lines are contenders."""
     regimes = list(dict.fromkeys(point.regime for point, _ in results))
     names = list(dict.fromkeys(one.name for _, result in results for one in result.measured if one.rates))
     names.remove(PLAIN)
     rivals = [name for name in names if name not in (RNNLAB, FLOOR)]
     chosen = {
-        **dict(zip(rivals, style.colours(len(rivals)), strict=True)),
-        RNNLAB: style.best_colour(),
+        **dict(zip(rivals, style.colors(len(rivals)), strict=True)),
+        RNNLAB: style.best_color(),
         FLOOR: style.INK,
     }
     colours = {name: chosen[name] for name in names}
@@ -78,5 +78,5 @@ def _title(results: Sequence[Result]) -> str:
         if (own := result.of(RNNLAB)) is not None and result.of(PLAIN) is not None
     ]
     if not ratios:
-        return "Training speed beside the plain loop"
+        return "Training speed compared with the plain loop"
     return f"rnnlab trains {min(ratios):.1f} to {max(ratios):.1f} times as fast as the plain loop"

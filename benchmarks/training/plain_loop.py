@@ -1,4 +1,4 @@
-"""The plain loop: one model after the other, autograd, an optimiser of torch, the loss read at each step.
+"""The plain loop: one model after another, autograd, an optimizer of torch, the loss read at each step.
 
 Shapes: K steps of a block, M models, B batch rows, T symbols of a window, S state size, V vocabulary.
 """
@@ -16,7 +16,7 @@ from rnnlab.spec.run_config import RunConfig
 
 
 def torch_optimizer(config: RunConfig, parameters: Iterable[Tensor], *, fused: bool) -> torch.optim.Optimizer:
-    """Adam or AdamW as the config has it."""
+    """Adam or AdamW, as set in the config."""
     training = config.training
     assert not training.clip_norm
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
@@ -25,7 +25,7 @@ def torch_optimizer(config: RunConfig, parameters: Iterable[Tensor], *, fused: b
 
 
 class PlainModel:
-    """One model and its optimiser."""
+    """One model and its optimizer."""
 
     def __init__(
         self, config: RunConfig, parameters: Mapping[str, Tensor], vocabulary_size: int, device: torch.device
@@ -40,7 +40,7 @@ class PlainModel:
         self._state = self._start
 
     def step(self, inputs: Tensor, targets: Tensor, starts: bool) -> float:
-        """One optimiser step on int64 [B] (online) or [B, T]; returns the mean loss, nats per symbol."""
+        """One optimizer step on int64 [B] (online) or [B, T]; returns the mean loss, nats per symbol."""
         if self._online:
             if starts:
                 self._state = self._start
@@ -55,7 +55,7 @@ class PlainModel:
 
 
 class PlainLoop:
-    """Model `number` of the task; with M models it would be as fast, one after the other."""
+    """Model `number` of the task; training all M models one after another would have the same speed."""
 
     def __init__(self, task: Task, device: torch.device, number: int = 0) -> None:
         self._task, self._device, self._m = task, device, number % task.n_models

@@ -1,6 +1,6 @@
-"""The models as a researcher writes them: torch modules, one model each.
+"""The models as a researcher would write them: torch modules, each for one model.
 
-Shapes: B batch rows, T symbols of a window, I inputs, E embedding size, S state size, V vocabulary.
+Shapes: B batch rows, T symbols of a window, I inputs, D embedding size, S state size, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -35,11 +35,11 @@ class RnnCell(nn.Module):
 
 
 class GruCell(nn.Module):
-    """r = s(W [x, h] + b);  z = s(W [x, h] + b);  c = tanh(W [x, r h] + b);  h' = mix of h and c by z."""
+    """r = s(W [x, h] + b);  z = s(W [x, h] + b);  c = tanh(W [x, r h] + b);  h' = a mixture of h and c by z."""
 
     def __init__(self, n_inputs: int, state_size: int, *, replaces: bool) -> None:
         super().__init__()
-        self.replaces = replaces  # z is the share of the candidate, else that of the old state
+        self.replaces = replaces  # z is the share of the candidate, otherwise of the old state
         self.reset = nn.Linear(n_inputs + state_size, state_size)
         self.update = nn.Linear(n_inputs + state_size, state_size)
         self.candidate = nn.Linear(n_inputs + state_size, state_size)
@@ -71,10 +71,10 @@ class RecurrentLanguageModel(nn.Module):
 
     def __init__(self, settings: RecurrentSettings, vocabulary_size: int) -> None:
         super().__init__()
-        E, S, V = settings.embedding_size, settings.state_size, vocabulary_size
-        assert E and settings.skip == "none"
-        self.embedding = nn.Embedding(V, E)
-        self.cells = nn.ModuleList(_cell(settings, S if layer else E) for layer in range(settings.n_layers))
+        D, S, V = settings.embedding_size, settings.state_size, vocabulary_size
+        assert D and settings.skip == "none"
+        self.embedding = nn.Embedding(V, D)
+        self.cells = nn.ModuleList(_cell(settings, S if layer else D) for layer in range(settings.n_layers))
         start_LS = torch.zeros(settings.n_layers, S)
         if settings.start_state == "learned":
             self.start_LS = nn.Parameter(start_LS)
@@ -115,7 +115,7 @@ def _cell(settings: RecurrentSettings, n_inputs: int) -> nn.Module:
 
 
 class GatedModel(GatedLanguageModel):
-    """The textbook model with a gather in place of its product with one-hot vectors, which `vmap` cannot make."""
+    """The textbook model with a gather instead of its product with one-hot vectors, which `vmap` does not support."""
 
     def forward(self, ids_B: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [B] -> logits [B, V] and the detached next state of each layer."""
@@ -128,7 +128,7 @@ class GatedModel(GatedLanguageModel):
 
 
 def plain_model(settings: ModelSettings, parameters: Mapping[str, Tensor], vocabulary_size: int) -> nn.Module:
-    """One model with these parameters, which are named as in rnnlab's states."""
+    """One model with these parameters, named as in rnnlab's states."""
     if isinstance(settings, GatedSettings):
         gated = GatedModel(settings, vocabulary_size)
         gated.load_cohort_parameters(parameters)

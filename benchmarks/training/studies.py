@@ -1,9 +1,9 @@
 """Whole first rounds of experiments with their real mixture of configs: rnnlab's cohorts and the plain loop.
 
-A bounded number of steps of each group is measured, and from that the whole round is extrapolated; or all of it is
-trained. Only these two: models with different gates cannot be stacked by torch.func or vmapped by JAX.
+A limited number of steps of each group is measured, and the whole round is extrapolated from it; or all of it is
+trained. torch.func and JAX do not take part: they cannot stack models with different gates.
 
-Shapes: M models, N steps.
+Shapes: M models, K steps of a block.
 """
 
 import statistics
@@ -23,18 +23,18 @@ from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cohort_size.heuristic import cohort_size
+from rnnlab.training.cohort_size.default_size import default_cohort_size
 from rnnlab.training.run_state import fresh_state
 
 _WARM_STEPS = 5
-_BLOCK_STEPS = 100  # of rnnlab between two looks at the clock
-_PLAIN_SAMPLE = 6  # configs of a group that the plain loop trains, evenly spaced, where it does not train all
+_BLOCK_STEPS = 100  # of rnnlab between two clock readings
+_PLAIN_SAMPLE = 6  # configs of a group that the plain loop trains, evenly spaced, unless it trains all
 _VOCABULARIES = {"bytes": 256, "letters": 28, "characters": 65}  # characters: as tiny Shakespeare
 
 
 @dataclass(frozen=True)
 class Group:
-    """Configs that can share a cohort, and how fast they are trained, model-steps a second."""
+    """Configs that can share a cohort, and their training speed in model-steps per second."""
 
     configs: Sequence[RunConfig]
     measured_steps: int  # model-steps of rnnlab that were timed
@@ -44,7 +44,7 @@ class Group:
 
     @property
     def model_steps(self) -> int:
-        """Of all runs to their ends."""
+        """Model-steps of all runs to their ends."""
         return sum(config.target_steps for config in self.configs)
 
 
@@ -57,13 +57,13 @@ def groups_of(experiment: str, scale: str | None, precision: str = "float32") ->
 
 
 def measure_group(configs: Sequence[RunConfig], device: torch.device, rounds: int, steps: int, *, full: bool) -> Group:
-    """In turns, and the medians; `full`: every run to its end, once. `steps`: of each model that is measured."""
+    """Medians of both contenders in turn; `full`: every run to its end, once. `steps`: of each measured model."""
     if full:
         rnnlab_steps, seconds = train_all(configs, device)
         plain_steps, plain_seconds = train_plainly(configs, device, max(one.target_steps for one in configs), 0)
         return Group(configs, rnnlab_steps, plain_steps, rnnlab_steps / seconds, plain_steps / plain_seconds)
     sample = spaced(configs, _PLAIN_SAMPLE)
-    cohort = new_cohort(spaced(configs, cohort_size(configs[0], device)), device)
+    cohort = new_cohort(spaced(configs, default_cohort_size(configs[0], device)), device)
     cohort.run_block(_WARM_STEPS, max_threads=1)
     rates, plain_rates = [], []
     measured = plain_measured = 0
@@ -78,20 +78,20 @@ def measure_group(configs: Sequence[RunConfig], device: torch.device, rounds: in
 
 
 def spaced(configs: Sequence[RunConfig], count: int) -> list[RunConfig]:
-    """So many of them, evenly spaced, or all."""
+    """At most `count` of them, evenly spaced."""
     count = min(count, len(configs))
     return [configs[index * len(configs) // count] for index in range(count)]
 
 
 def new_cohort(configs: Sequence[RunConfig], device: torch.device) -> Cohort:
-    """A cohort of fresh runs."""
+    """A cohort of new runs."""
     vocabulary_size = _VOCABULARIES[configs[0].tokenizer.kind]
     members = [Member(config, fresh_state(config, vocabulary_size)) for config in configs]
     return Cohort(members, text(vocabulary_size), vocabulary_size, device)
 
 
 def run_steps(cohort: Cohort, steps: int) -> int:
-    """Train at most so many steps of each model; returns the number of model-steps."""
+    """Train at most `steps` steps of each model; returns the number of model-steps."""
     done = 0
     while done < steps and not cohort.any_finished:
         done += cohort.run_block(min(_BLOCK_STEPS, steps - done), max_threads=1)
@@ -99,8 +99,8 @@ def run_steps(cohort: Cohort, steps: int) -> int:
 
 
 def train_all(configs: Sequence[RunConfig], device: torch.device) -> tuple[int, float]:
-    """Every run, in cohorts, until the shortest of its cohort ends: model-steps and seconds."""
-    size = cohort_size(configs[0], device)
+    """Train every run, in cohorts, until the shortest run of its cohort ends; returns model-steps and seconds."""
+    size = default_cohort_size(configs[0], device)
     total, seconds = 0, 0.0
     for first in range(0, len(configs), size):
         done, taken = timed(partial(_train_chunk, configs[first : first + size], device), device)
@@ -109,19 +109,19 @@ def train_all(configs: Sequence[RunConfig], device: torch.device) -> tuple[int, 
 
 
 def train_plainly(configs: Sequence[RunConfig], device: torch.device, steps: int, warm_steps: int) -> tuple[int, float]:
-    """The plain loop over the configs, one after the other: model-steps and seconds, without those to warm up."""
+    """The plain loop over the configs, one after another; returns model-steps and seconds without the warm-up."""
     vocabulary_size = _VOCABULARIES[configs[0].tokenizer.kind]
     tokens = text(vocabulary_size)
     total, seconds = 0, 0.0
     for config in configs:
         n_steps = min(config.target_steps, steps + warm_steps)
-        inputs_N, targets_N = (
+        inputs_K, targets_K = (
             torch.from_numpy(part).to(device, torch.int64) for part in batches(config, tokens, n_steps)
         )
         starts = starts_of(config, n_steps).tolist()
         model = PlainModel(config, fresh_state(config, vocabulary_size).parameters, vocabulary_size, device)
 
-        batch = list(zip(inputs_N, targets_N, starts, strict=True))
+        batch = list(zip(inputs_K, targets_K, starts, strict=True))
         _take_steps(model, batch[:warm_steps])
         done, taken = timed(partial(_take_steps, model, batch[warm_steps:]), device)
         total, seconds = total + done, seconds + taken
@@ -139,7 +139,7 @@ def _train_chunk(configs: Sequence[RunConfig], device: torch.device) -> int:
 
 
 def timed(work: Callable[[], int], device: torch.device) -> tuple[int, float]:
-    """What the work returns, and its seconds: of a core on a CPU, which others may want as well; else of the wall."""
+    """The result of the work, and its seconds: core time on a CPU, which may be shared; otherwise wall time."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     begun = clock()
     done = work()
@@ -149,7 +149,7 @@ def timed(work: Callable[[], int], device: torch.device) -> tuple[int, float]:
 
 
 def report(name: str, groups: Sequence[Group], *, full: bool) -> str:
-    """A line a group, then the whole round."""
+    """One line for each group, then one for the whole round."""
     from rnnlab.actions.status import format_seconds
 
     lines = [f"{name}: {'group':26}{'runs':>6}{'plain/s':>12}{'rnnlab/s':>12}{'ratio':>8}"]
@@ -168,6 +168,6 @@ def report(name: str, groups: Sequence[Group], *, full: bool) -> str:
     )
     measured = sum(group.measured_steps for group in groups)
     plain = sum(group.measured_plain_steps for group in groups)
-    how = "all of it was trained" if full else "extrapolated from what was measured"
+    how = "all of it was trained" if full else "extrapolated from the measured steps"
     lines.append(f"{name}: {how}: {measured:,} model-steps by rnnlab, {plain:,} by the plain loop")
     return "\n".join(lines)

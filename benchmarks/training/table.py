@@ -1,4 +1,4 @@
-"""The results in words: one table a case, as text for a terminal or as Markdown."""
+"""The results as text: one table for each case, for a terminal or as Markdown."""
 
 import os
 import platform
@@ -13,34 +13,34 @@ HEADINGS = ("", "model-steps/s", "x plain loop", "spread", "of floor", "peak MB"
 
 
 def machine(options: Options) -> str:
-    """What it was measured on and with."""
+    """The machine and the versions of the measurement."""
     named = [name for name in ("torch", "jax") if _version(name)]
     versions = ", ".join(f"{name} {_version(name)}" for name in named)
     if options.device == "cpu":
         how = f"each process on one core with one thread, {len(options.cores)} cores, load {os.getloadavg()[0]:.1f}"
-        clock = "of the core's time"
+        clock = "core time"
     else:
         import torch
 
-        how, clock = torch.cuda.get_device_name(), "of the wall's"
+        how, clock = torch.cuda.get_device_name(), "wall time"
     return (
         f"{_processor()}: {how}; Python {platform.python_version()}, {versions}, float32; medians of {options.rounds} "
-        f"rounds of {options.seconds:g} s each in turns, {clock}"
+        f"rounds of {options.seconds:g} s each in turn, {clock}"
     )
 
 
 def heading(result: CaseResult) -> str:
-    """What the case is."""
+    """The name, number of models and size of the case."""
     case = result.case
-    text = f"{case.name}: {case.n_models} models, {result.flops / 1e6:,.1f} MFLOP of products a model-step"
+    text = f"{case.name}: {case.n_models} models, {result.flops / 1e6:,.1f} MFLOP of products per model-step"
     floor = result.of(FLOOR)
     if floor is not None:
-        text += f", at {result.flops * floor.rate / 1e9:,.1f} GFLOP/s alone"
+        text += f", at {result.flops * floor.rate / 1e9:,.1f} GFLOP/s for the products alone"
     return text
 
 
 def verdict(result: CaseResult) -> str:
-    """Where rnnlab stands: against its target and against the best of the others in one process."""
+    """The speed of rnnlab relative to its target and to the best other contender with one process."""
     own, plain = result.of(RNNLAB), result.of(PLAIN)
     if own is None or plain is None:
         return ""
@@ -57,7 +57,7 @@ def verdict(result: CaseResult) -> str:
 
 
 def rows(result: CaseResult) -> list[tuple[str, ...]]:
-    """One for each contender, below HEADINGS."""
+    """One row for each contender, below HEADINGS."""
     return [_row(result, one) for one in result.measured]
 
 
@@ -77,7 +77,7 @@ def _row(result: CaseResult, one: Measured) -> tuple[str, ...]:
 
 
 def as_text(result: CaseResult) -> str:
-    """For a terminal."""
+    """A table for a terminal."""
     lines = [heading(result)]
     for row in (HEADINGS, *rows(result)):
         lines.append(f"  {row[0]:26}" + "".join(f"{cell:>15}" for cell in row[1:]).rstrip())
@@ -85,7 +85,7 @@ def as_text(result: CaseResult) -> str:
 
 
 def as_markdown(results: Sequence[CaseResult], options: Options) -> str:
-    """A page of all cases."""
+    """A page with all cases."""
     parts = [
         "# Training speed\n",
         f"{machine(options)}.\n",

@@ -1,6 +1,6 @@
-"""What all contenders of a case are given: equal initial weights and equal batches, rnnlab's own.
+"""The input of all contenders of a case: the same initial weights and the same batches as in rnnlab.
 
-Shapes: N steps, M models, B batch rows, T symbols of a window, V vocabulary.
+Shapes: K steps one after the other, M models, B batch rows, T symbols of a window, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 N_TOKENS = 100_000  # of the text
-_LAID_OUT_BYTES = 2**24  # of batches; after the last one comes the first again
+_LAID_OUT_BYTES = 2**24  # of batches; after the last one, the first one is used again
 
 
 @dataclass(frozen=True)
 class Task:
     """Weights and batches. In numpy, so that a contender without torch can read them."""
 
-    config: RunConfig  # of model 0; the others have other seeds
+    config: RunConfig  # of model 0; the other models have other seeds
     vocabulary_size: int
     block_steps: int
     weights: dict[str, Array]  # name -> [M, ...], as rnnlab's states name them; a weight is [inputs, outputs]
-    inputs: Array  # symbols, [N, M, B] online, [N, M, B, T] with BPTT
+    inputs: Array  # symbols, [K, M, B] online, [K, M, B, T] with BPTT
     targets: Array
-    starts: Array  # bool [N]: the state is zero before this step (online)
+    starts: Array  # bool [K]: the state is zero before this step (online)
 
     @property
     def n_models(self) -> int:
@@ -41,17 +41,17 @@ class Task:
 
     @property
     def n_blocks(self) -> int:
-        """Blocks of `block_steps` steps that are laid out."""
+        """Number of stored blocks of `block_steps` steps."""
         return len(self.inputs) // self.block_steps
 
     def block(self, index: int) -> tuple[Array, Array, Array]:
-        """Inputs, targets and starts of a block, counted round and round."""
+        """Inputs, targets and starts of a block; the index wraps around."""
         first = index % self.n_blocks * self.block_steps
         rows = slice(first, first + self.block_steps)
         return self.inputs[rows], self.targets[rows], self.starts[rows]
 
     def write(self, path: Path) -> None:
-        """As a file of numpy's."""
+        """Write it as a numpy file."""
         named = {f"weights/{name}": value for name, value in self.weights.items()}
         about = np.array([self.config.canonical_json, str(self.vocabulary_size), str(self.block_steps)])
         batches = {"inputs": self.inputs, "targets": self.targets, "starts": self.starts}
@@ -60,7 +60,7 @@ class Task:
 
 
 def read_task(path: Path) -> Task:
-    """What `write` wrote."""
+    """Read a file written by `Task.write`."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     config, vocabulary_size, block_steps = arrays["about"].tolist()
@@ -76,26 +76,26 @@ def read_task(path: Path) -> Task:
 
 
 def make_task(case: Case, device: str = "cpu") -> Task:
-    """Initial weights as rnnlab draws them, and the batches that it sees first."""
+    """The initial weights and the first batches of rnnlab."""
     from rnnlab.training.run_state import fresh_state
 
-    K = case.block_steps(device)
+    block_steps = case.block_steps(device)
     configs = [case.member(m) for m in range(case.n_models)]
     states = [fresh_state(config, case.vocabulary_size) for config in configs]
     weights = {name: np.stack([state.parameters[name].numpy() for state in states]) for name in states[0].parameters}
     training = case.config.training
     length = training.block_size if isinstance(training, BpttSettings) else 1
-    per_block = K * case.n_models * training.batch_size * length
-    n_steps = K * max(1, min(20, _LAID_OUT_BYTES // per_block))
+    per_block = block_steps * case.n_models * training.batch_size * length
+    n_steps = block_steps * max(1, min(20, _LAID_OUT_BYTES // per_block))
     tokens = text(case.vocabulary_size)
     pairs = [batches(config, tokens, n_steps) for config in configs]
     inputs, targets = (np.stack([pair[i] for pair in pairs], axis=1) for i in (0, 1))
     starts = starts_of(case.config, n_steps)
-    return Task(case.config, case.vocabulary_size, K, weights, inputs, targets, starts)
+    return Task(case.config, case.vocabulary_size, block_steps, weights, inputs, targets, starts)
 
 
 def starts_of(config: RunConfig, n_steps: int) -> Array:
-    """Before which of the first steps the state is zero, bool [N]: at the windows' starts in the online regime."""
+    """Bool [K]: whether the state is zero before a step, at the start of each window in the online regime."""
     starts = np.zeros(n_steps, dtype=bool)
     if isinstance(config.training, OnlineSettings):
         starts[:: config.training.steps_per_window] = True
@@ -103,7 +103,7 @@ def starts_of(config: RunConfig, n_steps: int) -> Array:
 
 
 def text(vocabulary_size: int) -> "Tensor":
-    """Symbols with a little structure, so that there is something to learn: a walk in steps of 0 to 3, uint8."""
+    """Symbols with a simple structure that can be learned: a walk with steps of 0 to 3, uint8."""
     import torch
 
     generator = torch.Generator().manual_seed(1)
@@ -112,7 +112,7 @@ def text(vocabulary_size: int) -> "Tensor":
 
 
 def batches(config: RunConfig, tokens: "Tensor", n_steps: int) -> tuple[Array, Array]:
-    """Inputs and targets of the first steps of one run: uint8 [N, B] online, [N, B, T] with BPTT."""
+    """Inputs and targets of the first steps of one run: uint8 [K, B] online, [K, B, T] with BPTT."""
     import torch
 
     from rnnlab.data.batches import window_positions, windows
@@ -128,5 +128,5 @@ def batches(config: RunConfig, tokens: "Tensor", n_steps: int) -> tuple[Array, A
         targets = torch.cat([window_BW[:, 1:].T for window_BW in found])
         return inputs[:n_steps].numpy(), targets[:n_steps].numpy()
     assert training.sampling == "random"
-    windows_NBW = torch.stack(found)
-    return windows_NBW[:, :, :-1].numpy(), windows_NBW[:, :, 1:].numpy()
+    windows_KBW = torch.stack(found)
+    return windows_KBW[:, :, :-1].numpy(), windows_KBW[:, :, 1:].numpy()

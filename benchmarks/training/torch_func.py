@@ -1,4 +1,4 @@
-"""torch.func: the weights of M plain modules stacked, vmap over the gradient of one, one optimiser for all.
+"""torch.func: the weights of M plain modules stacked, vmap over the gradient of one, one optimizer for all.
 
 Shapes: K steps of a block, M models, B batch rows, T symbols of a window, S state size, V vocabulary.
 """
@@ -17,7 +17,7 @@ from rnnlab.spec.cell_settings import GatedSettings
 
 
 class TorchFunc:
-    """M models of equal structure and equal settings of the optimiser."""
+    """M models with equal structure and equal optimizer settings."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         self._task, self._device = task, device
@@ -30,7 +30,7 @@ class TorchFunc:
         ]
         model = models[0]
         parameters, self._buffers = stack_module_state(models)
-        # The gradients come from torch.func: autograd need not look on.
+        # The gradients come from torch.func, so autograd does not have to track the parameters.
         self._parameters = {name: parameter.detach() for name, parameter in parameters.items()}
         self._optimizer = torch_optimizer(task.config, self._parameters.values(), fused=True)
 
@@ -64,7 +64,7 @@ class TorchFunc:
                 self._parameters, self._buffers, inputs_M, targets_M, self._state
             )
             for name, parameter in self._parameters.items():
-                # With other strides than its parameter's, the fused optimiser of torch 2.13 makes wrong updates.
+                # If the strides differ from the parameter's, the fused optimizer of torch 2.13 makes wrong updates.
                 parameter.grad = gradients[name].contiguous()
             self._optimizer.step()
             losses.append(loss_M)

@@ -1,8 +1,8 @@
-"""A whole round with real workers, against as many processes that train the same configs with the plain loop.
+"""A whole round with real workers, compared with the same number of processes that run the plain loop.
 
     python -m benchmarks.training.whole_round EXPERIMENT SCALE CORPUS NUMBER PROCESSES
 
-is one of those processes; an empty SCALE is the experiment's own size.
+starts one of the plain-loop processes. An empty SCALE is the experiment's own size.
 """
 
 import os
@@ -16,20 +16,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TARGET = 2.0  # rnnlab's time in that of the plain processes
+TARGET = 2.0  # minimum ratio of the time of the plain processes to rnnlab's time
 _ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one round took."""
+    """The time of one round."""
 
-    seconds: float  # from the first process's start to the last one's end
-    core_seconds: float  # of all processes together
+    seconds: float  # from the start of the first process to the end of the last one
+    core_seconds: float  # sum over all processes
 
 
 def run(experiment: str, scale: str, corpus: str, processes: int, rounds: int, say: Callable[[str], None]) -> str:
-    """Both ways in turns; returns the report."""
+    """Run both contenders in turn; returns the report."""
     named = [experiment, scale, corpus]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "RNNLAB_DATA": folder}
@@ -59,7 +59,7 @@ def _report(name: str, processes: int, workers: Sequence[Spent], plain: Sequence
     ratios = [b.seconds / a.seconds for a, b in zip(workers, plain, strict=True)]
     core_ratios = [b.core_seconds / a.core_seconds for a, b in zip(workers, plain, strict=True)]
     ratio = statistics.median(ratios)
-    lines = [f"{name}, first round, {processes} processes each, in turns; medians of {len(ratios)}"]
+    lines = [f"{name}, first round, {processes} processes each, in turn; medians of {len(ratios)}"]
     for label, spent in ((f"{processes} plain processes", plain), (f"{processes} rnnlab workers", workers)):
         seconds = statistics.median(one.seconds for one in spent)
         core_seconds = statistics.median(one.core_seconds for one in spent)
@@ -98,31 +98,31 @@ def _spent(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> Sp
 
 
 def train_plainly(experiment: str, scale: str, corpus: str, number: int, processes: int) -> None:
-    """The share of one process: each `processes`-th config, one after the other, to its end."""
+    """The share of one process: every `processes`-th config, one after another, each to its end."""
     import torch
 
     from benchmarks.training.plain_loop import PlainModel
     from benchmarks.training.task import batches, starts_of
     from rnnlab.plans.plan import make_plan
     from rnnlab.spec.library import find_experiment
-    from rnnlab.training.context import Workbench
+    from rnnlab.training.context import TrainingContext
     from rnnlab.training.run_state import fresh_state
 
     device = torch.device("cpu")
-    bench = Workbench(device)
+    context = TrainingContext(device)
     plan = make_plan(find_experiment(experiment, scale or None), corpus)
     if plan.vocabulary is not None:
-        bench.keep_vocabulary(plan.vocabulary)
+        context.keep_vocabulary(plan.vocabulary)
     for config in plan.first_round[number::processes]:
-        splits, tokenizer = bench.text(config)
+        splits, tokenizer = context.text(config)
         V, n_steps = tokenizer.vocabulary_size, config.target_steps
         model = PlainModel(config, fresh_state(config, V).parameters, V, device)
-        inputs_N, targets_N = (torch.from_numpy(part).long() for part in batches(config, splits.train, n_steps))
-        for inputs, targets, start in zip(inputs_N, targets_N, starts_of(config, n_steps).tolist(), strict=True):
+        inputs_K, targets_K = (torch.from_numpy(part).long() for part in batches(config, splits.train, n_steps))
+        for inputs, targets, start in zip(inputs_K, targets_K, starts_of(config, n_steps).tolist(), strict=True):
             model.step(inputs, targets, start)
 
 
 if __name__ == "__main__":
-    # MKL's kernels as they are without rnnlab, see contender.py.
+    # Use MKL's default kernels, as without rnnlab; see contender.py.
     os.environ.pop("MKL_CBWR", None)
     train_plainly(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))

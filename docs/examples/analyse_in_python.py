@@ -1,7 +1,7 @@
-"""A small sweep from beginning to end in Python: a table, a picture and a text. Run it in an empty folder.
+"""A small, complete sweep in Python: a table, a picture and a text. Run it in an empty folder.
 
-About ten seconds: four models on a text that rnnlab makes itself. What is trained is trained by a worker process, which
-may be killed and started again, here or in another shell; this program only asks for the results.
+It takes about ten seconds: four models on a text that rnnlab generates. A worker process does the training. It may be
+killed and restarted, here or in another shell; this program only reads the results.
 """
 
 import subprocess
@@ -37,7 +37,7 @@ metric = "validation_loss"
 
 
 def main() -> None:
-    """Train, then look at what came of it."""
+    """Train, then show the results."""
     Path("cells.toml").write_text(EXPERIMENT)
     print(rnnlab.init("cells.toml").added, "jobs added")
     subprocess.run([sys.executable, "-m", "rnnlab", "worker", "cells"], check=True)
@@ -47,7 +47,7 @@ def main() -> None:
 
     points = rnnlab.curves("cells").merge(runs[["id", "cell", "state_size"]], on="id")
     picture = sns.relplot(points, kind="line", x="step", y="ema_loss", hue="cell", style="state_size")
-    picture.set_axis_labels("optimiser steps", "training loss, nats per symbol")
+    picture.set_axis_labels("optimizer steps", "training loss, nats per symbol")
     picture.savefig("curves.png", dpi=120)
 
     model = rnnlab.load_model("best", experiment="cells")

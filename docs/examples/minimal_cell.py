@@ -4,20 +4,18 @@
     c = tanh(W_c [x, f h] + b_c)      the candidate
     h' = (1 - f) h + f c
 
-M models of a cohort, N symbols of a window (all its steps and rows), B batch rows, S state size: every tensor has the
-models in front, a weight is [M, inputs, outputs].
+M models of a cohort, B batch rows, S state size, P numbers that a step needs of its input: the first axis of every
+tensor is the models; a weight is [M, inputs, outputs].
 """
 
 import torch
 from torch import Tensor
 
-from rnnlab.models.cells import Cell, State, Weights
-from rnnlab.models.initialization import Parameter
-from rnnlab.models.numerics import logistic
+from rnnlab.cells import Cell, Parameter, State, Weights, logistic
 
 
 class Minimal(Cell):
-    """An own cell: which weights a layer has, and one step. The part of x in both maps is `Cell.project`."""
+    """A user-defined cell: the weights of a layer, and one step. `Cell.project` computes the part of x in both maps."""
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
         """Weights [inputs, outputs] of one model; their initial values depend on the inputs of the whole map."""

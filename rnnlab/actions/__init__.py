@@ -1,1 +1,1 @@
-"""What each command does: `actions/X.py` is the work of `rnnlab X`, for the command line and for Python alike."""
+"""The work of the commands: `actions/X.py` implements `rnnlab X`, for the command line and the Python API."""

@@ -1,28 +1,34 @@
-"""From the job table to tables, pictures and the report; and on to the next round."""
+"""The work of `rnnlab analyze`: tables, pictures and the report of an experiment, and its next round."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from rnnlab.actions.next_round import NextRound, next_round
 from rnnlab.actions.report_sample import best_sample
-from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.html.page import Page, page_html
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import RoundReport, write_round
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.noise import run_noise
+from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.files import Workspace, atomic_write_text
 from rnnlab.plans.plan import only_experiment, stored_plan
 from rnnlab.plans.rounds import Progression, advance
+from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment
+from rnnlab.spec.experiment_tables import AnalysisSettings
 from rnnlab.workspace import open_store, writable
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found and what follows from it."""
+    """The reports that were written, and the state of the rounds."""
 
     reports: dict[str, RoundReport]  # by round, in order
     progression: Progression
@@ -60,7 +66,7 @@ def analyze(
 
 
 def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, RoundReport]:
-    """Tables, pictures and the report of every round with at least one finished job; and the page of all of them."""
+    """Write tables, pictures and the report of every round with a finished job, and the page of all rounds."""
     experiment = stored_plan(store, name).experiment
     wanted = experiment.analysis
     others = {round_name for _, round_name, _ in store.counts(name)} - set(experiment.round_names)
@@ -68,19 +74,27 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
         round_name: results_frame(store.jobs(name, round_name))
         for round_name in [*experiment.round_names, *sorted(others)]
     }
-    frames = {round_name: frame for round_name, frame in frames.items() if (frame["status"] == "done").any()}
-    noise = run_noise(list(frames.values()), wanted.metric)
-    reports = {}
-    for round_name, frame in frames.items():
-        # A round varies what it varies: a focus on a level that none of its runs has would be an empty table.
-        present = all(name in frame.columns and (frame[name] == value).any() for name, value in wanted.focus.items())
-        question = Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
-        reports[round_name] = write_round(
-            workspace, name, round_name, frame, store.curves(name, round_name), question, noise
+    rounds = {
+        round_name: Runs(frame, _question(wanted, frame))
+        for round_name, frame in frames.items()
+        if (frame["status"] == Status.DONE.value).any()
+    }
+    noise = run_noise(list(rounds.values()))
+    reports = {
+        round_name: write_round(
+            workspace, name, round_name, RoundStatistics(runs, noise), store.curves(name, round_name)
         )
+        for round_name, runs in rounds.items()
+    }
     if reports:
         _write_page(store, workspace, experiment, reports)
     return reports
+
+
+def _question(wanted: AnalysisSettings, frame: pd.DataFrame) -> Question:
+    """The question for one round. A focus on a value that none of its runs has is dropped: its table would be empty."""
+    present = all(name in frame.columns and (frame[name] == value).any() for name, value in wanted.focus.items())
+    return Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
 
 
 def _write_page(store: Store, workspace: Workspace, experiment: Experiment, reports: Mapping[str, RoundReport]) -> None:
@@ -90,7 +104,7 @@ def _write_page(store: Store, workspace: Workspace, experiment: Experiment, repo
         name=name,
         title=experiment.title,
         sections=[report.section for report in reports.values()],
-        runs=runs_data(results_frame(jobs), metric),
+        runs=runs_data(Runs(results_frame(jobs), Question(metric))),
         n_runs=len(jobs),
         origin=origin(jobs),
         sample=best_sample(store, workspace, name, metric),

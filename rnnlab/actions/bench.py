@@ -1,24 +1,24 @@
-"""What this machine does, and how long an experiment will take on it."""
+"""Measures the speed of this machine, and the time that an experiment needs on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnnlab.actions.prepare import prepare
-from rnnlab.cost.estimate import workbench
+from rnnlab.cost.estimate import training_context
 from rnnlab.cost.forecast import RoundForecast, forecast
-from rnnlab.cost.reference_cases import CaseSpeed, standard_speeds
+from rnnlab.cost.reference_cases import CaseSpeed, measure_reference_cases
 from rnnlab.devices import find_device, usable_cores
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
-_STANDARD_SECONDS = 12.0  # of all standard cases: a longer measurement gives the same numbers
+_REFERENCE_SECONDS = 12.0  # for all reference cases: a longer measurement gives the same numbers
 
 
 @dataclass(frozen=True)
 class MachineSpeed:
-    """The standard cases on one device."""
+    """The speed of the reference cases on one device."""
 
     device: str  # as torch names it: cpu, cuda:0
     speeds: list[CaseSpeed]
@@ -26,7 +26,7 @@ class MachineSpeed:
 
 @dataclass(frozen=True)
 class ExperimentTime:
-    """How long each round of an experiment will take on one device."""
+    """The estimated time of each round of an experiment on one device."""
 
     device: str
     processes: int  # worker processes that share the work
@@ -34,13 +34,14 @@ class ExperimentTime:
 
 
 def bench_machine(device: str, seconds: float, tell: Callable[[str], None]) -> MachineSpeed:
-    """Measure the standard cases for about `seconds`, 12 at most. tell: is given a line for each measured cohort size.
+    """Measure the reference cases for about `seconds`, at most 12. tell: called with a line per measured cohort size.
 
-    Raises UsageError for a device that is not there; CorpusError if the generated text cannot be stored.
+    Raises UsageError if the device does not exist, CorpusError if the generated text cannot be stored.
     """
-    bench = workbench(find_device(device), None)
+    context = training_context(find_device(device), None)
     return MachineSpeed(
-        str(bench.device), standard_speeds(bench, _tuned_size(bench, tell), min(seconds, _STANDARD_SECONDS))
+        str(context.device),
+        measure_reference_cases(context, _tuned_size(context, tell), min(seconds, _REFERENCE_SECONDS)),
     )
 
 
@@ -61,13 +62,13 @@ def bench_experiment(
     Raises SpecError, CorpusError, CellError or UsageError, in one line.
     """
     plan = prepare(experiment, corpus, scale, allow_code=allow_code)
-    bench = workbench(find_device(device), plan.vocabulary)
-    n_processes = processes or (usable_cores() if bench.device.type == "cpu" else 1)
-    rounds = forecast(bench, plan.experiment, plan.first_round, _tuned_size(bench, tell), seconds)
-    return ExperimentTime(str(bench.device), n_processes, rounds)
+    context = training_context(find_device(device), plan.vocabulary)
+    n_processes = processes or (usable_cores() if context.device.type == "cpu" else 1)
+    rounds = forecast(context, plan.experiment, plan.first_round, _tuned_size(context, tell), seconds)
+    return ExperimentTime(str(context.device), n_processes, rounds)
 
 
-def _tuned_size(bench: Workbench, tell: Callable[[str], None]) -> Callable[[RunConfig], int]:
-    """The best cohort size of a config on one thread; it is measured once and stored for the workers."""
-    sizes = CohortSizes(bench, default_path(), tell=tell)
+def _tuned_size(context: TrainingContext, tell: Callable[[str], None]) -> Callable[[RunConfig], int]:
+    """The best cohort size of a config on one thread, measured once and stored for the workers."""
+    sizes = CohortSizes(context, default_path(), tell=tell)
     return lambda config: sizes.size_for(config, 1)

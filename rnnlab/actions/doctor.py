@@ -1,4 +1,4 @@
-"""What is wrong with this machine, and what to do about it. Looks at everything, changes nothing."""
+"""Diagnoses problems of this machine and suggests remedies. Changes nothing."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _LOW_DISK_BYTES = 2 * 10**9
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     GOOD = "ok"
     WARNING = "warning"  # rnnlab works, but not as well as it could
@@ -26,15 +26,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor."""
+    """The result of one check: one line of output."""
 
     topic: str
     verdict: Verdict
-    text: str  # what was found and, unless it is good, what to do
+    text: str  # what was found and, unless the verdict is good, what to do
 
 
-def examine(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
-    """Every check, one after the other; a check that itself breaks is a finding too."""
+def run_checks(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
+    """Run every check in turn. A check that raises an exception also yields a finding."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("python", _python),
         ("torch", _torch),
@@ -53,11 +53,13 @@ def examine(workspace: Workspace, database: str | Path) -> Iterator[Finding]:
         except RnnlabError as error:
             yield Finding(topic, Verdict.BAD, str(error))
         except Exception as error:
-            yield Finding(topic, Verdict.BAD, f"the check broke ({type(error).__name__}: {error}): please report it")
+            yield Finding(
+                topic, Verdict.BAD, f"the check failed ({type(error).__name__}: {error}): report this as a bug"
+            )
 
 
 def _python() -> Finding:
-    # No look at the version: pip lets rnnlab into no Python that is too old.
+    # The version need not be checked: pip does not install rnnlab for a Python that is too old.
     return Finding("python", Verdict.GOOD, f"{platform.python_version()} at {sys.executable}")
 
 
@@ -78,30 +80,30 @@ def _device() -> Finding:
         return Finding("device", Verdict.GOOD, f"{torch.cuda.device_count()} GPU: {names}")
     cores = usable_cores()
     return Finding(
-        "device", Verdict.GOOD, f"no GPU; {cores} CPU cores: `rnnlab worker --processes {cores}` uses them all"
+        "device", Verdict.GOOD, f"no GPU; {cores} CPU cores: use all with `rnnlab worker --processes {cores}`"
     )
 
 
 def _kernels() -> Finding:
-    from rnnlab.kernels.build import NOT_WANTED, UNWRITABLE, why_none
+    from rnnlab.kernels.build import DISABLED, UNWRITABLE_CACHE, unavailable_reason
 
-    reason = why_none()
+    reason = unavailable_reason()
     if reason is None:
         return Finding("kernels", Verdict.GOOD, "compiled for this processor")
-    if reason == NOT_WANTED:
-        return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU torch does the training steps")
+    if reason == DISABLED:
+        return Finding("kernels", Verdict.GOOD, f"{reason}: on a CPU, torch computes the training steps")
     advice = "install a C compiler (gcc or clang)"
-    if reason.startswith(UNWRITABLE):
-        advice = "make it writable, or name another cache folder in XDG_CACHE_HOME"
+    if reason.startswith(UNWRITABLE_CACHE):
+        advice = "make it writable, or set XDG_CACHE_HOME to another cache folder"
     return Finding(
         "kernels",
         Verdict.WARNING,
-        f"{reason}: on a CPU torch does the training steps, several times slower; {advice}",
+        f"{reason}: on a CPU, torch computes the training steps, several times slower; {advice}",
     )
 
 
 def _same_bits() -> Finding:
-    """A small product in batches of different sizes: what the bitwise contract needs of the matrix library."""
+    """Compare a small product in batches of different sizes: the bitwise contract requires the same bits."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -111,13 +113,13 @@ def _same_bits() -> Finding:
         torch.equal(torch.bmm(x[m : m + 2].clone(), weight[m : m + 2].clone()), whole[m : m + 2]) for m in range(8)
     )
     if parts_agree:
-        return Finding("same bits", Verdict.GOOD, "a model's products do not depend on its neighbours")
-    asked = os.environ.get("MKL_CBWR", "not set")
+        return Finding("same bits", Verdict.GOOD, "a model's products do not depend on the other models of its cohort")
+    setting = os.environ.get("MKL_CBWR", "not set")
     return Finding(
         "same bits",
         Verdict.WARNING,
-        f"products depend on their place in a cohort (MKL_CBWR={asked}): results are valid, but resumed or regrouped "
-        "runs can differ in the last bits; unset MKL_CBWR so that rnnlab can choose it",
+        f"products depend on the position in a cohort (MKL_CBWR={setting}): results are valid, but resumed or "
+        "regrouped runs can differ in the last bits; unset MKL_CBWR, so that rnnlab can set it",
     )
 
 
@@ -126,8 +128,8 @@ def _folder(topic: str, path: Path, flag: str) -> Finding:
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return Finding(topic, Verdict.BAD, f"{path} cannot be written: make {existing} writable or give {flag}")
-    state = "exists" if path == existing else "will be made"
+        return Finding(topic, Verdict.BAD, f"{path} is not writable: make {existing} writable, or use {flag}")
+    state = "exists" if path == existing else "will be created"
     return Finding(topic, Verdict.GOOD, f"{path} ({state})")
 
 
@@ -138,7 +140,9 @@ def _disk(path: Path) -> Finding:
     free = shutil.disk_usage(existing).free
     text = f"{free / 1e9:,.1f} GB free for {path}"
     if free < _LOW_DISK_BYTES:
-        return Finding("disk", Verdict.WARNING, f"{text}: `rnnlab init NAME --dry-run` says what an experiment needs")
+        return Finding(
+            "disk", Verdict.WARNING, f"{text}: `rnnlab init NAME --dry-run` estimates the need of an experiment"
+        )
     return Finding("disk", Verdict.GOOD, text)
 
 
@@ -147,7 +151,7 @@ def _database(database: str | Path) -> Finding:
     from rnnlab.queue.store import Store
 
     if isinstance(database, Path) and not database.exists():
-        return Finding("database", Verdict.GOOD, f"{database} does not exist yet: `rnnlab init NAME` makes it")
+        return Finding("database", Verdict.GOOD, f"{database} does not exist yet: `rnnlab init NAME` creates it")
     engine = open_database(database, create=False, read_only=True)
     try:
         store = Store(engine)
@@ -162,5 +166,5 @@ def _corpora() -> Finding:
     from rnnlab.data.cache import data_dir
     from rnnlab.data.listing import CorpusStatus, list_corpora
 
-    here = [entry.name for entry in list_corpora() if entry.status is not CorpusStatus.FETCHABLE]
-    return Finding("corpora", Verdict.GOOD, f"{', '.join(here)} at hand in {data_dir()}")
+    available = [entry.name for entry in list_corpora() if entry.status is not CorpusStatus.FETCHABLE]
+    return Finding("corpora", Verdict.GOOD, f"{', '.join(available)} in {data_dir()}")

@@ -1,4 +1,4 @@
-"""Results that were computed elsewhere: a CSV file becomes finished jobs of a round."""
+"""Imports results computed elsewhere: the rows of a CSV file become finished jobs of a round."""
 
 import csv
 import math
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnlab.errors import SpecError, UsageError
-from rnnlab.plans.enqueue import new_jobs, to_be_added
+from rnnlab.plans.enqueue import new_jobs, prepare_to_enqueue
 from rnnlab.plans.plan import Plan
 from rnnlab.queue.job import IMPORTED_FROM, Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import NextRound
+from rnnlab.spec.experiment_tables import RoundRule
 from rnnlab.spec.grid import adjustments
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.spec.settings import Scalar
@@ -24,20 +24,20 @@ _SWITCHES = {"0": False, "1": True, "false": False, "true": True}
 
 @dataclass(frozen=True)
 class Results:
-    """A results file, checked: what it would add to which round."""
+    """A validated results file, ready to be added to a round."""
 
     plan: Plan
     round_name: str
     runs: list[tuple[RunConfig, dict[str, Any], float]]  # config, result, seconds in training
-    repeated: int  # rows that repeat the settings of another one: they count as further seeds
+    repeated: int  # rows with the settings of an earlier row, which count as further seeds
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What `add_results` did."""
+    """The outcome of `add_results`."""
 
     added: int  # jobs that were not in the table before
-    unfinished: int  # jobs that were in the table but are not done: they stay as they are
+    unfinished: int  # jobs in the table that are not done: they are not changed
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,14 @@ class _Row:
 
 
 def read_results(plan: Plan, round_name: str, path: Path) -> Results:
-    """The rows of a CSV file as finished jobs of a round.
+    """Read the rows of a CSV file as finished jobs of a round.
 
-    Columns named like settings make the config, on top of what the experiment fixes and adjusts and what the round
-    sets; an empty field is a setting that the run does not have. `seconds` is the time in training; every other column
-    becomes part of the result. Without a `seed` column, rows with equal settings count as further seeds.
+    Columns named like settings make the config, in addition to the fixed settings and adjustments of the experiment and
+    the settings of the round; an empty field means that the run does not have the setting. `seconds` is the training
+    time; all other columns become part of the result. Without a `seed` column, rows with equal settings count as
+    further seeds.
 
-    Raises UsageError or SpecError, in one line, for a file that cannot be read, a column or a value that does not fit.
+    Raises UsageError or SpecError, in one line, for a file that cannot be read, or an invalid column or value.
     """
     if round_name not in plan.experiment.round_names:
         raise UsageError(
@@ -71,11 +72,11 @@ def read_results(plan: Plan, round_name: str, path: Path) -> Results:
 
 
 def add_results(store: Store, results: Results) -> Imported:
-    """Add all of the results to the table, or none; a job that the table has already stays as it is.
+    """Add either all of the results to the table or none. Existing jobs are not changed.
 
-    Raises SpecError if the table has another experiment of that name.
+    Raises SpecError if the table has an incompatible experiment of the same name.
     """
-    plan = to_be_added(store, results.plan)
+    plan = prepare_to_enqueue(store, results.plan)
     corpus = plan.corpus.model_dump()
     configs = [parse_run_config({**config.model_dump(), "corpus": corpus}) for config, _, _ in results.runs]
     before = store.statuses(plan.experiment.name, results.round_name)
@@ -87,7 +88,7 @@ def add_results(store: Store, results: Results) -> Imported:
 
 def _read(path: Path) -> list[_Row]:
     try:
-        # A spreadsheet program may begin the file with a byte order mark.
+        # Spreadsheet programs may write a byte order mark at the start of the file.
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
             rows = [_Row(f"{path}, line {reader.line_num}", fields) for fields in reader]
@@ -98,12 +99,12 @@ def _read(path: Path) -> list[_Row]:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
-        raise UsageError(f"{path} has the column {twice[0]!r} twice: leave one of them out")
+        raise UsageError(f"{path} has the column {twice[0]!r} twice: remove one of them")
     if not rows:
         raise UsageError(f"{path} has no rows: give a CSV file with a header line and a line for each run")
     for row in rows:
         if None in row.fields or None in row.fields.values():
-            raise UsageError(f"{row.where}: has another number of fields than the header, which has {len(columns)}")
+            raise UsageError(f"{row.where}: the number of fields differs from the header, which has {len(columns)}")
     return rows
 
 
@@ -120,9 +121,9 @@ def _check_columns(path: Path, columns: list[str], plan: Plan) -> None:
         )
 
 
-def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list[RunConfig], int]:
-    """The run config of each row, no two of them the same; and how many rows repeat the settings of another."""
-    settings = plan.experiment.kinds.fields
+def _configs(rows: list[_Row], plan: Plan, rule: RoundRule | None) -> tuple[list[RunConfig], int]:
+    """The run config of each row, all different, and the number of rows that repeat the settings of an earlier one."""
+    settings = plan.experiment.setting_schema.fields
     names = [name for name in settings if name in rows[0].fields and (name != "cell" or "cell" in plan.experiment.grid)]
     fixed = rule.set if rule is not None else {}
     configs: dict[str, RunConfig] = {}
@@ -130,15 +131,15 @@ def _configs(rows: list[_Row], plan: Plan, rule: NextRound | None) -> tuple[list
     for row in rows:
         given = [name for name in names if row.fields[name].strip() or name in plan.experiment.grid]
         point = {name: _setting(settings[name].annotation, name, row) for name in given}
-        beside = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
+        adjusted = adjustments(plan.experiment, {"seed": plan.experiment.seed, **point})
         try:
-            config = plan.experiment.run_config(plan.corpus, {**fixed, **beside, **point})
+            config = plan.experiment.run_config(plan.corpus, {**fixed, **adjusted, **point})
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         if "seed" not in names:
             config = _next_seed(config, seen, rule)
         if config.hash in configs:
-            raise UsageError(f"{row.where}: settings and seed are those of an earlier line: each run is one line")
+            raise UsageError(f"{row.where}: settings and seed repeat an earlier line: each run must be one line")
         configs[config.hash] = config
     return list(configs.values()), seen.total() - len(seen)
 
@@ -149,41 +150,41 @@ def _setting(kind: object, name: str, row: _Row) -> Scalar:
         int: (lambda given: int(_digits(given)), "a whole number"),
         float: (lambda given: float(_digits(given)), "a number"),
     }
-    read, wanted = readers.get(kind, (str, "a text"))
+    read, expected = readers.get(kind, (str, "a string"))
     text = row.fields[name]
     try:
         return read(text)
     except (KeyError, ValueError) as error:
-        raise UsageError(f"{row.where}: {name} = {text!r}, but {wanted} is expected") from error
+        raise UsageError(f"{row.where}: {name} = {text!r}: must be {expected}") from error
 
 
-def _next_seed(config: RunConfig, seen: Counter[str], rule: NextRound | None) -> RunConfig:
+def _next_seed(config: RunConfig, seen: Counter[str], rule: RoundRule | None) -> RunConfig:
     repeat = seen[config.hash]
     seen[config.hash] += 1
-    first = 1 if rule is not None and rule.seeds is not None else 0  # as the round itself would count
+    first = 1 if rule is not None and rule.seeds is not None else 0  # the first seed that the round itself would use
     return config.with_settings({"seed": config.seed + first + repeat}) if first + repeat else config
 
 
 def _result(row: _Row, plan: Plan) -> dict[str, Any]:
-    """The columns that are no settings. A selection must find numbers, or nothing where a run diverged."""
-    settings = plan.experiment.kinds.fields
+    """The columns that are not settings. Metrics of selections must be numbers, or empty for a diverged run."""
+    settings = plan.experiment.setting_schema.fields
     result = {name: _value(text) for name, text in row.fields.items() if name not in settings and name != _SECONDS}
     selections = [rule.select for rule in plan.experiment.rounds]
-    weighed = [select.pareto for select in selections if select.pareto is not None]
-    for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *weighed):
+    costs = [select.pareto for select in selections if select.pareto is not None]
+    for name in (plan.experiment.analysis.metric, *(select.by for select in selections), *costs):
         if isinstance(result.get(name), str):
-            raise UsageError(f"{row.where}: {name} = {result[name]!r}, but a number is expected, or nothing")
+            raise UsageError(f"{row.where}: {name} = {result[name]!r}: must be a number or empty")
     return result
 
 
 def _value(text: str) -> float | int | str | None:
-    """A number, a text, or None for an empty field and for nan and inf."""
+    """The field as a number or a string; None for an empty field, nan and inf."""
     try:
         number = float(_digits(text))
     except ValueError:
         return text or None
     if math.isinf(number) and any(letter.isdigit() for letter in text):
-        return text  # such as 90407e246758: a name, by chance of digits, and no number that could be kept
+        return text  # such as 90407e246758: a name that looks like a number, and overflows
     if not math.isfinite(number):
         return None
     try:
@@ -193,7 +194,7 @@ def _value(text: str) -> float | int | str | None:
 
 
 def _digits(text: str) -> str:
-    """The text of a number. Raises ValueError for 1_000, which is a number to Python alone."""
+    """The text of a number. Raises ValueError for underscores, as in 1_000, which only Python accepts."""
     if "_" in text:
         raise ValueError(text)
     return text
@@ -206,5 +207,5 @@ def _seconds(row: _Row) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise UsageError(f"{row.where}: seconds = {text!r}, but a number of at least 0 is expected")
+        raise UsageError(f"{row.where}: seconds = {text!r}: must be a number of at least 0")
     return seconds

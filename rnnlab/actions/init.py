@@ -1,4 +1,4 @@
-"""An experiment into the job table."""
+"""Adds an experiment to the job table."""
 
 from rnnlab.actions.prepare import prepare
 from rnnlab.files import Workspace
@@ -15,13 +15,13 @@ def init_experiment(
     *,
     allow_code: bool,
 ) -> Initialized:
-    """Enumerate an experiment into the job table; what is there already stays as it is.
+    """Add the jobs of an experiment to the job table. Existing jobs are not changed.
 
-    experiment: a built-in name, or the path of a file. corpus: instead of the experiment's own. scale: a reduced size
-    that the file defines. database: a path or a URL; None: that of the workspace. allow_code: run the code of own
-    cells.
+    experiment: a built-in name, or the path of a file. corpus: replaces the experiment's corpus. scale: a reduced size
+    defined in the file. database: a path or a URL; None: the database of the workspace. allow_code: permit running the
+    code of own cells.
 
-    Raises SpecError, CorpusError, CellError, DatabaseError or UsageError, in one line; nothing was added then.
+    Raises SpecError, CorpusError, CellError, DatabaseError or UsageError, in one line, if nothing was added.
     """
     plan = prepare(experiment, corpus, scale, allow_code=allow_code)
     with open_store(database, workspace, create=True) as store:

@@ -1,4 +1,4 @@
-"""The model of a job as its newest checkpoint has it."""
+"""Loads the model of a job from its newest checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from rnnlab.training.language_model import LanguageModel
 from rnnlab.training.run_state import RunState
 from rnnlab.workspace import open_store
 
-_LOOKS = 3  # a worker may replace the checkpoint between the look into the folder and the reading
+_MAX_ATTEMPTS = 3  # a worker may replace the checkpoint between listing the folder and reading the file
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A job that is finished or in training, and what is needed to use its model; no text is."""
+    """A job, finished or in training, and everything needed to use its model, which does not include the text."""
 
     job_id: int
     experiment: str
@@ -43,11 +43,12 @@ def trained_model(
     allow_code: bool,
     complain: Callable[[str], None],
 ) -> TrainedModel:
-    """The job that the user means, or the best one, and its model.
+    """Load the model of a job, by default of the best one.
 
-    `complain` is told, in a line each, about checkpoints that are damaged, where an older one does.
-    Raises UsageError, in one line, if there is no such job; CheckpointError if it has no checkpoint here that is whole,
-    or one with another vocabulary than its config names; CellError if its cell is code that may not be run, or raises.
+    complain: called with a line for each damaged checkpoint, if an older one can be used.
+    Raises UsageError, in one line, if the job does not exist; CheckpointError if it has no intact checkpoint in the
+    folder, or one with another vocabulary than in its config; CellError if its cell is code that may not be run, or
+    raises an exception.
     """
     with open_store(db, workspace, read_only=True) as store:
         chosen = chosen_job(store, job, experiment)
@@ -57,15 +58,15 @@ def trained_model(
     run_dir = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash)
     found = _newest(run_dir, config, complain)
     if found is None:
-        why = "it was not trained here (yet); `rnnlab worker` trains it, --results names another folder"
+        why = "it has not been trained here: run `rnnlab worker` to train it, or give another folder with --results"
         if chosen.is_imported:
-            why = "its result was imported, its model was not"
+            why = "its result was imported without a model"
         elif chosen.result is not None:
             why = (
-                "it is done, so its final checkpoint was deleted or damaged, or lies elsewhere: restore it from a "
-                "copy, or name another folder with --results"
+                "it is done, so its final checkpoint was deleted, damaged or moved: restore it from a copy, or give "
+                "another folder with --results"
             )
-        raise CheckpointError(f"job {chosen.id} has no whole checkpoint in {run_dir}: {why}")
+        raise CheckpointError(f"job {chosen.id} has no intact checkpoint in {run_dir}: {why}")
     settings = config.tokenizer
     try:
         tokenizer = make_tokenizer(settings.kind, found.vocabulary, settings.vocabulary_sha256)
@@ -77,7 +78,7 @@ def trained_model(
 def _newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> Checkpoint | None:
     complaints: list[str] = []
     found = None
-    for _ in range(_LOOKS):
+    for _ in range(_MAX_ATTEMPTS):
         complaints = []
         found = newest(run_dir, config, complaints.append)
         if not complaints:

@@ -1,8 +1,8 @@
-"""What the best run of an experiment writes: text that was sampled once and is kept beside the report.
+"""Text sampled from the best run of an experiment, kept in the folder of its report.
 
     results/<experiment>/sample.json
 
-Analysis must not load torch, so another process samples (`rnnlab sample`), and only when there is another best run.
+Analysis must not load torch, so a separate process samples (`rnnlab sample`). It runs only when the best run changes.
 """
 
 import json
@@ -15,13 +15,13 @@ from typing import Any
 
 from rnnlab.files import Workspace, atomic_write_text
 from rnnlab.queue.job import Job
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 
 PRIME = "The "
 LENGTH = 600  # symbols
 TEMPERATURE = 0.8
 SEED = 0
-_SECONDS = 60.0  # most of them are for loading torch
+TIMEOUT_SECONDS = 60.0  # of the process that samples; most of its time is spent loading torch
 _COMMAND = [
     *(sys.executable, "-m", "rnnlab", "sample"),
     *("--prime", PRIME, "--length", str(LENGTH), "--temperature", str(TEMPERATURE), "--seed", str(SEED)),
@@ -30,28 +30,28 @@ _COMMAND = [
 
 @dataclass(frozen=True)
 class Sample:
-    """What the best run writes, or why nobody knows."""
+    """The text of the best run, or the reason why there is none."""
 
     job_id: int
     round: str
     text: str = ""  # begins with PRIME
-    missing: str = ""  # why there is no text; empty where there is
+    missing: str = ""  # why there is no text; empty if there is one
 
     @property
     def run(self) -> str:
-        """Which run it is."""
+        """The run, as a text that can start a sentence."""
         return f"Job {self.job_id} of round {self.round}"
 
     @property
     def how(self) -> str:
-        """How it is sampled."""
-        return f"“{PRIME.strip()}” is given, temperature {TEMPERATURE:g}, seed {SEED}"
+        """How the text was sampled."""
+        return f"the start “{PRIME.strip()}” is given, temperature {TEMPERATURE:g}, seed {SEED}"
 
 
 def best_sample(store: Reader, workspace: Workspace, experiment: str, metric: str) -> Sample | None:
-    """Text of the run with the lowest metric, the one of `rnnlab best`; None while there is none.
+    """Text of the run with the lowest metric, the same run as `rnnlab best`; None if no run is finished.
 
-    Whatever goes wrong, from an imported run to a vocabulary without a letter of the prime, is said in `missing`.
+    Failures do not raise: `missing` gives the reason, for example an imported run or a prime that the vocabulary lacks.
     """
     found = store.lowest(experiment, metric, unless="diverged_at_step")
     if found is None:
@@ -72,7 +72,7 @@ def best_sample(store: Reader, workspace: Workspace, experiment: str, metric: st
 
 
 def _kept_text(path: Path, asked: dict[str, Any]) -> str | None:
-    """The text in the file, if it is what is asked for."""
+    """The text in the file, if it was sampled with the same settings."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -84,7 +84,7 @@ def _kept_text(path: Path, asked: dict[str, Any]) -> str | None:
 
 
 def _draw(store: Reader, workspace: Workspace, job: Job) -> Sample:
-    # The address may have a password in it, which has no place in the list of processes.
+    # The URL may contain a password, which must not appear in the list of processes: it is passed in the environment.
     environment = {
         **os.environ,
         "RNNLAB_DB": store.engine.url.render_as_string(hide_password=False),
@@ -92,9 +92,9 @@ def _draw(store: Reader, workspace: Workspace, job: Job) -> Sample:
     }
     command = [*_COMMAND, str(job.id)]
     try:
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return Sample(job.id, job.round, missing=f"`rnnlab sample {job.id}` took longer than {_SECONDS:g} s")
+        return Sample(job.id, job.round, missing=f"`rnnlab sample {job.id}` took longer than {TIMEOUT_SECONDS:g} s")
     except OSError as error:
         return Sample(job.id, job.round, missing=f"`rnnlab sample {job.id}` did not start ({error})")
     if done.returncode != 0:

@@ -1,15 +1,15 @@
-"""How far an experiment is: counts, speed, time left, best so far, who works on it. Looking changes nothing."""
+"""The status of experiments: job counts, speed, time left, best result, workers. Read only."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rnnlab.cost.history import Speed, ratio
+from rnnlab.cost.history import MeasuredSpeed, ratio
 from rnnlab.plans.plan import stored_plan
 from rnnlab.queue.heartbeat import dead_workers
 from rnnlab.queue.job import Status, WorkerRecord
 from rnnlab.queue.liveness import silence_by_the_clock, this_host
-from rnnlab.queue.reading import Load, Progress, Reader
+from rnnlab.queue.reader import Load, Progress, Reader
 from rnnlab.queue.store import Store
 
 
@@ -22,7 +22,7 @@ class RoundStatus:
     running: int
     done: int
     failed: int
-    percent: float  # share of the optimiser steps that are done, partly trained jobs included
+    percent: float  # optimizer steps done, including those of unfinished jobs, in percent
     paused: int = 0
     cancelled: int = 0
 
@@ -53,25 +53,25 @@ class ExperimentStatus:
     rounds: list[RoundStatus]  # those that have jobs
     rounds_to_come: list[str]  # those that `rnnlab analyze` will add
     workers_alive: int
-    workers_dead: int  # found dead but not yet rescued: the next live worker takes their jobs
-    steps_per_second: float | None  # model-steps a second of one worker; None before anything was trained here
-    seconds_left: float | None  # with the live workers there are (one, if there are none); None as above
+    workers_dead: int  # dead, but their jobs have not been taken by a live worker yet
+    steps_per_second: float | None  # model-steps per second of one worker; None if nothing was trained here yet
+    seconds_left: float | None  # with the current live workers, or with one if there are none; None as above
     best: BestRun | None
     failures: list[Failure] = field(default_factory=list)
     own_cells: bool = False  # whether workers need --allow-code
 
     @property
     def open_jobs(self) -> int:
-        """Jobs that are not ended."""
+        """Number of pending and running jobs."""
         return sum(r.pending + r.running for r in self.rounds)
 
     def as_json(self) -> dict[str, Any]:
-        """For `--json`: plain values under the names of the fields."""
+        """Plain values by field name, for `--json`."""
         return asdict(self)
 
 
 def best_run(store: Reader, experiment: str, metric: str) -> BestRun | None:
-    """The finished job with the lowest metric; diverged ones do not count."""
+    """The finished job with the lowest metric, without diverged jobs."""
     found = store.lowest(experiment, metric, unless="diverged_at_step")
     return None if found is None else BestRun(found[0].id, found[0].round, metric, found[1])
 
@@ -83,23 +83,23 @@ def experiment_status(
     most_failures: int | None = None,
     best: Callable[[Reader, str, str], BestRun | None] = best_run,
 ) -> ExperimentStatus:
-    """The status of one experiment of the table. Raises UsageError if there is none of that name.
+    """The status of one experiment in the table. Raises UsageError if it does not exist.
 
-    most_failures: so many failed jobs at most are named, the first that were added; None: all. best: how the best run
-    is found, for callers that remember it.
+    most_failures: maximum number of failed jobs to list, in the order of adding; None: all. best: function that finds
+    the best run, for callers that cache it.
     """
     plan = stored_plan(store, name)
     progress = store.progress(name)
-    speed = Speed(progress)
+    speed = MeasuredSpeed(progress)
     alive = store.workers(alive_only=True)
     dead = len(_found_dead(store, alive))
     live = len(alive) - dead
     work_seconds = speed.seconds_left(progress)
-    begun = {row.round for row in progress}
+    started = {row.round for row in progress}
     return ExperimentStatus(
         experiment=name,
         rounds=_rounds(progress, plan.experiment.round_names),
-        rounds_to_come=[round_name for round_name in plan.experiment.round_names if round_name not in begun],
+        rounds_to_come=[round_name for round_name in plan.experiment.round_names if round_name not in started],
         workers_alive=live,
         workers_dead=dead,
         steps_per_second=speed.mean,
@@ -115,20 +115,20 @@ def experiment_status(
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """One worker that has not stopped in an orderly way."""
+    """One worker that has not stopped regularly."""
 
     id: str
     host: str
     pid: int
-    device: str  # what torch calls it: cpu, cuda:0
-    jobs: int  # that it holds
-    steps_per_second: float | None  # model-steps a second, over the jobs that it had; None before it committed any
-    heartbeat_age_seconds: float  # since the last renewal of its lease
-    dead: bool  # found dead but not yet rescued: the next live worker takes its jobs
+    device: str  # as torch names it: cpu, cuda:0
+    jobs: int  # number of jobs that it holds
+    steps_per_second: float | None  # model-steps per second over all its jobs; None before its first commit
+    heartbeat_age_seconds: float  # time since the last renewal of its lease
+    dead: bool  # dead, but its jobs have not been taken by a live worker yet
 
 
 def worker_statuses(store: Store) -> list[WorkerStatus]:
-    """The workers of all experiments, in the order of starting."""
+    """The workers of all experiments, in the order in which they started."""
     alive = store.workers(alive_only=True)
     loads, dead, now = store.loads(), _found_dead(store, alive), store.clock()
     return [
@@ -148,7 +148,7 @@ def worker_statuses(store: Store) -> list[WorkerStatus]:
 
 
 def live_workers(store: Store) -> int:
-    """How many workers are alive."""
+    """The number of live workers."""
     alive = store.workers(alive_only=True)
     return len(alive) - len(_found_dead(store, alive))
 
@@ -170,7 +170,7 @@ def summary_line(status: ExperimentStatus) -> str:
 
 def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundStatus]:
     rounds = []
-    others = sorted({row.round for row in progress} - set(order))  # such as that of extended jobs
+    others = sorted({row.round for row in progress} - set(order))  # for example, the round of extended jobs
     for name in [*order, *others]:
         rows = [row for row in progress if row.round == name]
         if rows:
@@ -192,7 +192,7 @@ def _rounds(progress: Sequence[Progress], order: Sequence[str]) -> list[RoundSta
 
 
 def format_seconds(seconds: float | None) -> str:
-    """1:02:03, or 'less than a second', or 'unknown'."""
+    """A duration as `1:02:03`, 'less than a second' or 'unknown'."""
     if seconds is None:
         return "unknown"
     if seconds < 1:

@@ -1,4 +1,4 @@
-"""What `rnnlab status --watch` shows: the status, and how the best run came about. Looking changes nothing."""
+"""What `rnnlab status --watch` shows: the status, and the history of the best run. It only reads."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ from rnnlab.actions.status import BestRun, ExperimentStatus, WorkerStatus, best_
 from rnnlab.analysis.words.names import curve_series
 from rnnlab.plans.plan import config_of, stored_plan
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Improvement, Reader
+from rnnlab.queue.reader import Improvement, Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import Experiment
 from rnnlab.spec.settings import Scalar
 
-MOST_FAILURES = 50  # named; more fit on no screen
+MOST_FAILURES = 50  # listed by name; more do not fit on a screen
 
 
 @dataclass(frozen=True)
 class BestStory:
-    """How the best run came about."""
+    """The best run, and the runs that were the best before it."""
 
-    settings: dict[str, Scalar]  # of the best run, those that the experiment varies
-    curve: list[float]  # its training curve, nats; empty where there is none
-    improvements: list[Improvement]  # the runs that were the best when they finished
+    settings: dict[str, Scalar]  # of the best run; only those that the experiment varies
+    curve: list[float]  # its training curve in nats; empty if it has none
+    improvements: list[Improvement]  # runs that were the best when they finished
     finished: int  # jobs of the experiment that are done
 
 
@@ -29,12 +29,12 @@ class ExperimentView:
     """One experiment."""
 
     status: ExperimentStatus
-    story: BestStory | None  # None before there is a best run
+    story: BestStory | None  # None if no run is finished
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything at one moment."""
+    """The state of all experiments at one time."""
 
     at: float  # seconds since 1970
     experiments: list[ExperimentView]
@@ -43,22 +43,22 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class _Known:
-    """What only a job that finishes can change."""
+    """What changes only when a job finishes."""
 
-    finished: int  # jobs of the experiment that were done
+    finished: int  # jobs of the experiment that were done at that time
     best: BestRun | None
     story: BestStory | None
 
 
 class Watch:
-    """Looks again and again. What only a finished job can change is read again only when one has finished."""
+    """Takes snapshots. What changes only when a job finishes is read again only after a job has finished."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, _Known] = {}
 
     def look(self, experiment: str | None = None) -> Snapshot:
-        """One experiment, or all of the table. Raises UsageError if there is none of that name."""
+        """A snapshot of one experiment, or of all. Raises UsageError if no experiment has this name."""
         names = self._store.experiment_names() if experiment is None else [experiment]
         views = []
         for name in names:
@@ -72,7 +72,7 @@ class Watch:
         if known is None or known.finished != done:
             improvements = store.improvements(name, metric, unless="diverged_at_step")
             best = None if known is None else known.best
-            # Most jobs that finish are not the best: the table need not be searched for it again.
+            # Most jobs that finish are not the best: the table is searched only if the best value has changed.
             if improvements and (best is None or best.value != improvements[-1].value):
                 best = best_run(store, name, metric)
             story = None if best is None else _story(store, name, best, improvements, done)
@@ -91,6 +91,6 @@ def _story(store: Reader, name: str, best: BestRun, improvements: list[Improveme
 
 
 def _varied(experiment: Experiment) -> set[str]:
-    """The settings in which the runs of an experiment differ by plan, the seed apart."""
+    """The settings that the experiment file varies, without the seed."""
     later = {key for rule in experiment.rounds for variant in rule.vary for key in variant.set}
     return (set(experiment.grid) | later) - {"seed"}

@@ -7,9 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Question:
-    """The metric that decides, and what about it is of interest."""
+    """The metric that ranks the runs, and what about it is of interest."""
 
     metric: str = "min_loss"  # a number of the result, lower is better
-    threshold: float | None = None  # of the metric; the runs below it get a picture of their own
-    threshold_meaning: str = ""  # what being below says about a run: "the memory is in use"
-    focus: Mapping[str, Any] = field(default_factory=dict)  # a second table of effects, of the runs with these settings
+    threshold: float | None = None  # of the metric; the runs below it get their own picture
+    threshold_meaning: str = ""  # what it means to be below the threshold: "the memory is in use"
+    focus: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # setting -> value: runs with a table of effects of their own

@@ -7,8 +7,8 @@
     results/<experiment>/report.md               one section a round, in the order in which they were first written
     plots/<experiment>/<round>-<picture>.png, .svg   the pictures (plots/pictures.py), each in both formats
 
-`analyzing` puts the sections of all rounds together in results/<experiment>/report.html.
-A section is replaced when its round is analysed again; files that a round does not have (yet) are not written.
+`rnnlab.actions.analyze` combines the sections of all rounds in results/<experiment>/report.html.
+A section is replaced when its round is analyzed again; files that a round does not have (yet) are not written.
 """
 
 import json
@@ -20,14 +20,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from rnnlab.analysis.html.round_html import Section
+from rnnlab.analysis.html.round_section import Section
 from rnnlab.analysis.plots.pictures import round_pictures
-from rnnlab.analysis.question import Question
-from rnnlab.analysis.runs import INTERNAL
-from rnnlab.analysis.statistics.effects import paired_effects
-from rnnlab.analysis.statistics.noise import Noise
-from rnnlab.analysis.statistics.one_factor import one_factor_tables
-from rnnlab.analysis.statistics.ranking import best_payload, rank
+from rnnlab.analysis.results_frame import INTERNAL
+from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words.markdown import picture, where_text
 from rnnlab.analysis.words.section import key_sentence, section
 from rnnlab.files import Workspace, atomic_write
@@ -38,17 +34,17 @@ _MARK = "<!-- round: {} -->"
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What was written."""
+    """The finding of a round, and the files that were written."""
 
     sentence: str  # the key finding
     report: Path
     tables: list[Path]
-    pictures: list[Path]  # the PNG files; an SVG lies beside each
+    pictures: list[Path]  # the PNG files; each has an SVG next to it
     section: Section  # of the page of all rounds
 
     @property
     def page(self) -> Path:
-        """The page of all rounds, beside the report."""
+        """The page of all rounds, in the folder of the report."""
         return self.report.with_suffix(".html")
 
 
@@ -56,38 +52,22 @@ def write_round(
     workspace: Workspace,
     experiment: str,
     round_name: str,
-    frame: pd.DataFrame,
+    statistics: RoundStatistics,
     curves: Mapping[int, Curve],
-    question: Question,
-    noise: Noise | None = None,
 ) -> RoundReport:
-    """Write everything about one round. `frame` holds all its jobs (`results_frame`), finished or not.
+    """Write everything about one round.
 
-    curves: by job id; jobs without one may be missing. noise: over seeds, from any round.
-    Raises UsageError for a metric that no result has, or a focus on an unknown setting; nothing is written then.
+    curves: by job id; jobs without one may be missing.
     """
     folder, plot_folder = workspace.experiment_dir(experiment), workspace.plot_dir(experiment)
-    effects = paired_effects(frame, question.metric)
-    focused = paired_effects(frame, question.metric, question.focus)
-    best = best_payload(frame, question.metric)
-    sentence = key_sentence(frame, effects, focused, question, noise)
-
-    tables = {f"{round_name}.csv": _csv(rank(frame, question.metric).drop(columns=INTERNAL))}
-    if best is not None:
-        all_effects = effects.assign(runs="all")
-        if question.focus:
-            all_effects = pd.concat([all_effects, focused.assign(runs=where_text(question.focus))])
-        tables[f"{round_name}-effects.csv"] = _csv(all_effects)
-        for name, varied in one_factor_tables(frame, question.metric).items():
-            if len(rows := varied.table()):
-                tables[f"{round_name}-by-{name}.csv"] = _csv(rows)
-        tables[f"{round_name}-best.json"] = (json.dumps(best, indent=2, sort_keys=True) + "\n").encode()
-    drawn = round_pictures(frame, curves, question)
+    tables = {f"{round_name}{ending}": data for ending, data in _tables(statistics).items()}
+    drawn = round_pictures(statistics, curves)
     pictures = {plot_folder / f"{round_name}-{name}.png": one for name, one in drawn.items()}
     links = {Path(os.path.relpath(path, folder)).as_posix(): one for path, one in pictures.items()}
     shown = [picture(one.title, one.caption, link) for link, one in links.items()]
     report = folder / "report.md"
-    text = section(round_name, frame, effects, focused, question, shown, list(tables), noise)
+    text = section(statistics, round_name, shown, list(tables))
+    sentence = key_sentence(statistics)
 
     for name, data in tables.items():
         atomic_write(folder / name, data)
@@ -99,15 +79,32 @@ def write_round(
     return RoundReport(sentence, report, [folder / name for name in tables], list(pictures), page)
 
 
+def _tables(statistics: RoundStatistics) -> dict[str, bytes]:
+    """The files of numbers, by what follows the name of the round in their name."""
+    runs, focus = statistics.runs, statistics.question.focus
+    tables = {".csv": _csv(runs.ranked.drop(columns=INTERNAL))}
+    if runs.best_payload is None:
+        return tables
+    effects = statistics.effects.table.assign(runs="all")
+    if focus:
+        effects = pd.concat([effects, statistics.focused_effects.table.assign(runs=where_text(focus))])
+    tables["-effects.csv"] = _csv(effects)
+    for name, varied in statistics.one_factor.items():
+        if len(rows := varied.table()):
+            tables[f"-by-{name}.csv"] = _csv(rows)
+    tables["-best.json"] = (json.dumps(runs.best_payload, indent=2, sort_keys=True) + "\n").encode()
+    return tables
+
+
 def _csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _with_section(report: Path, experiment: str, round_name: str, text: str) -> str:
-    """The report with this round's section replaced or added at the end; whatever stands before the first is ours."""
+    """The report with this round's section replaced or added at the end; text before the first section is replaced."""
     old = report.read_text(encoding="utf-8") if report.exists() else ""
     parts = re.split(r"^<!-- round: (.+) -->\n", old, flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
     sections[round_name] = text.strip()
-    head = f"# {experiment}\n\nWritten by `rnnlab analyze`; a section is replaced when its round is analysed again."
+    head = f"# {experiment}\n\nWritten by `rnnlab analyze`; a section is replaced when its round is analyzed again."
     return "\n\n".join([head, *(f"{_MARK.format(name)}\n{part}" for name, part in sections.items())]) + "\n"

@@ -1,1 +1,1 @@
-"""The command line. Heavy imports stand inside the commands, so that `--help` is instant."""
+"""The command line. Commands import heavy modules inside their functions, so that `--help` is fast."""

@@ -1,4 +1,4 @@
-"""`rnnlab analyze`: tables, pictures, the report, and the next round."""
+"""`rnnlab analyze`: tables, plots, the report, and the next round."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def analyze(
     experiment: OnlyExperiment = None,
     no_enqueue: Annotated[
-        bool, typer.Option("--no-enqueue", help="Print what the next round would be; add no job.")
+        bool, typer.Option("--no-enqueue", help="Print the next round, but do not add its jobs.")
     ] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """Rank the runs, draw the pictures, write the report. When a round is complete, print what follows, and add it."""
+    """Rank the runs, draw plots and write the report. When a round is complete, print and add the next round."""
     from rnnlab.actions.analyze import analyze as analyze_experiment
 
     analysis = analyze_experiment(

@@ -1,4 +1,4 @@
-"""`rnnlab bench`: what this machine does, and how long an experiment will take on it."""
+"""`rnnlab bench`: the speed of this machine, and the time that an experiment needs on it."""
 
 import json
 import sys
@@ -26,17 +26,19 @@ def bench_command(
     device: DeviceOption = "auto",
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Worker processes.", show_default="the cores on a CPU, 1 on a GPU"),
+        typer.Option(
+            min=1, max=256, help="Number of worker processes.", show_default="the number of cores on a CPU, 1 on a GPU"
+        ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0, help="About how long to measure; the rest is estimated from what was.")
+        float, typer.Option(min=0, help="Approximate seconds to measure; groups not measured are estimated.")
     ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_code: AllowCodeOption = False,
 ) -> None:
-    """Measure this machine: how long an experiment will take; without one, three standard cases.
+    """Measure the speed of this machine and estimate the time of an experiment.
 
-    The best cohort sizes are measured too, and remembered for the workers.
+    Without EXPERIMENT, measure three reference cases. The best cohort sizes are also measured, and stored for workers.
     """
     from rnnlab.actions.bench import bench_experiment, bench_machine
 
@@ -44,7 +46,7 @@ def bench_command(
     if experiment is None:
         for option, value in (("--corpus", corpus), ("--scale", scale), ("--processes", processes)):
             if value is not None:
-                raise UsageError(f"{option} {value}: give an experiment with it")
+                raise UsageError(f"{option} {value} requires an experiment: name one")
         machine = bench_machine(device, seconds, print_warning)
         if as_json:
             print(json.dumps({"device": machine.device, "cases": [speed.as_json() for speed in machine.speeds]}))
@@ -93,13 +95,13 @@ def _document(rounds: "Sequence[RoundForecast]", device: str, processes: int) ->
 
 def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     from rnnlab.spec.cell_settings import short_name
-    from rnnlab.spec.toml_format import spelled
+    from rnnlab.spec.toml_format import to_toml
 
     names = list(dict.fromkeys(name for one in rounds for group in one.groups for name in group.settings))
     rows = [["round", *names, "jobs", "at once", "model-steps/s", "time"]]
     for one in rounds:
         for group in one.groups:
-            settings = {name: spelled(value) for name, value in group.settings.items()}
+            settings = {name: to_toml(value) for name, value in group.settings.items()}
             settings["cell"] = short_name(group.settings["cell"])
             rate = f"{'' if group.rate.measured else '~'}{group.rate.model_steps_per_second:,.0f}"
             numbers = [f"{group.jobs:,}", f"{group.rate.models}", rate, _clock(group.seconds)]
@@ -117,23 +119,23 @@ def _print_forecast(rounds: "Sequence[RoundForecast]", processes: int) -> None:
     estimated = sum(not group.rate.measured for one in rounds for group in one.groups)
     if estimated:
         print(
-            f"~: {counted(estimated, 'row')} estimated from the most similar group that was measured; a larger "
-            "--seconds measures more of them",
+            f"~: {counted(estimated, 'row')} estimated from the most similar measured group; a larger "
+            "--seconds measures more groups",
             file=sys.stderr,
         )
     if len(rounds) > 1:
-        print("which runs go on is not known yet: later rounds are those of the largest models", file=sys.stderr)
+        print("later rounds are estimated for the largest models: the selected runs are not known yet", file=sys.stderr)
 
 
 def _clock(seconds: float) -> str:
-    """Seconds in a column of them."""
+    """Seconds, formatted for a table."""
     from rnnlab.actions.status import format_seconds
 
     return "<1s" if seconds < 1 else format_seconds(seconds)
 
 
 def _print_table(rows: Sequence[Sequence[str]], *, left: int) -> None:
-    """Columns side by side; the first `left` are texts, the others numbers."""
+    """Print aligned columns: the first `left` contain text, the others numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [

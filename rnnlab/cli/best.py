@@ -9,7 +9,7 @@ def best(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Print the best run as an experiment file: save it, change it, pass it to `rnnlab init`."""
+    """Print the best run as an experiment file, which `rnnlab init` accepts."""
     from rnnlab.actions.best import best_as_toml
 
     with open_store(db, workspace_of(results), read_only=True) as store:

@@ -1,4 +1,4 @@
-"""`rnnlab cancel`: jobs end without a result."""
+"""`rnnlab cancel`: end jobs without a result."""
 
 from rnnlab.cli.job_options import ExperimentOption, ManyJobsArgument, RoundOption, change_jobs
 from rnnlab.cli.options import DatabaseOption, ResultsOption
@@ -12,7 +12,7 @@ def cancel(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """End jobs without a result. Their history and checkpoints stay; `retry` reverts it."""
+    """Cancel jobs: end them without a result. Their history and checkpoints are kept; `rnnlab retry` reverts it."""
     from rnnlab.actions.choose_job import JobSelection
 
     selection = JobSelection(tuple(jobs or ()), experiment, round_name)

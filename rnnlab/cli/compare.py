@@ -1,4 +1,4 @@
-"""`rnnlab compare`."""
+"""`rnnlab compare`: ranks and effects of two experiments."""
 
 from typing import Annotated
 
@@ -9,16 +9,18 @@ from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspa
 
 
 def compare(
-    experiment: Annotated[str, typer.Argument(help="An experiment of the database.")],
-    other: Annotated[str, typer.Argument(help="The one to compare it with: `rnnlab import` adds published results.")],
-    round_name: Annotated[str, typer.Option("--round", help="A round that both have.")] = "explore",
+    experiment: Annotated[str, typer.Argument(help="An experiment in the database.")],
+    other: Annotated[
+        str, typer.Argument(help="Experiment to compare it with. `rnnlab import` adds published results.")
+    ],
+    round_name: Annotated[str, typer.Option("--round", help="Round to compare; both must have it.")] = "explore",
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """Whether two experiments give the same answers: ranks and effects over the configurations that ran in both.
+    """Compare two experiments: ranks and effects over the configurations that ran in both.
 
-    They may differ in anything that is constant in each: corpus, steps, batch size.
+    The experiments may differ in settings that are constant in each, such as corpus, steps and batch size.
     """
     from rnnlab.actions.compare import compare_experiments
     from rnnlab.plans.plan import only_experiment
@@ -26,7 +28,7 @@ def compare(
     workspace = workspace_of(results, plots)
     with open_store(db, workspace, read_only=True) as store:
         for name in (experiment, other):
-            only_experiment(store, name)  # before a folder is made for it
+            only_experiment(store, name)  # check the name before its folder is created
         folder, plot_folder = workspace.experiment_dir(experiment), workspace.plot_dir(experiment)
         with writable((folder, "results folder"), (plot_folder, "plots folder")):
             outcome = compare_experiments(store, workspace, experiment, other, round_name)

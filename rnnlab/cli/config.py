@@ -1,7 +1,7 @@
-"""`rnnlab config`: settings that hold for every command here, and where each of them comes from.
+"""`rnnlab config`: the settings of this working directory and their sources.
 
-What `rnnlab.toml` says is put into the environment, unless it is there already: worker processes inherit it, and every
-option has one place that it reads besides its flag.
+Settings from `rnnlab.toml` are copied to environment variables that are not set yet, so that worker processes inherit
+them, and an option reads only its flag and its environment variable.
 """
 
 import os
@@ -12,13 +12,13 @@ from rnnlab.configuration import CONFIG_FILE, SETTINGS, settings_of_file
 
 _from_file: set[str] = set()
 
-config_app = typer.Typer(help="Settings: what holds here, and where it comes from.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the settings and their sources.", no_args_is_help=True)
 
 
 def apply_config_file() -> None:
-    """Let `rnnlab.toml` of the working directory speak where the environment does not.
+    """Set environment variables from `rnnlab.toml` of the working directory, unless they are already set.
 
-    Raises UsageError, in one line, for a file that is not as it must be.
+    Raises UsageError, in one line, for an invalid file.
     """
     for name, value in settings_of_file().items():
         if SETTINGS[name].variable not in os.environ:
@@ -33,7 +33,7 @@ def _group() -> None:
 
 @config_app.command("show")
 def show() -> None:
-    """Print each setting, its value, and where it comes from: the environment, rnnlab.toml or the default."""
+    """Print each setting, its value and its source: the environment, rnnlab.toml or the default."""
     for setting in SETTINGS.values():
         value = os.environ.get(setting.variable)
         if value is None:

@@ -1,4 +1,4 @@
-"""The view of `rnnlab status --watch`: from a snapshot to lines that fit the terminal. Nothing is read here."""
+"""The view of `rnnlab status --watch`: formats a snapshot as lines that fit the terminal. Reads nothing itself."""
 
 import time
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from rnnlab.cli.options import counted
 from rnnlab.cli.sparkline import sparkline, steps
 from rnnlab.cli.status_text import best_so_far, hint, time_left
 
-_MOST_FAILURE_LINES = 6  # of one experiment: how many there are, and the first of them
-_LEAST_FAILURE_LINES = 2
-_LEAST_WORKER_LINES = 4
-_SHORTEST_BAR = 8
-_HOST_COLUMNS = 20
+_MAX_FAILURE_LINES = 6  # per experiment: a heading with their number, and the first failed jobs
+_MIN_FAILURE_LINES = 2
+_MIN_WORKER_LINES = 4
+_MIN_BAR_COLUMNS = 8
+_MAX_HOST_COLUMNS = 20
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """A heading, and items of which some may be left out."""
+    """A heading and items, some of which may be omitted."""
 
     head: list[Text]
     items: list[Text]
-    total: int  # items that there are; not all of them need be known
+    total: int  # number of items, including those not in `items`
     noun: str
 
     @property
@@ -35,42 +35,39 @@ class _Listing:
         return len(self.head) + min(self.total, len(self.items) + 1)
 
     def lines(self, room: int) -> list[Text]:
-        """At most `room` lines; the last one says how many items are left out."""
+        """At most `room` lines; the last one gives the number of omitted items."""
         if self.total <= min(room - len(self.head), len(self.items)):
             return [*self.head, *self.items]
         kept = self.items[: max(0, room - len(self.head) - 1)]
-        left_out = Text(f"  and {counted(self.total - len(kept), self.noun)} more")
-        return [*self.head, *kept, left_out][:room]
+        omitted = Text(f"  and {counted(self.total - len(kept), 'more ' + self.noun)}")
+        return [*self.head, *kept, omitted][:room]
 
 
 def dashboard(snapshot: Snapshot, width: int, height: int, flags: str = "") -> Group:
-    """Failures first, then the experiments, then the workers: at most `height` lines of at most `width` columns.
+    """Failures, then experiments, then workers, in at most `height` lines of at most `width` columns.
 
-    Where there is no room for all of it, experiments become single lines, those without open jobs first, and lists end
-    in how many failed jobs, experiments or workers there are besides. flags: of the commands that it advises.
+    If there is not enough room, experiments are shortened to single lines, those without open jobs first, and lists end
+    with the number of omitted failed jobs, experiments or workers. flags: appended to suggested commands.
     """
     failures = [_failures(view.status, flags) for view in snapshot.experiments if _failed(view.status)]
     workers = _workers(snapshot.workers)
-    room_of_failures = [min(one.wanted, _LEAST_FAILURE_LINES) for one in failures]
-    room_of_workers = min(workers.wanted, _LEAST_WORKER_LINES)
+    room_of_failures = [min(one.wanted, _MIN_FAILURE_LINES) for one in failures]
+    room_of_workers = min(workers.wanted, _MIN_WORKER_LINES)
     spare = height - 1 - sum(room_of_failures) - room_of_workers
     middle = _experiments(snapshot.experiments, width, spare, flags)
     spare = max(0, spare - len(middle))
     for number, one in enumerate(failures):
-        more = min(spare, min(one.wanted, _MOST_FAILURE_LINES) - room_of_failures[number])
+        more = min(spare, min(one.wanted, _MAX_FAILURE_LINES) - room_of_failures[number])
         room_of_failures[number] += more
         spare -= more
     above = [line for one, room in zip(failures, room_of_failures, strict=True) for line in one.lines(room)]
     lines = [*above, *middle, *workers.lines(room_of_workers + spare)][: max(0, height - 1)]
     at = time.strftime("%H:%M:%S", time.localtime(snapshot.at))
-    lines.append(Text(f"{at}  Ctrl-C ends this view, not the workers", "dim"))
+    lines.append(Text(f"{at}  Ctrl-C closes this view; workers continue", "dim"))
     for line in lines:
         line.no_wrap = True
         line.truncate(width, overflow="ellipsis")
     return Group(*lines)
-
-
-# Failures
 
 
 def _failed(status: ExperimentStatus) -> int:
@@ -80,7 +77,7 @@ def _failed(status: ExperimentStatus) -> int:
 def _failures(status: ExperimentStatus, flags: str) -> _Listing:
     heading = Text.assemble(
         (f"FAILED: {counted(_failed(status), 'job')} of {status.experiment}", "bold red"),
-        f"; to let them run again: rnnlab retry --failed{flags}",
+        f"; to run them again: rnnlab retry --failed{flags}",
     )
     items = [
         Text.assemble((f"  job {failure.job_id}: ", "red"), _printable(failure.reason)) for failure in status.failures
@@ -89,22 +86,19 @@ def _failures(status: ExperimentStatus, flags: str) -> _Listing:
 
 
 def _printable(text: str) -> str:
-    """An error may hold escape codes, which would move the cursor."""
+    """The text without escape codes, which could move the cursor."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-# Experiments
-
-
 def _experiments(views: Sequence[ExperimentView], width: int, room: int, flags: str) -> list[Text]:
-    """Each in the longest form that there is room for; what has open jobs comes first in that, not on the screen."""
+    """Each experiment in the longest form that fits. Those with open jobs get room first; the order does not change."""
     if not views:
-        return [Text(f"no experiment yet; next: rnnlab init NAME{flags}")]
+        return [Text(f"no experiments; next: rnnlab init NAME{flags}")]
     by_urgency = sorted(range(len(views)), key=lambda number: not views[number].status.open_jobs)
     if len(views) > room:
         kept = sorted(by_urgency[: max(0, room - 1)])
-        left_out = Text(f"and {counted(len(views) - len(kept), 'experiment')} more")
-        return [*(_in_one_line(views[number].status) for number in kept), left_out]
+        omitted = Text(f"and {counted(len(views) - len(kept), 'more experiment')}")
+        return [*(_in_one_line(views[number].status) for number in kept), omitted]
     chosen = [[_in_one_line(view.status)] for view in views]
     for number in by_urgency:
         brief = _brief(views[number], width, flags)
@@ -123,7 +117,9 @@ def _brief(view: ExperimentView, width: int, flags: str) -> list[Text]:
     names = [*(part.name for part in status.rounds), *status.rounds_to_come]
     columns = max(map(len, names), default=0)
     counts = [_counts(part) for part in status.rounds]
-    bar = max(_SHORTEST_BAR, width - columns - max((len(text) for text in counts), default=0) - len("      100.0%  "))
+    bar = max(
+        _MIN_BAR_COLUMNS, width - columns - max((len(text) for text in counts), default=0) - len("      100.0%  ")
+    )
     lines = [Text(status.experiment, "bold")]
     for part, text in zip(status.rounds, counts, strict=True):
         name, percent = f"  {part.name:<{columns}}  ", f"  {part.percent:5.1f}%  "
@@ -156,19 +152,19 @@ def _counts(part: RoundStatus) -> Text:
 
 
 def _bar(percent: float, columns: int) -> list[tuple[str, str]]:
-    """Two different lines, which can be told apart without colours."""
+    """A progress bar of two different characters, readable without colors."""
     full = min(columns, int(percent / 100 * columns))
     return [("━" * full, "green" if percent >= 100 else "cyan"), ("─" * (columns - full), "dim")]
 
 
 def _sparklines(story: BestStory | None, width: int) -> list[Text]:
-    """The training curve of the best run, and the best result over the jobs that finished."""
+    """The training curve of the best run, and the best result as a function of the number of finished jobs."""
     if story is None:
         return []
     lines = []
     series: list[tuple[str, float, list[float], str]] = []
     if len(story.curve) > 1:
-        series.append(("its curve", story.curve[0], story.curve, f"{story.curve[-1]:.4f}"))
+        series.append(("best curve", story.curve[0], story.curve, f"{story.curve[-1]:.4f}"))
     if story.finished > 1 and story.improvements:
         changes = [(one.place, one.value) for one in story.improvements]
         tail = f"{changes[-1][1]:.4f} after {counted(story.finished, 'job')}"
@@ -180,18 +176,15 @@ def _sparklines(story: BestStory | None, width: int) -> list[Text]:
     return lines
 
 
-# Workers
-
-
 def _workers(workers: Sequence[WorkerStatus]) -> _Listing:
-    """A table, dead workers first."""
+    """A table of the workers, dead ones first."""
     living = [worker for worker in workers if not worker.dead]
     speeds = [worker.steps_per_second for worker in living if worker.steps_per_second is not None]
     heading = Text(f"{counted(len(living), 'worker')} alive")
     if speeds:
-        heading.append(f", {sum(speeds):,.0f} model-steps/s together")
+        heading.append(f", {sum(speeds):,.0f} model-steps/s in total")
     if dead := len(workers) - len(living):
-        heading.append(f", {dead:,} dead (the next live one takes their jobs)", "red")
+        heading.append(f", {dead:,} dead (the next live worker takes their jobs)", "red")
     ranked = sorted(workers, key=lambda worker: not worker.dead)
     rows: list[tuple[str, ...]] = [("worker", "host", "pid", "device", "jobs", "model-steps/s", "heartbeat")]
     rows += [_row(worker) for worker in ranked]
@@ -205,14 +198,14 @@ def _workers(workers: Sequence[WorkerStatus]) -> _Listing:
 
 
 def _row(worker: WorkerStatus) -> tuple[str, ...]:
-    host = worker.host if len(worker.host) <= _HOST_COLUMNS else f"{worker.host[: _HOST_COLUMNS - 1]}…"
+    host = worker.host if len(worker.host) <= _MAX_HOST_COLUMNS else f"{worker.host[: _MAX_HOST_COLUMNS - 1]}…"
     speed = "" if worker.steps_per_second is None else f"{worker.steps_per_second:,.0f}"
     age = f"{worker.heartbeat_age_seconds:,.0f} s ago"
     return worker.id[:8], host, str(worker.pid), worker.device, f"{worker.jobs:,}", speed, age
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
-    """Texts to the left, numbers to the right."""
+    """The cells, padded: text is left-aligned, numbers are right-aligned."""
     left = (True, True, False, True, False, False, False)
     return [
         f"{cell:<{width}}" if to_left else f"{cell:>{width}}"

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from rnnlab.data.cache import Corpus
     from rnnlab.data.listing import Listing
 
-data_app = typer.Typer(help="Corpora: list, fetch, add.", no_args_is_help=True)
+data_app = typer.Typer(help="List, download and add corpora.", no_args_is_help=True)
 
 
 @data_app.command("list")
 def list_command() -> None:
-    """List every known corpus with its status, size, hash and licence.
+    """List all known corpora with status, size, hash and license.
 
-    On a terminal a table; otherwise one line a corpus, its fields separated by tabs, with the whole hash.
+    Prints a table on a terminal; otherwise one line per corpus, with tab-separated fields and the full hash.
     """
     from rnnlab.data.listing import list_corpora
 
@@ -27,12 +27,12 @@ def list_command() -> None:
         return
     for line in lines:
         size = "" if line.size_bytes is None else str(line.size_bytes)
-        print(line.name, line.status, size, line.sha256 or "", line.licence, sep="\t")
+        print(line.name, line.status, size, line.sha256 or "", line.license, sep="\t")
 
 
 @data_app.command("fetch")
 def fetch_command(name: Annotated[str, typer.Argument(help="A known corpus, for example enwik8.")]) -> None:
-    """Download a known corpus, check its hash and keep it. A download that was cut off is resumed."""
+    """Download a known corpus, verify its hash and store it. An interrupted download is resumed."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -50,10 +50,11 @@ def fetch_command(name: Annotated[str, typer.Argument(help="A known corpus, for 
 def add_command(
     file: Annotated[Path, typer.Argument(help="A text file, plain or gzip.")],
     name: Annotated[
-        str | None, typer.Option(help="What experiments call it; a known corpus's name checks its hash.")
+        str | None,
+        typer.Option(help="Name to use in experiments. For the name of a known corpus, the hash is verified."),
     ] = None,
 ) -> None:
-    """Keep a text of yours, so that experiments find it by name and workers by its hash."""
+    """Store a text file as a corpus, which experiments find by its name and workers by its hash."""
     from rnnlab.data.corpus import add
 
     _print_corpus(add(file, name))
@@ -67,9 +68,9 @@ def _print_table(lines: "list[Listing]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("corpus", "status", "bytes", "sha256", "licence", "what it is")
+    table = Table("corpus", "status", "bytes", "sha256", "license", "description")
     table.columns[2].justify = "right"
     for line in lines:
         size = "" if line.size_bytes is None else f"{line.size_bytes:,}"
-        table.add_row(line.name, line.status, size, (line.sha256 or "")[:12], line.licence, line.title)
+        table.add_row(line.name, line.status, size, (line.sha256 or "")[:12], line.license, line.title)
     Console().print(table)

@@ -1,4 +1,4 @@
-"""`rnnlab demo`: the built-in experiment demo, all rounds."""
+"""`rnnlab demo`: all rounds of the built-in experiment demo."""
 
 from rnnlab.cli.options import DatabaseOption, PlotsOption, ResultsOption
 from rnnlab.cli.run import run
@@ -10,5 +10,5 @@ def demo(
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """A whole architecture search in about a minute: offline, on two cores, all three rounds, with pictures."""
+    """Run a complete architecture search in about a minute: three rounds with plots, offline, on two cores."""
     run("demo", processes=2, device="cpu", db=db, results=results, plots=plots)

@@ -1,4 +1,4 @@
-"""The device that a user names. A module of its own: nothing that knows the job table may know the training as well."""
+"""The device chosen by the user. A separate module, because only the worker may import both queue and training."""
 
 import os
 
@@ -7,9 +7,9 @@ from rnnlab.errors import UsageError
 
 
 def check_device(name: str) -> None:
-    """Raises UsageError if there is no such device here, before anything is written.
+    """Raises UsageError if the device does not exist, before anything is written.
 
-    It names the variable where that is what gave the name.
+    The message names the environment variable if the name comes from there.
     """
     from rnnlab.devices import find_device
 

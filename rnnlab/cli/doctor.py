@@ -1,4 +1,4 @@
-"""`rnnlab doctor`: what is wrong here, and what to do."""
+"""`rnnlab doctor`: diagnose problems of this machine."""
 
 import typer
 
@@ -11,12 +11,12 @@ def doctor(
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """Check python, torch, device, folders, disk, database and corpora: what is wrong, what to do. Changes nothing."""
-    from rnnlab.actions.doctor import Verdict, examine
+    """Check Python, torch, device, folders, disk, database and corpora, and suggest remedies. Read only."""
+    from rnnlab.actions.doctor import Verdict, run_checks
 
     workspace = workspace_of(results, plots)
     verdicts = []
-    for finding in examine(workspace, db or workspace.default_database):
+    for finding in run_checks(workspace, db or workspace.default_database):
         verdicts.append(finding.verdict)
         print(f"{finding.verdict.value:<8} {finding.topic:<15} {finding.text}")
     raise typer.Exit(1 if Verdict.BAD in verdicts else 0)

@@ -13,25 +13,27 @@ from rnnlab.workspace import DEFAULT_RESULTS, workspace_of
 
 def evaluate(
     job: JobArgument = None,
-    experiment: Annotated[str | None, typer.Option(help="Take the best job of this experiment.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Use the best job of this experiment.")] = None,
     split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="The part of the text to predict.")
+        Literal["train", "validation", "test"], typer.Option(help="Part of the text to evaluate on.")
     ] = "validation",
     context: Annotated[
         int | None,
-        typer.Option(help="Predictions in a window, whose state starts anew.", show_default="as in training"),
+        typer.Option(
+            help="Predictions per window. Each window starts with a new state.", show_default="as in training"
+        ),
     ] = None,
     windows: Annotated[
-        int | None, typer.Option(help="At most this many windows.", show_default="as the experiment says")
+        int | None, typer.Option(help="Maximum number of windows.", show_default="as in the experiment")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Print the loss of a trained model, or of one in training, on a part of its text.
 
-    At one context length, jobs that were trained at different ones can be compared.
+    With --context, jobs trained at different context lengths can be compared.
     """
     for option, value in (("--context", context), ("--windows", windows)):
         if value is not None and value < 1:

@@ -1,4 +1,4 @@
-"""`rnnlab export`."""
+"""`rnnlab export`: write runs and curves in formats of other tools."""
 
 import shlex
 import sys
@@ -13,11 +13,11 @@ from rnnlab.errors import UsageError
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
-    from rnnlab.actions.export.exported_runs import Runs
+    from rnnlab.actions.export.exported_runs import ExportedRuns
 
 
 class Format(StrEnum):
-    """What `rnnlab export` writes."""
+    """Output formats of `rnnlab export`."""
 
     CSV = "csv"
     JSON = "json"
@@ -31,28 +31,28 @@ _VIEWERS = {Format.OPTUNA: "optuna-dashboard", Format.TENSORBOARD: "tensorboard 
 
 
 def export(
-    to: Annotated[Format, typer.Option("--to", help="The format.")],
+    to: Annotated[Format, typer.Option("--to", help="Output format.")],
     experiment: OnlyExperiment = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help="File to write, a folder for tensorboard; an earlier export is replaced.",
-            show_default="csv, json: standard output; else in the experiment's results folder",
+            help="File to write; for tensorboard, a folder. An earlier export is replaced.",
+            show_default="csv, json: standard output; others: in the experiment's results folder",
         ),
     ] = None,
     curves: Annotated[
-        bool, typer.Option("--curves", help="csv, parquet: the points of the training curves instead of the runs.")
+        bool, typer.Option("--curves", help="Write the points of the training curves, not the runs (csv and parquet).")
     ] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Write every run, finished or not, with its settings and numbers, as a file that other tools read."""
+    """Export all runs, finished or not, with their settings and results, for other tools."""
     from rnnlab.actions.export.exported_runs import read_runs
     from rnnlab.plans.plan import only_experiment
 
     if curves and to not in (Format.CSV, Format.PARQUET):
-        raise UsageError(f"--curves is for csv and parquet: --to {to} has the curves in any case")
+        raise UsageError(f"--curves applies to csv and parquet: --to {to} always contains the curves")
     workspace = workspace_of(results)
     with open_store(db, workspace, read_only=True) as store:
         runs = read_runs(store, only_experiment(store, experiment))
@@ -70,7 +70,7 @@ def export(
         _say(f"next: {_VIEWERS[to]} {shlex.quote(str(shown_path(out)))}")
 
 
-def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
+def _write(runs: "ExportedRuns", to: Format, out: Path, curves: bool) -> None:
     from rnnlab.actions.export.destinations import replace_file, replace_folder
 
     if to is Format.TENSORBOARD:
@@ -78,7 +78,7 @@ def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
 
         replace_folder(out, lambda folder: fill_folder(runs, folder), FILE_NAME)
         if left_out := len(runs.jobs) - len(shown_jobs(runs)):
-            _say(f"{counted(left_out, 'run')} left out: nothing has been recorded of them")
+            _say(f"{counted(left_out, 'run')} omitted: nothing has been recorded for them")
         return
     if to is Format.OPTUNA:
         from rnnlab.actions.export.optuna_studies import check_replaceable
@@ -87,7 +87,7 @@ def _write(runs: "Runs", to: Format, out: Path, curves: bool) -> None:
     replace_file(out, _contents(runs, to, curves))
 
 
-def _contents(runs: "Runs", to: Format, curves: bool) -> bytes:
+def _contents(runs: "ExportedRuns", to: Format, curves: bool) -> bytes:
     if to is Format.OPTUNA:
         from rnnlab.actions.export.optuna_studies import journal
 

@@ -1,4 +1,4 @@
-"""`rnnlab gc`: throw away what nobody needs."""
+"""`rnnlab gc`: delete files that are no longer needed."""
 
 import sys
 from typing import Annotated
@@ -10,20 +10,23 @@ from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, but do not delete them.")] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Remove superseded checkpoints, folders of no job and leftovers of kills. Try --dry-run first."""
-    from rnnlab.actions.gc import find_waste, remove
+    """Delete superseded checkpoints, run folders without a job, and partial files of killed workers.
+
+    Use --dry-run first to see the list.
+    """
+    from rnnlab.actions.gc import find_garbage, remove
 
     workspace = workspace_of(results)
     with open_store(db, workspace, read_only=True) as store:
-        found = find_waste(store, workspace)
-    for waste in found:
-        print(f"{waste.path}\t{waste.size_bytes}\t{waste.reason}")
+        found = find_garbage(store, workspace)
+    for item in found:
+        print(f"{item.path}\t{item.size_bytes}\t{item.reason}")
         if not dry_run:
-            remove(waste)
-    freed = sum(waste.size_bytes for waste in found) / 1e6
-    verb = "would go" if dry_run else "removed"
-    print(f"{counted(len(found), 'thing')}, {freed:,.1f} MB {verb}", file=sys.stderr)
+            remove(item)
+    freed_megabytes = sum(item.size_bytes for item in found) / 1e6
+    verb = "would be deleted" if dry_run else "deleted"
+    print(f"{counted(len(found), 'item')}, {freed_megabytes:,.1f} MB {verb}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`rnnlab import`: results from elsewhere."""
+"""`rnnlab import`: add results computed elsewhere."""
 
 import sys
 from pathlib import Path
@@ -12,17 +12,18 @@ from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 def import_results(
     file: Annotated[
-        Path, typer.Argument(help="CSV: a column for each setting, the metric, optionally seconds and seed.")
+        Path,
+        typer.Argument(help="CSV file with a column for each setting and the metric; optionally seconds and seed."),
     ],
-    experiment: Annotated[str, typer.Option(help="The experiment, built in or a file, whose runs these are.")],
-    round_name: Annotated[str, typer.Option("--round", help="The round that they belong to.")] = "explore",
-    name: Annotated[str | None, typer.Option("--as", help="Keep them apart, as an experiment of this name.")] = None,
+    experiment: Annotated[str, typer.Option(help="Experiment of the runs: a built-in one, or the path of a file.")],
+    round_name: Annotated[str, typer.Option("--round", help="Round of the runs.")] = "explore",
+    name: Annotated[str | None, typer.Option("--as", help="Add the results as an experiment of this name.")] = None,
     corpus: CorpusOption = None,
     scale: ScaleOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Add results that were computed elsewhere as finished jobs; `rnnlab analyze` treats them like its own."""
+    """Import results computed elsewhere as finished jobs, which `rnnlab analyze` treats like its own."""
     from rnnlab.actions.import_results import add_results, read_results
     from rnnlab.plans.plan import make_plan
     from rnnlab.spec.experiment import renamed
@@ -37,11 +38,11 @@ def import_results(
     added, read = counted(outcome.added, "finished job"), counted(len(rows.runs), "row")
     print(f"{plan.experiment.name}: added {added} to round {round_name}, {read} read")
     if rows.repeated:
-        print(f"{counted(rows.repeated, 'row')} with the settings of another one: further seeds", file=sys.stderr)
+        print(f"{counted(rows.repeated, 'row')} with repeated settings imported as further seeds", file=sys.stderr)
     if outcome.unfinished:
         print(
-            f"{counted(outcome.unfinished, 'row')} left out: the table has such a job, which is not done. To import "
-            "its result, use another database (--db) or another name (--as)",
+            f"{counted(outcome.unfinished, 'row')} omitted: the table has an unfinished job with these settings. To "
+            "import the result, use another database (--db) or another name (--as)",
             file=sys.stderr,
         )
     print(f"next: rnnlab analyze {plan.experiment.name}{repeat_flags(db, results)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Options that name jobs, and what the commands that change jobs share."""
+"""Options that select jobs, and code shared by the commands that change jobs."""
 
 import sys
 from collections import Counter
@@ -24,10 +24,10 @@ JobsArgument = Annotated[
 ]
 ManyJobsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[JOB...]", help="Jobs, by number or hash. Without any: all jobs of --experiment."),
+    typer.Argument(metavar="[JOB...]", help="Jobs, by number or hash. Without JOB: all jobs of --experiment."),
 ]
 RoundOption = Annotated[str | None, typer.Option("--round", help="Without JOB: only the jobs of this round.")]
-ExperimentOption = Annotated[str | None, typer.Option("--experiment", help="Look for the jobs in this experiment.")]
+ExperimentOption = Annotated[str | None, typer.Option("--experiment", help="Search for the jobs in this experiment.")]
 
 
 def change_jobs(
@@ -38,9 +38,9 @@ def change_jobs(
     *,
     undo: str | None = None,
 ) -> None:
-    """Change the selected jobs: print a line for each named job, or how many of an experiment changed.
+    """Change the selected jobs, and print a line for each named job, or the number of changed jobs of an experiment.
 
-    undo: the command that reverts the change of a whole experiment.
+    undo: command that reverts the change of a whole experiment.
     """
     with open_store(db, workspace_of(results)) as store:
         outcomes = change(store, selection.ids(store))
@@ -56,8 +56,8 @@ def change_jobs(
 
 
 def print_outcomes(outcomes: Mapping[int, str]) -> None:
-    """A line for each job."""
+    """Print a line for each job."""
     for job_id, outcome in outcomes.items():
         print(f"job {job_id}: {outcome}")
     if not outcomes:
-        print("no such job")
+        print("no matching jobs")

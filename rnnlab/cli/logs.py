@@ -21,7 +21,7 @@ def logs(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Print a job's log."""
+    """Print the log of a job."""
     from rnnlab.actions.choose_job import chosen_job
     from rnnlab.errors import UsageError
     from rnnlab.queue.job import Status
@@ -31,7 +31,7 @@ def logs(
         chosen = chosen_job(store, job, experiment)
         path = workspace.run_dir(chosen.experiment, chosen.round, chosen.config_hash) / "log.txt"
         if not path.exists() and not follow:
-            raise UsageError(f"job {chosen.id} has no log in {path.parent}: it was not trained here (yet)")
+            raise UsageError(f"job {chosen.id} has no log in {path.parent}: it has not been trained with this folder")
         printed = 0
         while True:
             current = store.job(chosen.id)
@@ -43,7 +43,7 @@ def logs(
 
 
 def _print_from(path: Path, start: int) -> int:
-    """Print the file from byte `start` on; returns the number of bytes."""
+    """Print the file from byte `start` to its end. Returns the number of bytes printed."""
     if not path.exists():
         return 0
     with path.open("rb") as stream:

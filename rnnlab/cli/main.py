@@ -1,4 +1,4 @@
-"""The `rnnlab` command: its sub-commands, and how errors end."""
+"""The `rnnlab` command: registers its subcommands and prints errors in one line."""
 
 import re
 import signal
@@ -33,13 +33,13 @@ from rnnlab.cli.run import run
 from rnnlab.cli.sample import sample
 from rnnlab.cli.show import show
 from rnnlab.cli.status import status
-from rnnlab.cli.stop_signals import INTERRUPTED, is_heeded
+from rnnlab.cli.stop_signals import INTERRUPTED, is_handled
 from rnnlab.cli.worker import worker
 from rnnlab.errors import RnnlabError, UsageError
 from rnnlab.version import __version__
 
-# What the library that checks the values of options says, and what a person would.
-_PLAIN_WORDS = [
+# Replacements for messages of the library that validates option values: (pattern, replacement).
+_REPLACEMENTS = [
     (r"Value error, ", ""),
     (r"Input should be greater than or equal to ", "must be at least "),
     (r"Input should be less than or equal to ", "must be at most "),
@@ -49,14 +49,14 @@ _PLAIN_WORDS = [
     (r"Input should be ", "must be "),
 ]
 
-# Unknown options and the like; typer gives their class no public name.
+# The class of errors such as unknown options; typer does not export it.
 _CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 app = typer.Typer(
-    help="Sweep small recurrent networks: hundreds at once, nothing lost, answers instead of logs.",
+    help="Run sweeps over small recurrent networks: train hundreds at once, survive crashes, analyze the results.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",  # the default takes [words in brackets] for its own markup, and prints nothing
+    rich_markup_mode="markdown",  # the default treats [words in brackets] as markup and omits them
 )
 app.command("init")(init)
 app.command("worker")(worker)
@@ -96,14 +96,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C outside a worker, which handles it itself."""
+    """Ctrl-C, in commands other than `rnnlab worker`, which handles it itself."""
 
 
 def _interrupt(_signum: int, _frame: object) -> None:
@@ -111,17 +111,17 @@ def _interrupt(_signum: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Run the command of the command line, and end with its exit code."""
+    """Run the command given on the command line, and exit with its exit code."""
     try:
-        if is_heeded(signal.SIGINT):
+        if is_handled(signal.SIGINT):
             signal.signal(signal.SIGINT, _interrupt)
         sys.exit(_code_of_command())
     except _Interrupted:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: a second Ctrl-C has nothing to add
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is exiting: ignore a second Ctrl-C
         print("rnnlab: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: that is no failure, but Python would complain at its end.
+        # The reader of the output (head, less) has exited. This is no failure, but Python would report it at exit.
         sys.stderr.close()
         sys.exit(0)
 
@@ -142,13 +142,13 @@ def _code_of_command() -> int:
 
 
 def _in_one_line(error: Exception) -> str:
-    """What typer says about the command line; of no arguments at all it makes the whole help."""
+    """The message of a command line error in one line; the full help if there are no arguments."""
     message: str = error.format_message()  # type: ignore[attr-defined]
     if type(error).__name__ == "NoArgsIsHelpError":
         return message
-    message = " ".join(message.split())  # choices stand on lines of their own
-    for pattern, words in _PLAIN_WORDS:
-        message = re.sub(pattern, words, message)
+    message = " ".join(message.split())  # typer prints each choice on its own line
+    for pattern, replacement in _REPLACEMENTS:
+        message = re.sub(pattern, replacement, message)
     context: typer.Context | None = error.ctx  # type: ignore[attr-defined]
     command = "rnnlab" if context is None else context.command_path
-    return f"rnnlab: {message.rstrip('.')}: `{command} --help` shows what is allowed"
+    return f"rnnlab: {message.rstrip('.')}: see `{command} --help`"

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they lead to."""
+"""Options shared by several commands, and helpers for their values and for output."""
 
 import os
 import re
@@ -14,39 +14,41 @@ from rnnlab.workspace import DEFAULT_RESULTS
 DatabaseOption = Annotated[
     str | None,
     typer.Option(
-        "--db", envvar="RNNLAB_DB", help="Job database, a path or URL.", show_default="rnnlab.db in the results folder"
+        "--db", envvar="RNNLAB_DB", help="Job database: a path or URL.", show_default="rnnlab.db in the results folder"
     ),
 ]
 ResultsOption = Annotated[
-    Path, typer.Option("--results", envvar="RNNLAB_RESULTS", help="Folder of checkpoints, tables and reports.")
+    Path, typer.Option("--results", envvar="RNNLAB_RESULTS", help="Folder for checkpoints, tables and reports.")
 ]
-PlotsOption = Annotated[Path, typer.Option("--plots", envvar="RNNLAB_PLOTS", help="Folder of pictures.")]
+PlotsOption = Annotated[Path, typer.Option("--plots", envvar="RNNLAB_PLOTS", help="Folder for plots.")]
 CorpusOption = Annotated[
-    str | None, typer.Option("--corpus", help="A known corpus or a text file, instead of the experiment's own.")
+    str | None, typer.Option("--corpus", help="A known corpus or a text file, to replace the experiment's corpus.")
 ]
 ScaleOption = Annotated[
-    str | None, typer.Option("--scale", help="A reduced size that the experiment file defines, for example tiny.")
+    str | None, typer.Option("--scale", help="A reduced size defined in the experiment file, for example tiny.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", envvar="RNNLAB_DEVICE", help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", envvar="RNNLAB_DEVICE", help="Device: auto, cpu, cuda or cuda:N.")
+]
 
-OnlyExperiment = Annotated[str | None, typer.Argument(help="Which experiment.", show_default="the only one")]
+OnlyExperiment = Annotated[str | None, typer.Argument(help="Name of an experiment.", show_default="the only one")]
 
 AllowCodeOption = Annotated[
     bool,
-    typer.Option("--allow-code", envvar="RNNLAB_ALLOW_CODE", help="Run the Python code of an experiment's own cells."),
+    typer.Option("--allow-code", envvar="RNNLAB_ALLOW_CODE", help="Run the Python code of user-defined cells."),
 ]
 
 
 def shown_database(database: str) -> str:
-    """The database as messages show it: a URL without its password."""
+    """The database as shown in messages: a URL without its password."""
     return re.sub(r"(?<=://)([^:/@]*):[^/]*@", r"\1:***@", database)
 
 
 def repeat_flags(database: str | None, results: Path) -> str:
-    """The flags that lead another command, typed in the same shell, to the same database and folder.
+    """The flags with which another command, in the same shell, uses the same database and folder.
 
-    A password is left out: it has no place on a screen, in a log or in the list of processes; RNNLAB_DB or PGPASSWORD
-    keep it.
+    A password is removed, because it must not appear on a screen, in a log or in the list of processes. Use RNNLAB_DB
+    or PGPASSWORD for it.
     """
     flags = ""
     if database is not None and database != os.environ.get("RNNLAB_DB"):
@@ -57,17 +59,17 @@ def repeat_flags(database: str | None, results: Path) -> str:
 
 
 def code_flag(own_cells: bool) -> str:
-    """The flag without which no worker trains the jobs of an experiment with own cells; empty for others."""
+    """The flag that workers need for an experiment with own cells; empty for other experiments."""
     return " --allow-code" if own_cells else ""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 job`, `2 jobs`."""
+    """A number with its noun: `1 job`, `2 jobs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shown_path(path: Path) -> Path:
-    """A path as a person would type it here: relative where it is below the working directory."""
+    """The path as shown in messages: relative if it is below the working directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -1,4 +1,4 @@
-"""`rnnlab pause`: jobs stop, and keep their progress."""
+"""`rnnlab pause`: stop jobs and keep their progress."""
 
 from rnnlab.cli.job_options import ExperimentOption, ManyJobsArgument, RoundOption, change_jobs
 from rnnlab.cli.options import DatabaseOption, ResultsOption
@@ -12,7 +12,7 @@ def pause(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Pause jobs. A job in training writes a checkpoint first. `resume` continues them."""
+    """Pause jobs. A job in training first writes a checkpoint; `rnnlab resume` continues it."""
     from rnnlab.actions.choose_job import JobSelection
 
     selection = JobSelection(tuple(jobs or ()), experiment, round_name)

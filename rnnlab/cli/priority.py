@@ -1,4 +1,4 @@
-"""`rnnlab priority`: which jobs are claimed first."""
+"""`rnnlab priority`: set the order in which workers claim jobs."""
 
 from typing import Annotated
 
@@ -10,16 +10,14 @@ from rnnlab.workspace import DEFAULT_RESULTS
 
 
 def priority(
-    value: Annotated[
-        int, typer.Argument(help="Workers claim higher values first; new jobs have 0.", min=-1000, max=1000)
-    ],
+    value: Annotated[int, typer.Argument(help="New priority, -1000 to 1000. New jobs have 0.", min=-1000, max=1000)],
     jobs: ManyJobsArgument = None,
     experiment: ExperimentOption = None,
     round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Set which jobs workers claim first."""
+    """Set the priority of jobs: workers claim jobs with higher values first."""
     from rnnlab.actions.choose_job import JobSelection
 
     selection = JobSelection(tuple(jobs or ()), experiment, round_name)

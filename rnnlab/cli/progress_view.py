@@ -1,4 +1,4 @@
-"""What a worker shows: one line that changes on a terminal, plain lines every ten seconds off one."""
+"""The output of a worker: an updated line on a terminal, otherwise a line every ten seconds."""
 
 import contextlib
 import sys
@@ -12,9 +12,9 @@ _TERMINAL_SECONDS = 0.25
 
 
 class ConsoleView:
-    """Messages and progress of one worker on stderr; stdout is left to data.
+    """Messages and progress of one worker, on stderr.
 
-    A terminal that is gone, or a reader that has closed the pipe, does not stop the training.
+    A closed terminal or pipe does not stop the training.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -27,12 +27,12 @@ class ConsoleView:
         self._line_open = False
 
     def message(self, text: str) -> None:
-        """A line for the user; shown even when quiet, because something unusual happened."""
+        """Print a line, even if quiet: messages report unusual events."""
         self._clear()
         _print(text)
 
     def block_done(self, training: int, steps: int, seconds: float) -> None:
-        """Count the work and show a line now and then."""
+        """Count the work, and print the progress from time to time."""
         self._model_steps += training * steps
         now = time.monotonic()
         if self._quiet or now - self._shown_at < (_TERMINAL_SECONDS if self._terminal else _LINE_SECONDS):
@@ -47,13 +47,15 @@ class ConsoleView:
             _print(text)
 
     def job_done(self, job: Job, result: dict[str, Any]) -> None:
-        """Count it; one line a job would drown the rest."""
+        """Count the job. Prints nothing unless it diverged: a line per job would be too much."""
         self._finished += 1
         if result.get("diverged_at_step") is not None:
-            self.message(f"job {job.id} diverged at step {result['diverged_at_step']:,}: a finding, not a failure")
+            self.message(
+                f"job {job.id} diverged at step {result['diverged_at_step']:,}: this is a result, not a failure"
+            )
 
     def close(self) -> None:
-        """The last line."""
+        """Print the last line."""
         self._clear()
         if not self._quiet:
             seconds = time.monotonic() - self._started

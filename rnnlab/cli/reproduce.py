@@ -1,11 +1,10 @@
-"""`rnnlab reproduce`."""
+"""`rnnlab reproduce`: repeat published runs and compare the results."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
     AllowCodeOption,
@@ -21,25 +20,31 @@ from rnnlab.cli.run import wait_for_jobs
 from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 
 def reproduce(
     experiment: Annotated[
-        str, typer.Argument(help="A built-in experiment, or the path of an experiment file, with published runs.")
+        str, typer.Argument(help="A built-in experiment with published runs, or the path of an experiment file.")
     ],
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Train the runs with this in their names; may be repeated.")
+        list[str] | None, typer.Option("--only", help="Train only runs whose names contain this text. Repeatable.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each run. [default: as the file says]")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds per run.", show_default="as in the file")
+    ] = None,
     corpus: CorpusOption = None,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Number of worker processes.")] = 1,
     device: DeviceOption = "auto",
     allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Train the published runs of a study, and write what was published beside what came out. Again: goes on."""
+    """Train the published runs of a study and compare the results with the published ones.
+
+    Run the command again to continue after an interruption.
+    """
     from rnnlab.actions.prepare import prepare
     from rnnlab.actions.reproduce import enqueue_published, open_published, write_reproduction
 
@@ -60,14 +65,14 @@ def reproduce(
                     if stopped.is_set():
                         pool.wait()
                         flags = code_flag(allow_code) + repeat_flags(db, results)
-                        _say(f"to go on: the same command again, or rnnlab worker {name}{flags}")
+                        _say(f"to continue: run the same command again, or rnnlab worker {name}{flags}")
                         raise typer.Exit(INTERRUPTED)
                     if pool.all_ended:
-                        _say("all workers have ended before their work was done: see the lines above")
+                        _say("all workers exited before all jobs were done: see the messages above")
                         code = 1
             finally:
                 pool.stop()
-        print(patiently(lambda: write_reproduction(store, workspace, name)))
+        print(RetryPolicy.for_command(_say)(lambda: write_reproduction(store, workspace, name)))
     raise typer.Exit(code)
 
 

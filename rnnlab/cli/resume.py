@@ -1,4 +1,4 @@
-"""`rnnlab resume`: paused jobs continue."""
+"""`rnnlab resume`: continue paused jobs."""
 
 from rnnlab.cli.job_options import ExperimentOption, ManyJobsArgument, RoundOption, change_jobs
 from rnnlab.cli.options import DatabaseOption, ResultsOption
@@ -12,7 +12,7 @@ def resume(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Continue paused jobs: workers can claim them again."""
+    """Resume paused jobs, so that workers can claim them again."""
     from rnnlab.actions.choose_job import JobSelection
 
     selection = JobSelection(tuple(jobs or ()), experiment, round_name)

@@ -1,4 +1,4 @@
-"""`rnnlab retry`: failed and cancelled jobs run again."""
+"""`rnnlab retry`: run failed and cancelled jobs again."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 def retry(
     jobs: ManyJobsArgument = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All failed jobs.")] = False,
-    experiment: Annotated[str | None, typer.Option("--experiment", help="Only jobs of this experiment.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Select all failed jobs.")] = False,
+    experiment: Annotated[str | None, typer.Option("--experiment", help="Select only jobs of this experiment.")] = None,
     round_name: RoundOption = None,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Run failed and cancelled jobs again. They continue from their last checkpoint."""
+    """Run failed and cancelled jobs again, from their last checkpoints."""
     from rnnlab.actions.choose_job import JobSelection
     from rnnlab.errors import UsageError
     from rnnlab.plans.plan import only_experiment
@@ -27,7 +27,7 @@ def retry(
         change_jobs(selection, lambda store, ids: store.retry(ids), db, results)
         return
     if jobs or round_name is not None:
-        raise UsageError("--failed means all failed jobs: give either --failed, or JOB and --round")
+        raise UsageError("--failed selects all failed jobs: do not combine it with JOB or --round")
     with open_store(db, workspace_of(results)) as store:
         if experiment is not None:
             only_experiment(store, experiment)

@@ -1,4 +1,4 @@
-"""`rnnlab run`: every round of an experiment, one after the other."""
+"""`rnnlab run`: run all rounds of an experiment."""
 
 import sys
 import time
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.device_option import check_device
 from rnnlab.cli.options import (
     AllowCodeOption,
@@ -28,6 +27,7 @@ from rnnlab.cli.stop_signals import INTERRUPTED, two_stage_stop
 from rnnlab.cli.worker import WorkerChoices
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_PLOTS, DEFAULT_RESULTS, open_store, workspace_of, writable
 
 if TYPE_CHECKING:
@@ -45,20 +45,25 @@ def run(
     ],
     corpus: CorpusOption = None,
     scale: ScaleOption = None,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Number of worker processes.")] = 1,
     device: DeviceOption = "auto",
-    cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
+    cohort: Annotated[
+        int | None, typer.Option(min=1, help="Number of jobs to train at once.", show_default="depends on the device")
+    ] = None,
     allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     plots: PlotsOption = DEFAULT_PLOTS,
 ) -> None:
-    """init, workers and analyze, round after round, until every round is done. Again: goes on where it was."""
+    """Run an experiment to its end: add jobs, train and analyze them, round by round.
+
+    Run the command again to continue after an interruption.
+    """
     from rnnlab.actions.prepare import prepare
     from rnnlab.plans.enqueue import initialize
 
     plan = prepare(experiment, corpus, scale, allow_code=allow_code)
-    check_device(device)  # a wrong name is the user's to hear of, not the workers'
+    check_device(device)  # report a wrong name here, not in every worker
     name = plan.experiment.name
     workspace = workspace_of(results, plots)
     with writable((workspace.plot_dir(name), "plots folder")), open_store(db, workspace, create=True) as store:
@@ -79,12 +84,12 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
                 if stopped.is_set():
                     pool.wait()
                     code = code_flag(choices.allow_code)
-                    _say(f"to go on: the same command again, or rnnlab worker {name}{code}{flags}")
+                    _say(f"to continue: run the same command again, or rnnlab worker {name}{code}{flags}")
                     return INTERRUPTED
                 if pool.all_ended:
-                    _say("all workers have ended before their work was done: see the lines above")
+                    _say("all workers exited before all jobs were done: see the messages above")
                     return 1
-                with suppress(DatabaseAwayError):  # the workers were stopped or have ended meanwhile: see above
+                with suppress(DatabaseAwayError):  # the workers have been stopped or have exited: handled above
                     progression = _advance(store, name, flags, lambda: stopped.is_set() or pool.all_ended)
                     if progression is not None:
                         break
@@ -93,45 +98,47 @@ def _all_rounds(store: "Store", workspace: "Workspace", name: str, processes: in
     return _conclude(store, workspace, name, 0 if progression.rounds[-1].complete else 1)
 
 
-def _advance(store: "Store", name: str, flags: str, in_vain: Callable[[], bool]) -> "Progression | None":
-    """Add the jobs that come next. None if there are any to wait for, otherwise how far the rounds are."""
+def _advance(store: "Store", name: str, flags: str, over: Callable[[], bool]) -> "Progression | None":
+    """Add the jobs of the next round. Returns None if there are open jobs, otherwise the state of the rounds."""
     from rnnlab.actions.next_round import next_round
     from rnnlab.plans.rounds import advance
 
-    progression = patiently(lambda: advance(store, name, enqueue=False), in_vain)
-    if (coming := patiently(lambda: next_round(store, name, progression), in_vain)) is not None:
+    retry = RetryPolicy.for_command(_say, over)
+    progression = retry(lambda: advance(store, name, enqueue=False))
+    if (coming := retry(lambda: next_round(store, name, progression))) is not None:
         _say(next_round_text(coming))
-        progression = patiently(lambda: advance(store, name, enqueue=True), in_vain)
+        progression = retry(lambda: advance(store, name, enqueue=True))
     _say(next_step(progression, flags, working=True))
-    # A database can go away with the answer that jobs were added: then they are there, and nobody knows by whom.
-    more = progression.n_added or patiently(lambda: store.any_open(name), in_vain)
+    # If the database fails after adding jobs but before confirming it, the jobs exist although n_added is 0.
+    more = progression.n_added or retry(lambda: store.any_open(name))
     return None if more else progression
 
 
 def wait_for_jobs(
     store: "Store", name: str, pool: WorkerPool, stopped: Callable[[], bool], open_jobs: Callable[[], object]
 ) -> None:
-    """Until there are no open jobs any more, a stop is asked for or all workers have ended; a line now and then."""
+    """Wait until no jobs are open, a stop is requested or all workers have exited. Prints the progress regularly."""
     from rnnlab.actions.status import experiment_status, summary_line
 
     def over() -> bool:
         return stopped() or pool.all_ended
 
-    spoken_at = time.monotonic()
-    with suppress(DatabaseAwayError):  # it is over
-        while not over() and patiently(open_jobs, over):
+    retry = RetryPolicy.for_command(_say, over)
+    printed_at = time.monotonic()
+    with suppress(DatabaseAwayError):  # raised only when there is nothing left to wait for
+        while not over() and retry(open_jobs):
             time.sleep(_POLL_SECONDS)
-            if time.monotonic() - spoken_at > _LINE_SECONDS:
-                spoken_at = time.monotonic()
-                _say(summary_line(patiently(lambda: experiment_status(store, name), over)))
+            if time.monotonic() - printed_at > _LINE_SECONDS:
+                printed_at = time.monotonic()
+                _say(summary_line(retry(lambda: experiment_status(store, name))))
 
 
 def _conclude(store: "Store", workspace: "Workspace", name: str, code: int) -> int:
-    """Pictures and report; the last lines are where they lie and what they say."""
+    """Draw plots, write the report, and print their paths and key findings."""
     from rnnlab.actions.analyze import write_reports
 
-    _say("drawing the pictures")
-    reports = patiently(lambda: write_reports(store, workspace, name))
+    _say("drawing plots")
+    reports = RetryPolicy.for_command(_say)(lambda: write_reports(store, workspace, name))
     for report in reports.values():
         for path in report.pictures:
             print(shown_path(path))

@@ -1,4 +1,4 @@
-"""`rnnlab show`: everything about single jobs."""
+"""`rnnlab show`: print all information about single jobs."""
 
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ def show(
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Print a job's settings, result, history, traceback, and the folder of its files."""
+    """Print the settings, result, history, files and traceback of jobs."""
     from rnnlab.actions.choose_job import chosen_job
 
     workspace = workspace_of(results)
@@ -42,10 +42,10 @@ def _show(job: "Job", events: "list[Event]", run_dir: Path) -> None:
     for event in events:
         who = f" by worker {event.worker_id}" if event.worker_id else ""
         detail = event.detail.strip().splitlines()
-        told = f": {detail[-1]}" if detail else ""
-        print(f"history     {_when(event.at)} {event.kind}{who}, claim {event.epoch}{told}")
+        last_line = f": {detail[-1]}" if detail else ""
+        print(f"history     {_when(event.at)} {event.kind}{who}, claim {event.epoch}{last_line}")
     files = sorted(path.name for path in run_dir.glob("*")) if run_dir.is_dir() else []
-    print(f"files       {run_dir}: {', '.join(files) or 'none here'}")
+    print(f"files       {run_dir}: {', '.join(files) or 'no files'}")
     if job.error:
         print(f"error\n{job.error.rstrip()}")
 

@@ -1,4 +1,4 @@
-"""A series of numbers as one line of text."""
+"""Draws a series of numbers as one line of text."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """At most `width` block characters, the lowest and the highest block for the lowest and the highest finite value.
+    """At most `width` block characters; the lowest and highest finite values give the lowest and highest blocks.
 
-    A longer series is thinned out: each character stands for the mean of its share of the values. Where a share has no
-    finite value, there is a gap.
+    A longer series is divided into `width` parts, and each character shows the mean of one part. A part without finite
+    values is shown as a space.
     """
     columns = min(width, len(values))
     if columns <= 0:
@@ -25,17 +25,18 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(" " if value is None else _block((value - low) / span if span > 0 else 0.0) for value in means)
 
 
-def steps(changes: Sequence[tuple[int, float]], length: int, most: int) -> list[float]:
-    """A series that keeps each value until the next: (place, value), places from 1 to `length` ascending.
+def steps(changes: Sequence[tuple[int, float]], length: int, max_values: int) -> list[float]:
+    """A step function: each (position, value) holds until the next one. Positions ascend from 1 to `length`.
 
-    Of a series longer than `most`, so many values evenly spaced, the last among them. NaN before the first change.
+    Of a series longer than `max_values`, only that number of evenly spaced values, including the last. NaN before the
+    first change.
     """
-    columns = min(length, most)
-    series, current, waiting = [], math.nan, list(changes)[::-1]
+    columns = min(length, max_values)
+    series, current, remaining = [], math.nan, list(changes)[::-1]
     for column in range(1, columns + 1):
-        place = column * length // columns
-        while waiting and waiting[-1][0] <= place:
-            current = waiting.pop()[1]
+        position = column * length // columns
+        while remaining and remaining[-1][0] <= position:
+            current = remaining.pop()[1]
         series.append(current)
     return series
 

@@ -1,4 +1,4 @@
-"""`rnnlab status`: how far everything is."""
+"""`rnnlab status`: show the progress of experiments."""
 
 import json
 import sys
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from rnnlab.cli.database_wait import patiently
 from rnnlab.cli.options import DatabaseOption, ResultsOption, counted, repeat_flags
 from rnnlab.cli.status_text import best_so_far, hint, time_left
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.workspace import DEFAULT_RESULTS, open_store, workspace_of
 
 if TYPE_CHECKING:
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from rnnlab.queue.store import Store
 
 _WATCH_SECONDS = 2.0
-_MOST_FAILURES = 5  # told one by one
+_MAX_FAILURES = 5  # printed individually
 
 
 def status(
-    experiment: Annotated[str | None, typer.Argument(help="Only this experiment.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="A view that follows it, until Ctrl-C.")] = False,
+    experiment: Annotated[str | None, typer.Argument(help="Show only this experiment.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show a continuously updated view until Ctrl-C.")] = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Show counts, speed, time left, failures and the best result so far. Looking changes nothing."""
+    """Show job counts, speed, time left, failures and the best result so far. Read only."""
     from rnnlab.actions.status import worker_statuses
     from rnnlab.errors import UsageError
     from rnnlab.plans.plan import only_experiment
 
     if watch and as_json:
-        raise UsageError("--watch is for people, --json for programs: give one of them")
+        raise UsageError("--watch and --json cannot be combined: give one of them")
     flags = repeat_flags(db, results)
     with open_store(db, workspace_of(results), read_only=True) as store:
         if experiment is not None:
             only_experiment(store, experiment)
         if watch:
             _watch(store, experiment, flags)
-        statuses = _look(store, experiment)
+        statuses = _read_statuses(store, experiment)
         workers = worker_statuses(store) if as_json else []
     if as_json:
         document = {"experiments": [one.as_json() for one in statuses], "workers": [asdict(one) for one in workers]}
@@ -49,14 +49,14 @@ def status(
         print()
         return
     if not statuses:
-        print(f"no experiment yet; next: rnnlab init NAME{flags}", file=sys.stderr)
+        print(f"no experiments; next: rnnlab init NAME{flags}", file=sys.stderr)
     print("\n\n".join("\n".join(_lines(one)) for one in statuses))
     for one in statuses:
         if advice := hint(one):
             print(f"{advice}{flags}", file=sys.stderr)
 
 
-def _look(store: "Store", experiment: str | None) -> "list[ExperimentStatus]":
+def _read_statuses(store: "Store", experiment: str | None) -> "list[ExperimentStatus]":
     from rnnlab.actions.status import experiment_status
 
     names = [experiment] if experiment is not None else store.experiment_names()
@@ -64,34 +64,35 @@ def _look(store: "Store", experiment: str | None) -> "list[ExperimentStatus]":
 
 
 def _watch(store: "Store", experiment: str | None, flags: str) -> Never:
-    """A view that fills the terminal, drawn anew until Ctrl-C. Off a terminal the plain text is printed anew."""
+    """Update a full-screen view until Ctrl-C. If stdout is not a terminal, print the plain text repeatedly."""
     from rich.console import Console
     from rich.live import Live
 
+    retry = RetryPolicy.for_command(lambda text: print(text, file=sys.stderr, flush=True))
     console = Console(highlight=False)
     draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
     if not draws:
         while True:
-            found = patiently(lambda: _look(store, experiment))
+            found = retry(lambda: _read_statuses(store, experiment))
             print("\n\n".join("\n".join(_lines(one)) for one in found) + "\n", flush=True)
             time.sleep(_WATCH_SECONDS)
 
     from rnnlab.actions.watch import Watch
     from rnnlab.cli.dashboard import dashboard
 
-    eyes = Watch(store)
-    # The other screen of the terminal: what stood there comes back at the end, and each view covers the last in place.
+    watch = Watch(store)
+    # On the alternate screen of the terminal, each view replaces the last, and the old contents return at the end.
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            begun = time.monotonic()
-            snapshot = patiently(lambda: eyes.look(experiment))
+            started = time.monotonic()
+            snapshot = retry(lambda: watch.look(experiment))
             live.update(dashboard(snapshot, console.width, console.height, flags), refresh=True)
-            # A look into a large table takes a while: the most part of the time is for the workers.
-            time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - begun)))
+            # Reading a large table takes a while. Wait four times as long, to leave the database to the workers.
+            time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - started)))
 
 
 def _lines(one: "ExperimentStatus") -> list[str]:
-    set_aside = any(part.paused or part.cancelled for part in one.rounds)  # rare: no columns of zeros
+    set_aside = any(part.paused or part.cancelled for part in one.rounds)  # rare: omit columns of zeros
     extra = ("paused", "cancelled") if set_aside else ()
     rows = [("round", "pending", "running", "done", "failed", *extra, "trained")]
     for part in one.rounds:
@@ -100,14 +101,14 @@ def _lines(one: "ExperimentStatus") -> list[str]:
         rows.append((part.name, *(f"{count:,}" for count in counts), f"{part.percent:.1f}%"))
     first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
     lines = [one.experiment]
-    lines += [f"  FAILED job {failure.job_id}: {failure.reason}" for failure in one.failures[:_MOST_FAILURES]]
-    if len(one.failures) > _MOST_FAILURES:
-        lines.append(f"  and {counted(len(one.failures) - _MOST_FAILURES, 'failed job')} more")
+    lines += [f"  FAILED job {failure.job_id}: {failure.reason}" for failure in one.failures[:_MAX_FAILURES]]
+    if len(one.failures) > _MAX_FAILURES:
+        lines.append(f"  and {counted(len(one.failures) - _MAX_FAILURES, 'more failed job')}")
     for name, *cells in rows:
         aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
         lines.append("  ".join([f"  {name:<{first}}", *aligned]))
     if one.open_jobs or one.workers_alive or one.workers_dead:
-        dead = f", {one.workers_dead} dead (the next live one takes their jobs)" if one.workers_dead else ""
+        dead = f", {one.workers_dead} dead (the next live worker takes their jobs)" if one.workers_dead else ""
         lines.append(f"  {counted(one.workers_alive, 'worker')} alive{dead}")
     lines += [f"  {line}" for line in (time_left(one), best_so_far(one)) if line]
     return lines

@@ -1,4 +1,4 @@
-"""Lines about a status that the plain text and the view in the terminal share."""
+"""Lines of a status that are shared by the plain text and the full-screen view."""
 
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def time_left(one: "ExperimentStatus") -> str:
-    """When the open jobs will be done; empty without any."""
+    """The estimated time until all open jobs are done; empty if there are none."""
     from rnnlab.actions.status import format_seconds
 
     if not one.open_jobs:
         return ""
     if one.steps_per_second is None:
-        return "time left unknown: nothing was trained here yet"
+        return "time left unknown: nothing has been trained here yet"
     with_workers = counted(max(1, one.workers_alive), "worker")
     return (
         f"time left {format_seconds(one.seconds_left)} with {with_workers}, "
@@ -24,7 +24,7 @@ def time_left(one: "ExperimentStatus") -> str:
 
 
 def best_so_far(one: "ExperimentStatus") -> str:
-    """The best finished job; empty without any."""
+    """The best finished job; empty if no job is finished."""
     best = one.best
     if best is None:
         return ""
@@ -32,10 +32,10 @@ def best_so_far(one: "ExperimentStatus") -> str:
 
 
 def hint(one: "ExperimentStatus") -> str:
-    """What to do next, where nothing goes on by itself; the flags of the command fit behind it."""
+    """The next command, if no worker is making progress; otherwise empty. Flags can be appended to it."""
     failed = sum(part.failed for part in one.rounds)
     if one.open_jobs:
         return "" if one.workers_alive else f"next: rnnlab worker {one.experiment}{code_flag(one.own_cells)}"
     if failed:
-        return f"{counted(failed, 'job')} failed; to let them run again: rnnlab retry --failed"
+        return f"{counted(failed, 'job')} failed; to run them again: rnnlab retry --failed"
     return f"next: rnnlab analyze {one.experiment}" if one.rounds_to_come else ""

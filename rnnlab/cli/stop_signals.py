@@ -1,4 +1,4 @@
-"""How a command is stopped: by Ctrl-C, by a scheduler, by the end of its terminal."""
+"""Stopping a command: by Ctrl-C, by a scheduler, or by closing its terminal."""
 
 import contextlib
 import os
@@ -6,27 +6,27 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-INTERRUPTED = 130  # exit code of a command that was stopped
+INTERRUPTED = 130  # exit code of a stopped command
 
 
-def is_heeded(signum: signal.Signals) -> bool:
-    """Whether a stop signal is to stop us. Whoever starts us may have it ignored: nohup SIGHUP, a script's `&` SIGINT.
+def is_handled(signum: signal.Signals) -> bool:
+    """Whether to handle a stop signal. The parent may have set it to be ignored: nohup SIGHUP, `&` in a script SIGINT.
 
-    SIGTERM always is: a pool stops its workers by it.
+    SIGTERM is always handled, because a pool uses it to stop its workers.
     """
     return signum == signal.SIGTERM or signal.getsignal(signum) is not signal.SIG_IGN
 
 
 @contextlib.contextmanager
-def two_stage_stop(graceful: Callable[[int], None], at_once: Callable[[int], None]) -> Iterator[threading.Event]:
-    """SIGINT, SIGTERM and SIGHUP: the first calls `graceful`, each later one `at_once`. Yields an event that is set.
+def two_stage_stop(graceful: Callable[[int], None], abort: Callable[[int], None]) -> Iterator[threading.Event]:
+    """Handle SIGINT, SIGTERM and SIGHUP: the first one calls `graceful`, each later one `abort`.
 
-    One that is not heeded stays ignored. Both are called in a thread of their own: Python runs signal handlers between
-    two of its own instructions only, which can be long in coming while a database is locked or a large product is
-    computed.
+    Yields an event that the first signal sets. Signals that are not handled remain ignored. Both functions are called
+    in a separate thread, because Python runs signal handlers only between two bytecode instructions, which can take
+    long while a database is locked or a large product is computed.
     """
-    stop_signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_heeded(signum)]
-    asked = threading.Event()
+    stop_signals = [signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if is_handled(signum)]
+    requested = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
 
@@ -34,22 +34,22 @@ def two_stage_stop(graceful: Callable[[int], None], at_once: Callable[[int], Non
         while received := os.read(reader, 1):
             if received[0] not in stop_signals:
                 continue
-            if asked.is_set():
-                at_once(received[0])
+            if requested.is_set():
+                abort(received[0])
             else:
-                asked.set()
+                requested.set()
                 graceful(received[0])
 
     listener = threading.Thread(target=listen, name="stop-signals", daemon=True)
     listener.start()
-    former_writer = signal.set_wakeup_fd(writer)
-    former = {signum: signal.signal(signum, lambda *_: None) for signum in stop_signals}
+    previous_writer = signal.set_wakeup_fd(writer)
+    previous = {signum: signal.signal(signum, lambda *_: None) for signum in stop_signals}
     try:
-        yield asked
+        yield requested
     finally:
-        for signum, handler in former.items():
+        for signum, handler in previous.items():
             signal.signal(signum, handler)
-        signal.set_wakeup_fd(former_writer)
+        signal.set_wakeup_fd(previous_writer)
         os.close(writer)
         listener.join()
         os.close(reader)

@@ -1,4 +1,4 @@
-"""`rnnlab worker`."""
+"""`rnnlab worker`: claim jobs and train them."""
 
 import os
 import shlex
@@ -24,30 +24,33 @@ _HEARTBEAT_SECONDS = 10.0
 
 
 def worker(
-    experiment: Annotated[str | None, typer.Argument(help="Work on this experiment only.")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="Train only jobs of this experiment.")] = None,
     device: DeviceOption = "auto",
-    cohort: Annotated[int | None, typer.Option(min=1, help="Jobs trained at once. [default: suits the device]")] = None,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes to start.")] = 1,
-    max_jobs: Annotated[int | None, typer.Option(min=1, help="End after this many jobs.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and wait for new jobs when all are done.")] = False,
+    cohort: Annotated[
+        int | None, typer.Option(min=1, help="Number of jobs to train at once.", show_default="depends on the device")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Number of worker processes.")] = 1,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="Exit after this number of jobs.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait for new jobs when all are done.")] = False,
     checkpoint_seconds: Annotated[
-        float, typer.Option(min=0, help="Seconds between two checkpoints of a job.")
+        float, typer.Option(min=0, help="Seconds between checkpoints of a job.")
     ] = _CHECKPOINT_SECONDS,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only what is unusual.")] = False,
-    pooled: Annotated[bool, typer.Option("--pooled", hidden=True, help="Stop gracefully when stdin ends.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print progress, only unusual events.")] = False,
+    pooled: Annotated[bool, typer.Option("--pooled", hidden=True, help="Stop gracefully at the end of stdin.")] = False,
     lease_seconds: Annotated[
-        float, typer.Option("--lease-seconds", min=0, hidden=True, help="Life of a lease, for other hosts.")
+        float,
+        typer.Option("--lease-seconds", min=0, hidden=True, help="Duration of a lease, for workers on other hosts."),
     ] = _LEASE_SECONDS,
     heartbeat_seconds: Annotated[
-        float, typer.Option("--heartbeat-seconds", min=0, hidden=True, help="Seconds between two renewals of it.")
+        float, typer.Option("--heartbeat-seconds", min=0, hidden=True, help="Seconds between renewals of the lease.")
     ] = _HEARTBEAT_SECONDS,
     allow_code: AllowCodeOption = False,
     db: DatabaseOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Claim jobs and train them until none is left. Any number of workers may run at once.
+    """Train jobs until none is left. Any number of workers can run at the same time.
 
-    Ctrl-C checkpoints and releases the jobs; a second one aborts at once. Either way nothing is lost.
+    Ctrl-C writes checkpoints and releases the jobs; a second Ctrl-C aborts immediately. No finished work is lost.
     """
     choices = WorkerChoices(
         experiment,
@@ -64,14 +67,14 @@ def worker(
         allow_code,
     )
     code = _run_worker(choices, stop_with_stdin=pooled) if processes == 1 else _run_pool(processes, choices)
-    if code == INTERRUPTED and not pooled:  # of a pool the parent says it
-        print(f"to go on: {choices.command(processes)}", file=sys.stderr, flush=True)
+    if code == INTERRUPTED and not pooled:  # for a pool, the parent prints it
+        print(f"to continue: {choices.command(processes)}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
 
 
 @dataclass(frozen=True)
 class WorkerChoices:
-    """What the user chose for one worker process."""
+    """The options of one worker process."""
 
     experiment: str | None
     device: str
@@ -87,9 +90,9 @@ class WorkerChoices:
     allow_code: bool = False
 
     def flags(self) -> list[str]:
-        """The same choices as the command line of a worker process; what goes without saying is left out.
+        """The options as a command line of a worker process, without defaults.
 
-        The database is not among them: other users can see command lines, and its URL may have a password.
+        The database is not included: other users can see command lines, and its URL may contain a password.
         """
         flags = [self.experiment] if self.experiment else []
         flags += ["--device", self.device] if self.device != "auto" else []
@@ -109,14 +112,14 @@ class WorkerChoices:
         return flags
 
     def command(self, processes: int) -> str:
-        """What to type to the shell to start the same worker, or as many, again."""
+        """The shell command that starts the same number of workers with the same options."""
         flags = ["--processes", str(processes)] if processes > 1 else []
         if self.db and self.db != os.environ.get("RNNLAB_DB"):
             flags += ["--db", shown_database(self.db)]
         return shlex.join(["rnnlab", "worker", *self.flags(), *flags])
 
     def environment(self) -> dict[str, str]:
-        """What a worker process needs beside its command line."""
+        """Environment variables that a worker process needs in addition to its command line."""
         return {"RNNLAB_DB": self.db} if self.db else {}
 
 
@@ -146,11 +149,11 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
 
         def stop(_signum: int) -> None:
             one.stop_requested.set()
-            view.message("stopping: finishing the block, then writing checkpoints (once more to abort at once)")
+            view.message("stopping: finishing the block, then writing checkpoints (repeat to abort immediately)")
 
         if stop_with_stdin:
             threading.Thread(target=_wait_for_end_of_stdin, args=(one.stop_requested.set,), daemon=True).start()
-        # Aborting must not run any cleanup: the kernel frees the worker's lock, and the others take its jobs.
+        # Abort without cleanup: the kernel releases the worker's lock, and other workers take its jobs.
         with two_stage_stop(stop, lambda signum: os._exit(INTERRUPTED)) as stopped:
             try:
                 one.run()
@@ -160,7 +163,7 @@ def _run_worker(choices: WorkerChoices, *, stop_with_stdin: bool) -> int:
 
 
 def _wait_for_end_of_stdin(then: Callable[[], None]) -> None:
-    # Not sys.stdin, whose lock would be held when Python ends.
+    # Do not use sys.stdin: its lock would be held when Python exits.
     while os.read(0, 1):
         pass
     then()

@@ -1,4 +1,4 @@
-"""Several worker processes of one command: started, watched, stopped together."""
+"""A pool of worker processes that one command starts, monitors and stops."""
 
 import contextlib
 import os
@@ -9,43 +9,43 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-_MOST_RESTARTS = 3  # of each place: a worker that dies again and again is not going to succeed
+_MAX_RESTARTS = 3  # per slot: a worker that is killed repeatedly will not succeed
 
 
 class WorkerPool:
-    """N `rnnlab worker` processes. One that is killed is started again; the others take its jobs meanwhile.
+    """N `rnnlab worker` processes. A killed worker is restarted; in the meantime the others take its jobs.
 
-    Should the parent be killed, its workers notice by the end of their stdin, and stop gracefully.
+    If the parent is killed, its workers read the end of their stdin and stop gracefully.
     """
 
     def __init__(
         self, processes: int, flags: Sequence[str], environment: Mapping[str, str], say: Callable[[str], None]
     ) -> None:
-        """`environment`: what the workers get beside that of this process."""
+        """environment: variables for the workers in addition to those of this process. say: prints a line."""
         self._command = [sys.executable, "-m", "rnnlab", "worker", "--pooled", *flags]
         self._environment = environment
         self._say_unguarded = say
-        self._saying = threading.Lock()  # a line of one worker is not broken by another's
+        self._saying = threading.Lock()  # lines of different workers must not be mixed
         self._relays: list[threading.Thread] = []
-        self._life_reader, self._life_writer = os.pipe()  # nothing is ever written: it ends with this process
-        self._lock = threading.Lock()  # no worker is started while the others are told to stop
+        self._life_reader, self._life_writer = os.pipe()  # never written to: closed when this process ends
+        self._lock = threading.Lock()  # held to start workers and to stop them, so that none starts during a stop
         self._stopping = False
         self._silent = False
         self._restarts = [0] * processes
-        self._children = [self._spawn(place) for place in range(processes)]
+        self._children = [self._spawn(slot) for slot in range(processes)]
 
     def poll(self) -> list[int]:
-        """Exit codes of the places that have ended for good; killed workers are started again."""
+        """Exit codes of the workers that have ended. Restarts killed workers."""
         codes = []
         with self._lock:
-            for place, child in enumerate(self._children):
+            for slot, child in enumerate(self._children):
                 code = child.poll()
                 if code is None:
                     continue
-                if code < 0 and not self._stopping and self._restarts[place] < _MOST_RESTARTS:
-                    self._restarts[place] += 1
-                    self._say(f"worker {place + 1} was killed ({_signal_name(-code)}): starting it again")
-                    self._children[place] = self._spawn(place)
+                if code < 0 and not self._stopping and self._restarts[slot] < _MAX_RESTARTS:
+                    self._restarts[slot] += 1
+                    self._say(f"worker {slot + 1} was killed ({_signal_name(-code)}): restarting it")
+                    self._children[slot] = self._spawn(slot)
                 else:
                     codes.append(code)
         return codes
@@ -56,9 +56,9 @@ class WorkerPool:
         return len(self.poll()) == len(self._children)
 
     def forward(self, _signum: int) -> None:
-        """Ask every worker to stop, as a signal has asked us; a second time, to abort.
+        """Request every worker to stop; a second call requests them to abort.
 
-        Always by SIGTERM: a worker that has only just been started ends by it without a word.
+        Always sends SIGTERM: a worker that has just been started exits at once and prints nothing.
         """
         with self._lock:
             self._stopping = True
@@ -68,21 +68,21 @@ class WorkerPool:
                         child.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """Until every worker has ended, and its last words are said."""
+        """Wait until every worker has exited and its output has been printed."""
         for child in self._children:
             child.wait()
         for relay in self._relays:
             relay.join()
 
     def stop(self) -> None:
-        """End all workers gracefully, unless they are ending already. What idle ones say to that is of no interest."""
+        """Stop all workers gracefully, unless they are already stopping, and discard their messages."""
         if not self._stopping and not self.all_ended:
             self._silent = True
             self.forward(signal.SIGTERM)
         self.wait()
 
-    def _spawn(self, place: int) -> "subprocess.Popen[str]":
-        # A session of its own: Ctrl-C on the terminal reaches the parent alone, which passes it on exactly once.
+    def _spawn(self, slot: int) -> "subprocess.Popen[str]":
+        # A new session: Ctrl-C on the terminal reaches only the parent, which forwards it exactly once.
         child = subprocess.Popen(
             self._command,
             stdin=self._life_reader,
@@ -93,7 +93,7 @@ class WorkerPool:
             env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
         )
         assert child.stderr is not None
-        self._relays.append(threading.Thread(target=self._relay, args=(place, child.stderr), daemon=True))
+        self._relays.append(threading.Thread(target=self._relay, args=(slot, child.stderr), daemon=True))
         self._relays[-1].start()
         return child
 
@@ -101,12 +101,12 @@ class WorkerPool:
         with self._saying:
             self._say_unguarded(line)
 
-    def _relay(self, place: int, stream: IO[str]) -> None:
+    def _relay(self, slot: int, stream: IO[str]) -> None:
         with stream:
             for line in stream:
                 if self._silent:
                     continue
-                self._say(f"[{place + 1}] {line.rstrip()}")
+                self._say(f"[{slot + 1}] {line.rstrip()}")
 
 
 def _signal_name(signum: int) -> str:

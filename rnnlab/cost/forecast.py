@@ -1,18 +1,18 @@
-"""How long each round of an experiment will take on this machine."""
+"""Forecasts the time of each round of an experiment on this machine."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rnnlab.cost.estimate import GroupRate, by_group, group_rates, seconds_of
+from rnnlab.cost.estimate import GroupRate, by_group, group_rates, training_seconds
 from rnnlab.spec.experiment import FIRST_ROUND, Experiment
 from rnnlab.spec.round_rules import FinishedRun, plan_round
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import Scalar
-from rnnlab.training.cohort_size.heuristic import step_flops
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
+from rnnlab.training.resources import step_flops
 
-# What tells groups apart is shown; these always.
+# Settings that are always shown; others only if groups differ in them.
 _ALWAYS_SHOWN = ("cell", "n_layers", "state_size", "batch_size", "block_size")
 
 
@@ -21,45 +21,45 @@ class GroupForecast:
     """The jobs of one group in one round."""
 
     round: str
-    settings: dict[str, Scalar]  # those that the groups of the experiment differ in, and the sizes
+    settings: dict[str, Scalar]  # the settings in which the groups of the experiment differ, and the sizes
     jobs: int
     rate: GroupRate
-    seconds: float  # of training by one process
+    seconds: float  # training time of one process
 
 
 @dataclass(frozen=True)
 class RoundForecast:
-    """One round. Of the later ones it is not known which runs are selected: the largest are assumed."""
+    """One round. Later rounds are assumed to select the largest models, because the selection is not known yet."""
 
     name: str
     groups: list[GroupForecast]
 
     @property
     def jobs(self) -> int:
-        """Jobs of the round."""
+        """Number of jobs of the round."""
         return sum(group.jobs for group in self.groups)
 
     @property
     def seconds(self) -> float:
-        """Of training by one process."""
+        """Training time of one process, in seconds."""
         return sum(group.seconds for group in self.groups)
 
 
 def forecast(
-    bench: Workbench,
+    context: TrainingContext,
     experiment: Experiment,
     first_round: Sequence[RunConfig],
     size_for: Callable[[RunConfig], int],
     seconds: float = math.inf,
 ) -> list[RoundForecast]:
-    """All rounds of an experiment, from measuring their groups for about `seconds`.
+    """Forecast all rounds of an experiment, measuring their groups for about `seconds`.
 
-    Raises CorpusError if the text is not here or too short, SpecError if a rule of a round gives an illegal config.
+    Raises CorpusError if the text is missing or too short, SpecError if a rule of a round gives an illegal config.
     """
-    vocabulary_size = bench.text(first_round[0])[1].vocabulary_size
+    vocabulary_size = context.text(first_round[0])[1].vocabulary_size
     rounds = _rounds(experiment, first_round, lambda config: step_flops(config, vocabulary_size))
     groups = {(name, group_key): group for name, configs in rounds for group_key, group in by_group(configs).items()}
-    rates = group_rates(bench, groups, size_for, seconds)
+    rates = group_rates(context, groups, size_for, seconds)
     shown = _shown([config for group in groups.values() for config in group])
     forecasts = [
         GroupForecast(
@@ -67,7 +67,7 @@ def forecast(
             {key: value for key, value in group[0].settings.items() if key in shown},
             len(group),
             rates[name, group_key],
-            seconds_of(group, rates[name, group_key]),
+            training_seconds(group, rates[name, group_key]),
         )
         for (name, group_key), group in groups.items()
     ]
@@ -77,7 +77,7 @@ def forecast(
 def _rounds(
     experiment: Experiment, first_round: Sequence[RunConfig], cost: Callable[[RunConfig], float]
 ) -> list[tuple[str, Sequence[RunConfig]]]:
-    """The rounds as they would be if the most costly runs were the best; all below a bound or on a Pareto front."""
+    """The rounds if the most costly runs were the best, and all runs met a bound or were on the Pareto front."""
     rounds = [(FIRST_ROUND, first_round)]
     for rule in experiment.rounds:
         finished = [FinishedRun(config, -cost(config), cost(config)) for config in rounds[-1][1]]
@@ -86,7 +86,7 @@ def _rounds(
 
 
 def _shown(configs: Sequence[RunConfig]) -> list[str]:
-    """The settings by which a person knows a group."""
+    """The settings that identify a group in a table."""
     values: dict[str, set[Scalar]] = {}
     for config in configs:
         free = config.model.free_in_cohort | config.training.free_in_cohort | {"seed"}

@@ -1,15 +1,15 @@
-"""How fast jobs were trained here, and what further ones will therefore cost."""
+"""Speeds of the jobs trained so far, and the resulting cost of further jobs."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rnnlab.queue.job import NewJob, Status
-from rnnlab.queue.reading import Progress
+from rnnlab.queue.reader import Progress
 
 
-class Speed:
-    """Of one worker, by group of jobs. Imported jobs were trained elsewhere, and do not count."""
+class MeasuredSpeed:
+    """Training speed of one worker, by group. Imported jobs are excluded, because they were trained elsewhere."""
 
     def __init__(self, progress: Iterable[Progress]) -> None:
         self._steps: dict[str, float] = defaultdict(float)
@@ -18,14 +18,14 @@ class Speed:
             if row.trained_here:
                 self._steps[row.group_key] += row.step
                 self._seconds[row.group_key] += row.seconds
-        self.mean = ratio(sum(self._steps.values()), sum(self._seconds.values()))  # model-steps a second
+        self.mean = ratio(sum(self._steps.values()), sum(self._seconds.values()))  # model-steps per second
 
     def of(self, group_key: str) -> float | None:
-        """Model-steps a second of a group; None before it was trained here."""
+        """Model-steps per second of a group; None if it has not been trained here."""
         return ratio(self._steps.get(group_key, 0.0), self._seconds.get(group_key, 0.0))
 
     def seconds_left(self, progress: Sequence[Progress]) -> float | None:
-        """Of one worker: each group at its own measured speed, groups without a measurement at the mean speed."""
+        """Remaining seconds of one worker: each group at its own speed, unmeasured groups at the mean speed."""
         if self.mean is None:
             return None
         open_rows = [row for row in progress if row.status in (Status.PENDING, Status.RUNNING)]
@@ -34,15 +34,15 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a set of jobs will cost."""
+    """The expected cost of a set of jobs."""
 
-    steps: int  # optimiser steps of all of them
-    seconds: float  # one worker's time for those whose group was trained here
+    steps: int  # optimizer steps of all jobs
+    seconds: float  # time of one worker for the jobs whose group has been trained here
     jobs: int
-    unmeasured: int  # those jobs whose group was not: nothing is known of their time
+    unmeasured: int  # jobs whose group has not been trained here: their time is unknown
 
 
-def cost_of(jobs: Sequence[NewJob], speed: Speed) -> Cost:
+def cost_of(jobs: Sequence[NewJob], speed: MeasuredSpeed) -> Cost:
     """The cost of jobs, each group at its own measured speed."""
     seconds = [job.target_steps / rate for job in jobs if (rate := speed.of(job.group_key)) is not None]
     steps = sum(job.target_steps for job in jobs)
@@ -50,5 +50,5 @@ def cost_of(jobs: Sequence[NewJob], speed: Speed) -> Cost:
 
 
 def ratio(steps: float, seconds: float) -> float | None:
-    """Steps a second; None where there is nothing to divide."""
+    """Steps per second; None unless both numbers are positive."""
     return steps / seconds if steps > 0 and seconds > 0 else None

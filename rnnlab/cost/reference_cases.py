@@ -1,4 +1,4 @@
-"""Three standard cases, on generated text: what a machine does, comparable from one to the next."""
+"""Three reference cases on generated text, to compare the speed of machines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from rnnlab.data.corpus import resolve
 from rnnlab.spec.run_config import RunConfig, parse_run_config
 from rnnlab.training.cohort_size.throughput import model_steps_per_second
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 _ONLINE = {"regime": "online", "batch_size": 256, "window_length": 1000, "windows": 11, "learning_rate": 1e-3}
 _GATED = {"cell": "gated", "use_forget_gate": True, "use_state_gate": True, "use_residual": True}
@@ -25,25 +25,25 @@ _CASES: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"regime": "bptt", "batch_size": 64, "block_size": 8, "iterations": 20_000, "learning_rate": 1e-3},
     },
 }
-_TURNS = 3
+_REPEATS = 3
 
 
 @dataclass(frozen=True)
 class CaseSpeed:
-    """One standard case, alone and in a cohort, on one thread where it is a CPU."""
+    """The speed of one reference case, alone and in a cohort; on a CPU, with one thread."""
 
     case: str
-    alone: float  # optimiser steps a second of one model
-    models: int  # of the cohort
-    cohort: float  # model-steps/s of the cohort
+    alone: float  # optimizer steps per second of one model
+    models: int  # size of the cohort
+    cohort: float  # model-steps per second of the cohort
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as one model after the other."""
+        """Speed of the cohort divided by the speed of training its models one after the other."""
         return self.cohort / self.alone
 
     def as_json(self) -> dict[str, str | float]:
-        """Plain values for programs."""
+        """Plain values, for `--json`."""
         return {
             "case": self.case,
             "model_steps_per_second_alone": self.alone,
@@ -53,10 +53,12 @@ class CaseSpeed:
         }
 
 
-def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seconds: float) -> list[CaseSpeed]:
-    """Every standard case, measured for about `seconds` in all, beside what `size_for` takes.
+def measure_reference_cases(
+    context: TrainingContext, size_for: Callable[[RunConfig], int], seconds: float
+) -> list[CaseSpeed]:
+    """Measure all reference cases for about `seconds` in total, in addition to the time of `size_for`.
 
-    Raises CorpusError if the generated text cannot be kept.
+    Raises CorpusError if the generated text cannot be stored.
     """
     corpus = resolve("generated")
     shared = {"corpus": {"name": corpus.name, "sha256": corpus.sha256}, "tokenizer": {"kind": "bytes"}, "seed": 0}
@@ -66,10 +68,10 @@ def standard_speeds(bench: Workbench, size_for: Callable[[RunConfig], int], seco
         config = parse_run_config({**shared, **tables})
         models = size_for(config)
         fastest = {1: 0.0, models: 0.0}
-        # By turns, and the fastest of each: other programs on this machine can only make it slower.
-        for size in [1, models] * _TURNS:
+        # Alternate, and take the fastest of each: other programs on this machine can only make a measurement slower.
+        for size in [1, models] * _REPEATS:
             rate = model_steps_per_second(
-                bench, [config] * size, seconds=seconds / len(_CASES) / 2 / _TURNS, max_threads=1
+                context, [config] * size, seconds=seconds / len(_CASES) / 2 / _REPEATS, max_threads=1
             )
             fastest[size] = max(fastest[size], rate)
         speeds.append(CaseSpeed(name, fastest[1], models, fastest[models]))

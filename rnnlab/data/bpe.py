@@ -1,7 +1,7 @@
-"""Byte-level byte-pair encoding: the 256 bytes, and pairs of symbols that were merged because they are frequent.
+"""Byte-level byte-pair encoding: the 256 bytes, and merges of frequent pairs of symbols.
 
-The vocabulary is the list of merges alone. What encodes and decodes is here, in a few lines, so that a text is encoded
-alike on every machine; only learning, which is done once, at `init`, needs the package `tokenizers`.
+The vocabulary is the list of merges. Encoding and decoding are implemented here, so that a text is encoded the same on
+every machine. Only learning, once, at `init`, needs the package `tokenizers`.
 """
 
 import json
@@ -20,54 +20,54 @@ from rnnlab.data.splits import Fractions, split
 from rnnlab.data.tokens import TokenIds, checked_ids, smallest_type
 from rnnlab.errors import UsageError
 
-# Merges stay within a piece: a word, a number, or a run of other signs, with the space before it; or white space. Bytes
-# beyond ASCII count as letters. Longer runs are cut, so that a text without spaces costs no quadratic time.
+# Merges stay within a piece: a word, a number, or a sequence of other signs, with the space before it; or white space.
+# Bytes beyond ASCII count as letters. Longer pieces are cut, so that a text without spaces takes no quadratic time.
 _PIECE = re.compile(
     rb" ?[A-Za-z\x80-\xff]{1,64}| ?[0-9]{1,64}| ?[^\sA-Za-z0-9\x80-\xff]{1,64}|\s{1,64}",
 )
-_LEAST_COUNT = 2  # a pair that occurs once is not merged
+_MIN_COUNT = 2  # a pair that occurs once is not merged
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class PairTokenizer:
-    """Ids 0..255 are the bytes, the others what the merges make, in their order. Any bytes come back as they were."""
+class BpeTokenizer:
+    """Ids 0..255 are the bytes, the others the results of the merges, in order. Any bytes can be encoded."""
 
-    merges: tuple[Pair, ...]  # ids, the first merge first
+    merges: tuple[Pair, ...]  # pairs of ids, in the order of the merges
     merges_characters = True
 
     @classmethod
-    def learned(cls, text: bytes, fractions: Fractions, *, vocab_size: int) -> Self:
-        """`vocab_size` symbols from the training split of `text` alone.
+    def learn(cls, text: bytes, fractions: Fractions, *, vocab_size: int) -> Self:
+        """A tokenizer with `vocab_size` symbols, learned from the training split of `text` alone.
 
-        Raises UsageError where the package `tokenizers` is missing, or the split is too short for so many.
+        Raises UsageError if the package `tokenizers` is missing, or if the split is too short for that many symbols.
         """
         found = cls(tuple(_learn(split(text, fractions, need=1, corpus="").train, vocab_size)))
         if found.vocabulary_size < vocab_size:
             raise UsageError(
-                f"tokenizer.vocab_size = {vocab_size:,}: the training split has pairs for {found.vocabulary_size:,} "
-                "symbols only; give at most that, or a longer text"
+                f"tokenizer.vocab_size = {vocab_size:,}: the training split has enough pairs for only "
+                f"{found.vocabulary_size:,} symbols; use a smaller vocab_size or a longer text"
             )
         return found
 
     @classmethod
     def from_vocabulary(cls, vocabulary: str) -> Self:
-        """From what `vocabulary` gave: a JSON list of the pairs."""
+        """From a value of `vocabulary`: a JSON list of the pairs."""
         return cls(tuple((left, right) for left, right in json.loads(vocabulary)))
 
     @property
     def vocabulary(self) -> str:
-        """All that has to be kept, as JSON."""
+        """Everything that must be stored, as JSON."""
         return json.dumps(self.merges, separators=(",", ":"))
 
     @property
     def vocabulary_size(self) -> int:
-        """Bytes and merged symbols."""
+        """The number of symbols: bytes and results of merges."""
         return len(self._texts)
 
     def encode(self, text: bytes) -> TokenIds:
-        """Ids [symbols of `text`]: within each piece the earliest merge is applied first, from left to right."""
+        """Ids [symbols of `text`]. Within each piece the earliest merge is applied first, from left to right."""
         ids_of: dict[bytes, array[int]] = {}
         ids = array("i")
         for match in _PIECE.finditer(text):
@@ -87,10 +87,10 @@ class PairTokenizer:
     def _merged(self, piece: bytes) -> list[int]:
         ids = list(piece)
         while len(ids) > 1:
-            rank, place = min((self._ranks.get(pair, len(self.merges)), i) for i, pair in enumerate(pairwise(ids)))
+            rank, position = min((self._ranks.get(pair, len(self.merges)), i) for i, pair in enumerate(pairwise(ids)))
             if rank == len(self.merges):
                 break
-            ids[place : place + 2] = [self._results[rank]]
+            ids[position : position + 2] = [self._results[rank]]
         return ids
 
     @cached_property
@@ -98,14 +98,14 @@ class PairTokenizer:
         return {pair: rank for rank, pair in enumerate(self.merges)}
 
     @cached_property
-    def _built(self) -> tuple[list[bytes], list[int]]:
-        """The bytes of every symbol, and the id that each merge gives."""
+    def _symbols(self) -> tuple[list[bytes], list[int]]:
+        """The bytes of every symbol, and the id that results from each merge."""
         texts = [bytes([byte]) for byte in range(256)]
-        id_of = {text: place for place, text in enumerate(texts)}
+        id_of = {text: index for index, text in enumerate(texts)}
         results = []
         for left, right in self.merges:
             text = texts[left] + texts[right]
-            # Two merges can make the same text: they share its id.
+            # Two merges can result in the same text: they share its id.
             if text not in id_of:
                 id_of[text] = len(texts)
                 texts.append(text)
@@ -114,15 +114,15 @@ class PairTokenizer:
 
     @property
     def _texts(self) -> list[bytes]:
-        return self._built[0]
+        return self._symbols[0]
 
     @property
     def _results(self) -> list[int]:
-        return self._built[1]
+        return self._symbols[1]
 
 
 def _learn(text: bytes, vocab_size: int) -> list[Pair]:
-    # It learns in a moment, and its threads would be in the way of workers that are forked later.
+    # Learning takes a moment, and its threads would disturb workers that are forked later.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from tokenizers import Tokenizer, models, trainers
@@ -131,11 +131,11 @@ def _learn(text: bytes, vocab_size: int) -> list[Pair]:
             'tokenizer.kind = "bpe" needs the package tokenizers to learn its vocabulary: run '
             "`pip install 'rnnlab[bpe]'`, or name another tokenizer"
         ) from error
-    # Latin-1 gives each byte a character of its own, with the byte's number: the package knows characters only.
+    # The package works on characters: Latin-1 maps each byte to the character with the same number.
     learner = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        min_frequency=_LEAST_COUNT,
+        min_frequency=_MIN_COUNT,
         initial_alphabet=[chr(byte) for byte in range(256)],
         show_progress=False,
     )

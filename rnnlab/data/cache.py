@@ -2,12 +2,12 @@
 
     <data folder>/                    RNNLAB_DATA, or the user's cache folder
         corpora/<sha256>/text         the bytes
-        corpora/<sha256>/about.json   the fields of Corpus; written last: without it there is no entry
-        downloads/<name>.part         a download under way, or cut off and to be resumed
-        corpora.lock                  held while a text is given a name
+        corpora/<sha256>/about.json   the fields of Corpus; written last, so an entry without it is incomplete
+        downloads/<name>.part         a download in progress, or an interrupted one that will be resumed
+        corpora.lock                  held while a text gets a name
         fetch.lock                    held while a download runs
 
-Files are replaced whole, so any number of processes can share the folder.
+Files are replaced atomically, so any number of processes can share the folder.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -28,16 +29,17 @@ from rnnlab.files import atomic_write, atomic_write_text, ensure_writable_dir, s
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text that lies in the cache. The hash is its identity; the other fields are for people."""
+    """A text in the cache. The hash identifies it; the other fields are information for users."""
 
-    name: str
+    name: str  # unique on this machine
     sha256: str  # of the bytes, 64 hexadecimal digits
     size_bytes: int  # > 0
-    licence: str  # one line
+    license: str  # one line
     source: str  # where the bytes came from: a URL, a file, a Python version
 
 
-# Texts of files that this process may use, before it is known whether they are to be stored: hash -> text.
+_JSON_KEYS = {"license": "licence"}  # fields of Corpus that have another name in about.json
+# Texts of users' files that this process uses but that are not stored (yet): hash -> text.
 _held: dict[str, tuple[Corpus, bytes]] = {}
 
 
@@ -50,37 +52,37 @@ def data_dir() -> Path:
 def expanded(path: str) -> Path:
     """`path` with a leading ~ replaced by the home folder.
 
-    Raises CorpusError for a user that there is not.
+    Raises CorpusError if the user of ~user does not exist.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise CorpusError(f"{path} names no home folder: give the path without ~") from error
+        raise CorpusError(f"{path}: there is no such home folder; give the path without ~") from error
 
 
 def text_path(sha256: str) -> Path:
-    """Where the text with this hash lies, or would lie."""
+    """The path of the text with this hash, whether or not it exists."""
     return data_dir() / "corpora" / sha256 / "text"
 
 
 def lookup(sha256: str) -> Corpus | None:
-    """The entry with this hash, or None where there is none or it is torn. Reads no text: a size check is all.
+    """The entry with this hash, or None if there is none or it is incomplete. Checks the size; does not read the text.
 
-    A text that is held counts as one.
+    Includes texts that are held in memory.
     """
     if sha256 in _held:
         return _held[sha256][0]
     path = text_path(sha256)
     try:
-        corpus = Corpus(**json.loads(path.with_name("about.json").read_bytes()))
-        whole = corpus.sha256 == sha256 and corpus.size_bytes == path.stat().st_size
-    except (OSError, TypeError, ValueError):
+        corpus = _from_document(json.loads(path.with_name("about.json").read_bytes()))
+        complete = corpus.sha256 == sha256 and corpus.size_bytes == path.stat().st_size
+    except (OSError, TypeError, AttributeError, ValueError):
         return None
-    return corpus if whole else None
+    return corpus if complete else None
 
 
 def lookup_verified(sha256: str) -> Corpus | None:
-    """`lookup`, and the text is hashed: None where a single bit of it differs."""
+    """`lookup` with a check of the text's hash: None if a single bit differs."""
     corpus = lookup(sha256)
     if corpus is None or sha256 in _held:
         return corpus
@@ -93,7 +95,7 @@ def lookup_verified(sha256: str) -> Corpus | None:
 
 
 def entries() -> list[Corpus]:
-    """Every whole entry, by name and hash."""
+    """Every complete entry, sorted by name and hash."""
     try:
         folders = list((data_dir() / "corpora").iterdir())
     except OSError:
@@ -103,9 +105,9 @@ def entries() -> list[Corpus]:
 
 
 def read_bytes(corpus: Corpus) -> bytes:
-    """The text of `corpus`, proven against its hash.
+    """The text of `corpus`, verified against its hash.
 
-    Raises CorpusError where the text is missing, unreadable or damaged.
+    Raises CorpusError if the text is missing, unreadable or damaged.
     """
     if corpus.sha256 in _held:
         return _held[corpus.sha256][1]
@@ -127,46 +129,46 @@ def read_bytes(corpus: Corpus) -> bytes:
 
 
 def store(corpus: Corpus, data: bytes) -> Corpus:
-    """Write the entry of `corpus`, whose text is `data`.
+    """Write the entry of `corpus`, with the text `data`.
 
-    Raises CorpusError where the folder cannot be written.
+    Raises CorpusError if the folder cannot be written.
     """
     path = text_path(corpus.sha256)
     try:
         atomic_write(path, data)
-        atomic_write_text(path.with_name("about.json"), json.dumps(asdict(corpus), indent=1) + "\n")
+        atomic_write_text(path.with_name("about.json"), json.dumps(_to_document(corpus), indent=1) + "\n")
     except OSError as error:
         raise unwritable(error) from error
     return corpus
 
 
 def hold(corpus: Corpus, data: bytes) -> Corpus:
-    """Have a text at hand in this process, and nothing of it on disk, until `store_held`."""
+    """Hold a text in the memory of this process, without writing it to disk, until `store_held`."""
     _held[corpus.sha256] = corpus, data
     return corpus
 
 
-def let_go(sha256: str) -> None:
-    """Forget the text with this hash where it is held."""
+def release(sha256: str) -> None:
+    """Drop the text with this hash from memory, if it is held."""
     _held.pop(sha256, None)
 
 
 def is_held(sha256: str) -> bool:
-    """Whether the text with this hash is at hand in this process alone."""
+    """Whether the text with this hash is held in the memory of this process."""
     return sha256 in _held
 
 
 def store_held(sha256: str) -> None:
-    """Store the text with this hash, which is held. Raises CorpusError where the folder cannot be written."""
+    """Store the held text with this hash. Raises CorpusError if the folder cannot be written."""
     store(*_held[sha256])
-    let_go(sha256)
+    release(sha256)
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the data folder's lock `name`, waiting for another process that has it.
+    """Hold the data folder's lock `name`; waits for another process that holds it.
 
-    Raises CorpusError where the folder cannot be written.
+    Raises CorpusError if the folder cannot be written.
     """
     try:
         folder = ensure_writable_dir(data_dir(), "the data folder")
@@ -177,13 +179,23 @@ def locked(name: str) -> Iterator[None]:
 
 
 def unwritable(error: OSError) -> CorpusError:
-    """The error for a data folder that cannot be written, for example because the disk is full."""
+    """The error for a data folder that cannot be written, for example if the disk is full."""
     return CorpusError(
-        f"the data folder {data_dir()} cannot be written ({reason(error)}): make room there or choose another folder "
+        f"the data folder {data_dir()} cannot be written ({reason(error)}): free some space or choose another folder "
         "with RNNLAB_DATA"
     )
 
 
 def reason(error: OSError) -> str:
-    """Why the operating system refused, without the file name that the message gives anyway."""
+    """The operating system's error text, without the file name."""
     return error.strerror or str(error)
+
+
+def _to_document(corpus: Corpus) -> dict[str, Any]:
+    """The contents of about.json."""
+    return {_JSON_KEYS.get(name, name): value for name, value in asdict(corpus).items()}
+
+
+def _from_document(document: dict[str, Any]) -> Corpus:
+    fields = {key: name for name, key in _JSON_KEYS.items()}
+    return Corpus(**{fields.get(key, key): value for key, value in document.items()})

@@ -1,4 +1,4 @@
-"""One symbol a character: the distinct characters of the corpus, sorted."""
+"""One symbol per character: the distinct characters of the corpus, sorted."""
 
 import json
 from collections.abc import Sequence
@@ -13,43 +13,43 @@ from rnnlab.data.splits import Fractions
 from rnnlab.data.tokens import TokenIds, checked_ids, smallest_type
 from rnnlab.errors import UsageError
 
-_PADDING = ""  # it stands for no text, and no text is encoded as it
+_PADDING = ""  # stands for no text, and does not occur in encoded text
 
 
 @dataclass(frozen=True)
 class CharacterTokenizer:
-    """The id of a character is its place in `characters`; a padding symbol may stand before them, as id 0."""
+    """The id of a character is its index in `characters`. A padding symbol may precede them, with id 0."""
 
-    characters: tuple[str, ...]
+    characters: tuple[str, ...]  # sorted; the padding symbol, if any, is the empty string
     merges_characters = False
 
     @classmethod
-    def learned(cls, text: bytes, fractions: Fractions, *, padding: bool = False) -> Self:
-        """The vocabulary of the whole text, held-out parts included, as the published studies have it.
+    def learn(cls, text: bytes, fractions: Fractions, *, padding: bool = False) -> Self:
+        """The vocabulary of the whole text, including held-out parts, as in the published studies.
 
-        Raises UsageError where the text is no UTF-8.
+        Raises UsageError if the text is not UTF-8.
         """
         return cls((*([_PADDING] if padding else []), *sorted(set(_decoded(text)))))
 
     @classmethod
     def from_vocabulary(cls, vocabulary: str) -> Self:
-        """From what `vocabulary` gave: a JSON list of the characters."""
+        """From a value of `vocabulary`: a JSON list of the characters."""
         return cls(tuple(json.loads(vocabulary)))
 
     @property
     def vocabulary(self) -> str:
-        """All that has to be kept, as JSON."""
+        """Everything that must be stored, as JSON."""
         return json.dumps(self.characters, separators=(",", ":"))
 
     @property
     def vocabulary_size(self) -> int:
-        """Distinct characters, and the padding symbol where there is one."""
+        """The number of distinct characters, plus the padding symbol if there is one."""
         return len(self.characters)
 
     def encode(self, text: bytes) -> TokenIds:
         """Ids [characters of `text`].
 
-        Raises UsageError where the text is no UTF-8, or has a character that the vocabulary lacks.
+        Raises UsageError if the text is not UTF-8, or has a character that is not in the vocabulary.
         """
         points = _code_points(_decoded(text))
         known = points < len(self._id_of)
@@ -58,13 +58,13 @@ class CharacterTokenizer:
         if missing.any():
             character = chr(int(points[missing.argmax()]))
             raise UsageError(
-                f"the vocabulary has no character {character!r} (U+{ord(character):04X}): it has the "
-                f"{sum(map(bool, self.characters)):,} of the corpus that it was made from"
+                f"the character {character!r} (U+{ord(character):04X}) is not in the vocabulary, which has the "
+                f"{sum(map(bool, self.characters)):,} characters of its corpus"
             )
         return ids.astype(smallest_type(self.vocabulary_size))
 
     def decode(self, ids: TokenIds | Sequence[int]) -> bytes:
-        """The characters as UTF-8; nothing for padding.
+        """The characters as UTF-8; padding gives nothing.
 
         Raises ValueError for an id outside the vocabulary.
         """
@@ -72,7 +72,7 @@ class CharacterTokenizer:
 
     @cached_property
     def _id_of(self) -> npt.NDArray[np.int32]:
-        """Code point -> id, -1 where there is none."""
+        """Code point -> id; -1 for characters that are not in the vocabulary."""
         ids = np.full(max((ord(one) for one in self.characters if one), default=0) + 1, -1, dtype=np.int32)
         for place, character in enumerate(self.characters):
             if character != _PADDING:

@@ -1,4 +1,4 @@
-"""Corpora by name, by file and by hash: the way into this package."""
+"""Corpora by name, by file and by hash: the entry point of this package."""
 
 import http.client
 import platform
@@ -34,32 +34,32 @@ def resolve(
 ) -> Corpus:
     """The corpus that an experiment names: a registered name, else a file's path, else a name that the user gave.
 
-    Afterwards its whole text lies in the cache, proven against its hash; a damaged entry is written again where its
-    source is at hand. A public corpus is taken from the network only with `download`. Without `store`, the text of a
-    user's file that is not in the cache is at hand in this process alone, until `keep` stores it. `folder`: where a
-    file is looked for beside the working directory.
+    Afterwards its text is in the cache, verified against its hash; a damaged entry is written again if its source is
+    available. A public corpus is downloaded only with `download`. Without `store`, the text of a user's file that is
+    not in the cache is held in this process's memory until `keep` stores it. `folder`: where to search for a file in
+    addition to the working directory.
 
-    Raises CorpusError, in one line, where there is no such text, it cannot be read or stored, or its hash is not
+    Raises CorpusError, in one line, if there is no such text, if it cannot be read or stored, or if its hash is not
     `expected_sha256` (64 hexadecimal digits).
     """
     if expected_sha256 is not None and name_or_path in OFFLINE:
-        # The text of another Python version may have been made on this machine before.
+        # A text of another Python version may have been generated on this machine before.
         corpus = cache.lookup_verified(expected_sha256)
         if corpus is not None:
             return corpus
     corpus = _resolve(name_or_path, download, store, folder)
     if expected_sha256 is not None and corpus.sha256 != expected_sha256:
         raise CorpusError(
-            f"corpus {name_or_path!r} is another text here (sha256 {corpus.sha256[:12]}, expected "
+            f"corpus {name_or_path!r} is a different text here (sha256 {corpus.sha256[:12]}, expected "
             f"{expected_sha256[:12]}): {_how_to_match(name_or_path)}"
         )
     return corpus
 
 
 def keep(sha256: str) -> None:
-    """Store the text with this hash if it is at hand in this process alone.
+    """Store the text with this hash if it is held in this process's memory.
 
-    Raises CorpusError where the cache cannot be written.
+    Raises CorpusError if the cache cannot be written.
     """
     if cache.is_held(sha256):
         with cache.locked("corpora"):
@@ -67,12 +67,12 @@ def keep(sha256: str) -> None:
 
 
 def find(sha256: str, name: str) -> Corpus:
-    """The corpus with this hash, for a process that knows only a run config.
+    """The corpus with this hash, for a process that has only a run config.
 
-    `name` is what the experiment calls it: used in messages, and to make or pick up a registered text that is at hand
-    but not in the cache yet. It is `read_bytes` that proves the text.
+    `name` is its name in the experiment: for messages, and to generate or find a registered text that is available but
+    not in the cache yet. The text is verified by `read_bytes`, not here.
 
-    Raises CorpusError where the text is not on this machine.
+    Raises CorpusError if the text is not on this machine.
     """
     corpus = cache.lookup(sha256)
     if corpus is not None:
@@ -86,12 +86,12 @@ def find(sha256: str, name: str) -> Corpus:
 
 
 def add(path: Path, name: str | None = None) -> Corpus:
-    """Put the text of the file `path` into the cache, under `name` or else the file's stem.
+    """Add the text of the file `path` to the cache, under `name` or else the file's stem.
 
     With the name of a public corpus, `path` is its file, as downloaded or unpacked, and must have the registered hash.
-    A text that is here under another name of the user's is renamed to `name`.
+    A text that is in the cache under another name of the user's is renamed to `name`.
 
-    Raises CorpusError where the file is no text (see `read_text_file`), the name is not allowed, or it stands for
+    Raises CorpusError if the file is not a text (see `read_text_file`), or if the name is not allowed or belongs to
     another text.
     """
     entry = PUBLIC.get(default_name(path) if name is None else name)
@@ -103,86 +103,86 @@ def add(path: Path, name: str | None = None) -> Corpus:
 
 
 def fetch(name: str, progress: Progress = lambda done_bytes, total_bytes: None) -> Corpus:
-    """Download the public corpus `name`, unless its whole text is on this machine; make the offline corpus `name`.
+    """Download the public corpus `name`, unless it is on this machine, or generate the offline corpus `name`.
 
-    One download at a time on a machine; one that was cut off is resumed.
+    Only one download runs at a time on a machine; an interrupted one is resumed.
 
-    Raises CorpusError for a name that is not registered, without network (saying which URL to get), and where what
-    came has not the registered size and hash.
+    Raises CorpusError for a name that is not registered, if the network fails (with the URL in the message), and if the
+    downloaded text does not have the registered hash.
     """
     if name in OFFLINE:
-        return _make(name)
+        return _generate(name)
     if name not in PUBLIC:
-        raise CorpusError(f"no known corpus {name!r} to fetch: known corpora are {', '.join(known_names())}")
+        raise CorpusError(f"there is no known corpus {name!r}; known corpora: {', '.join(known_names())}")
     entry = PUBLIC[name]
-    present = _at_hand(entry)
+    present = _available(entry)
     if present is not None:
         return present
     with cache.locked("fetch"):
         # Another process may have fetched it while this one waited for the lock.
-        return _at_hand(entry) or _download(entry, progress)
+        return _available(entry) or _download(entry, progress)
 
 
 def _resolve(name_or_path: str, may_download: bool, store: bool, folder: Path | None) -> Corpus:
     if name_or_path in OFFLINE:
-        return _make(name_or_path)
+        return _generate(name_or_path)
     if name_or_path in PUBLIC:
-        corpus = fetch(name_or_path) if may_download else _at_hand(PUBLIC[name_or_path])
+        corpus = fetch(name_or_path) if may_download else _available(PUBLIC[name_or_path])
         if corpus is None:
             raise CorpusError(
-                f"corpus {name_or_path} is not on this machine: {how_to_get(name_or_path)}, or put it there as "
-                f"{_place_by_hand(PUBLIC[name_or_path])}"
+                f"corpus {name_or_path} is not on this machine: {how_to_get(name_or_path)}, or save its file as "
+                f"{_manual_path(PUBLIC[name_or_path])}"
             )
         return corpus
     path = cache.expanded(name_or_path)
     if folder is not None and not _may_exist(path) and _is_file(folder / path):
         path = folder / path
-    # A file goes before a name of the user's: it may have changed since its text was stored under its stem.
+    # A file has priority over a name of the user's: it may have changed since its text was stored under its stem.
     named = None if _is_file(path) else corpus_names.named(name_or_path)
     if named is not None:
-        read_bytes(named)  # raises where it is damaged
+        read_bytes(named)  # raises CorpusError if it is damaged
         return named
     if not _may_exist(path):
         places = "the working directory" + ("" if folder in (None, Path()) else f" and in {folder}")
         raise CorpusError(
-            f"no corpus or file {name_or_path!r}: known corpora are {', '.join(known_names())}; a file's path works "
-            f"too, and was looked for in {places}"
+            f"there is no corpus or file {name_or_path!r}: give a known corpus ({', '.join(known_names())}) or "
+            f"the path of a text file; searched {places}"
         )
     return _add_file(path, store)
 
 
-def _make(name: str) -> Corpus:
+def _generate(name: str) -> Corpus:
     entry = OFFLINE[name]
-    return corpus_names.keep_registered(entry.make(), name, entry.licence, f"Python {platform.python_version()}")
+    return corpus_names.keep_registered(entry.make(), name, entry.license, f"Python {platform.python_version()}")
 
 
-def _at_hand(entry: PublicCorpus) -> Corpus | None:
-    """The public corpus from the cache, or from a file that someone put into the data folder."""
+def _available(entry: PublicCorpus) -> Corpus | None:
+    """The public corpus from the cache, or from a file that the user put into the data folder."""
     corpus = cache.lookup_verified(entry.sha256)
     if corpus is not None:
         return corpus
-    loose = _place_by_hand(entry)
-    return _add_public(entry, loose, "replace or remove that file") if _is_file(loose) else None
+    path = _manual_path(entry)
+    return _add_public(entry, path, "replace or remove that file") if _is_file(path) else None
 
 
-def _place_by_hand(entry: PublicCorpus) -> Path:
-    """Where the file of a public corpus, as downloaded or unpacked, is looked for."""
+def _manual_path(entry: PublicCorpus) -> Path:
+    """The path at which a user can put the file of a public corpus, as downloaded or unpacked."""
     return cache.data_dir() / entry.file_name
 
 
 def _add_public(entry: PublicCorpus, path: Path, advice: str) -> Corpus:
     data = read_text_file(path, entry.zip_member)
     _check(data, entry, str(path), advice)
-    return corpus_names.keep_registered(data, entry.name, entry.licence, _file_source(path))
+    return corpus_names.keep_registered(data, entry.name, entry.license, _file_source(path))
 
 
 def _add_file(path: Path, store: bool) -> Corpus:
     data = read_text_file(path)
     entry = public_with_hash(sha256_hex(data))
     if entry is not None:
-        return corpus_names.keep_registered(data, entry.name, entry.licence, _file_source(path))
-    settle = corpus_names.keep_file if store else corpus_names.hold_file
-    return settle(data, default_name(path), _file_source(path))
+        return corpus_names.keep_registered(data, entry.name, entry.license, _file_source(path))
+    keep_or_hold = corpus_names.keep_file if store else corpus_names.hold_file
+    return keep_or_hold(data, default_name(path), _file_source(path))
 
 
 def _download(entry: PublicCorpus, progress: Progress) -> Corpus:
@@ -191,16 +191,16 @@ def _download(entry: PublicCorpus, progress: Progress) -> Corpus:
         download_to(entry.url, part, progress)
     except (OSError, http.client.HTTPException) as error:
         raise CorpusError(
-            f"cannot download {entry.url} ({explain(error)}): try again, which goes on where this stopped, or "
-            f"{how_to_get_offline(entry)}, or put it there as {_place_by_hand(entry)}"
+            f"cannot download {entry.url} ({explain(error)}): try again, which resumes the download, or "
+            f"{how_to_get_offline(entry)}, or save its file as {_manual_path(entry)}"
         ) from error
     try:
         data = read_text_file(part, entry.zip_member)
         _check(data, entry, entry.url, f"try again, or {how_to_get_offline(entry)}")
     except CorpusError:
-        part.unlink()  # the next attempt must not go on from it
+        part.unlink()  # the next attempt must not resume it
         raise
-    corpus = corpus_names.keep_registered(data, entry.name, entry.licence, entry.url)
+    corpus = corpus_names.keep_registered(data, entry.name, entry.license, entry.url)
     part.unlink()
     return corpus
 
@@ -222,7 +222,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _may_exist(path: Path) -> bool:
-    """False where there is surely nothing; True also for what cannot be looked at, which fails when it is read."""
+    """False if there is certainly no file; True also if the path cannot be examined: reading it will fail."""
     try:
         return path.exists()
     except OSError:
@@ -236,7 +236,7 @@ def _file_source(path: Path) -> str:
 def _how_to_match(name: str) -> str:
     if name in OFFLINE and OFFLINE[name].sha256 is None:
         return (
-            f"it differs between Python versions (here {platform.python_version()}): use the Python that the "
-            "experiment was made with, or `rnnlab data add FILE` with that text, or start a new experiment"
+            f"it differs between Python versions (here {platform.python_version()}): use the Python version of the "
+            "experiment, or run `rnnlab data add FILE` with its text, or start a new experiment"
         )
-    return "give the text that the experiment was made with, or start a new experiment"
+    return "use the text with which the experiment was created, or start a new experiment"

@@ -1,7 +1,7 @@
-"""Putting a text into the cache under the right name.
+"""Names of the texts in the cache.
 
-A text has one name on a machine. A registered text has its registered name. Any other one has the name that the user
-gave it, or else the stem of its file, made unique with the beginning of its hash where another text has that stem.
+A text has one name on a machine. A registered text has its registered name. Any other text has the name that the user
+gave it, or else the stem of its file; the beginning of its hash is added if another text has that stem.
 """
 
 import re
@@ -13,7 +13,7 @@ from rnnlab.data.known_corpora import OFFLINE, known_names, public_with_hash
 from rnnlab.errors import CorpusError
 from rnnlab.files import sha256_hex
 
-_UNSTATED = "not stated"  # the licence of a text that a user brought
+_UNSTATED = "not stated"  # the license of a user's text
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
@@ -22,12 +22,12 @@ def named(name: str) -> Corpus | None:
     return next((corpus for corpus in cache.entries() if corpus.name == name), None)
 
 
-def keep_registered(data: bytes, name: str, licence: str, source: str) -> Corpus:
-    """Store a registered text, under its own name whatever a user called it before.
+def keep_registered(data: bytes, name: str, license: str, source: str) -> Corpus:
+    """Store a registered text under its registered name, even if it is in the cache under a name of the user's.
 
-    Raises CorpusError where the cache cannot be written.
+    Raises CorpusError if the cache cannot be written.
     """
-    corpus = Corpus(name, sha256_hex(data), len(data), licence, source)
+    corpus = Corpus(name, sha256_hex(data), len(data), license, source)
     present = cache.lookup_verified(corpus.sha256)
     if present is not None and present.name == name:
         return present
@@ -36,24 +36,24 @@ def keep_registered(data: bytes, name: str, licence: str, source: str) -> Corpus
 
 
 def keep_file(data: bytes, stem: str, source: str) -> Corpus:
-    """Store a user's text under the stem of its file. Where it is here already, it keeps its name.
+    """Store a user's text under the stem of its file. A text that is already in the cache keeps its name.
 
-    Raises CorpusError where the cache cannot be written.
+    Raises CorpusError if the cache cannot be written.
     """
     corpus = hold_file(data, stem, source)
     if not cache.is_held(corpus.sha256):
         return corpus
     with cache.locked("corpora"):
         corpus = hold_file(data, stem, source)
-        if cache.is_held(corpus.sha256):  # another process may have stored it meanwhile
+        if cache.is_held(corpus.sha256):  # otherwise another process has stored it meanwhile
             cache.store_held(corpus.sha256)
     return corpus
 
 
 def hold_file(data: bytes, stem: str, source: str) -> Corpus:
-    """What `keep_file` stores, for this process alone until it is kept."""
+    """Like `keep_file`, but hold the text in this process's memory until it is stored."""
     corpus = Corpus(_allowed(stem), sha256_hex(data), len(data), _UNSTATED, source)
-    cache.let_go(corpus.sha256)  # the name that it was held under may have been given away
+    cache.release(corpus.sha256)  # another text may have its name by now
     present = cache.lookup_verified(corpus.sha256)
     if present is not None:
         return present
@@ -64,21 +64,23 @@ def hold_file(data: bytes, stem: str, source: str) -> Corpus:
 
 
 def keep_named(data: bytes, name: str, source: str) -> Corpus:
-    """Store a user's text under the name that the user chose; where it is here already, rename it.
+    """Store a user's text under the name that the user chose; rename it if it is already in the cache.
 
-    Raises CorpusError where the name is not allowed, or stands for another text, or the text has a registered name;
-    and where the cache cannot be written.
+    Raises CorpusError if the name is not allowed or belongs to another text, if the text has a registered name, and if
+    the cache cannot be written.
     """
     if not _NAME.fullmatch(name):
-        raise CorpusError(f"the name {name!r} is not allowed: use up to 64 letters, digits, _ - and ., no - or . first")
+        raise CorpusError(
+            f"the name {name!r} is not allowed: use up to 64 letters, digits, _, - and ., not starting with - or ."
+        )
     if name in OFFLINE:
-        raise CorpusError(f"{name} is a text that rnnlab makes itself: choose another name")
+        raise CorpusError(f"{name} is the name of a text that rnnlab generates: choose another name")
     corpus = Corpus(name, sha256_hex(data), len(data), _UNSTATED, source)
     with cache.locked("corpora"):
         holder, present = named(name), cache.lookup(corpus.sha256)
         if holder is not None and holder.sha256 != corpus.sha256:
             raise CorpusError(
-                f"the name {name} stands for another text (sha256 {holder.sha256[:12]}, this one has "
+                f"the name {name} belongs to another text (sha256 {holder.sha256[:12]}, this one has "
                 f"{corpus.sha256[:12]}): choose another name"
             )
         known = public_with_hash(corpus.sha256) or (OFFLINE.get(present.name) if present else None)
@@ -88,5 +90,5 @@ def keep_named(data: bytes, name: str, source: str) -> Corpus:
 
 
 def _allowed(stem: str) -> str:
-    """`stem` without what a name may not have."""
+    """`stem` without characters that are not allowed in a name."""
     return re.sub(r"[^\w.-]+", "-", stem).lstrip("-.")[:48] or "text"

@@ -1,4 +1,4 @@
-"""Download a URL to a file, going on where an earlier attempt stopped."""
+"""Download of a URL to a file, resuming an earlier attempt."""
 
 import http.client
 import urllib.error
@@ -9,21 +9,21 @@ from pathlib import Path
 from rnnlab.data.cache import unwritable
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here so far and, if the server says, the bytes in all."""
+"""Called with the number of bytes received so far and, if the server sends it, the total number."""
 
-TIMEOUT_SECONDS = 30.0  # without a byte
+TIMEOUT_SECONDS = 30.0  # without receiving a byte
 _BLOCK_BYTES = 1 << 16
 _RANGE_NOT_SATISFIABLE = 416
 
 
 def download(url: str, part: Path, progress: Progress) -> None:
-    """Make the file `part` hold all of `url`. What it holds already is taken as the beginning and not fetched again.
+    """Download `url` to the file `part`. Its present content is taken as the beginning and not downloaded again.
 
-    A server that does not know ranges sends everything, and `part` is then written anew. Nothing here proves that the
-    bytes are the right ones: the caller checks their hash.
+    A server that does not support ranges sends everything, and `part` is overwritten. The content is not verified: the
+    caller checks its hash.
 
-    Raises OSError or http.client.HTTPException for anything that goes wrong on the network, with `part` kept; and
-    CorpusError where `part` cannot be written.
+    Raises OSError or http.client.HTTPException for network errors, and keeps `part`; raises CorpusError if `part`
+    cannot be written.
     """
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "rnnlab"} | _range_header(have))
@@ -32,7 +32,7 @@ def download(url: str, part: Path, progress: Progress) -> None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == _RANGE_NOT_SATISFIABLE and have:
-            # `part` is as long as the file or longer: its end is unknown, so it is of no use.
+            # `part` is as long as the file or longer, so it cannot be resumed.
             part.unlink()
             download(url, part, progress)
             return
@@ -43,7 +43,7 @@ def download(url: str, part: Path, progress: Progress) -> None:
 
 
 def explain(error: OSError | http.client.HTTPException) -> str:
-    """What went wrong on the network, in a few words."""
+    """The cause of a network error, in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
@@ -72,6 +72,6 @@ def _receive(response: http.client.HTTPResponse, part: Path, have: int, progress
                 raise unwritable(error) from error
             have += len(block)
             progress(have, total)
-    # A connection that ends early is no error to read().
+    # read() raises no error if the connection ends early.
     if total is not None and have < total:
-        raise ConnectionError(f"the connection broke after {have:,} of {total:,} bytes")
+        raise ConnectionError(f"the connection was closed after {have:,} of {total:,} bytes")

@@ -1,7 +1,7 @@
 """The corpora that rnnlab knows by name.
 
-A public corpus is a file on the network with a fixed hash. An offline one is made on this machine from what is already
-there. A new corpus is one entry here; rnnlab ships none of the texts themselves.
+A public corpus is a file on the network with a fixed hash. An offline corpus is generated on this machine. To add a
+corpus, add an entry here; rnnlab ships none of the texts.
 """
 
 from collections.abc import Callable
@@ -12,29 +12,29 @@ from rnnlab.data.builtin import generated_text, pydoc_topics, stdlib_sources
 
 @dataclass(frozen=True)
 class PublicCorpus:
-    """A text that anyone can download. Size and hash are those of the unpacked bytes."""
+    """A text that can be downloaded. Size and hash are those of the unpacked bytes."""
 
     name: str
     title: str
     url: str
-    file_name: str  # name under which the unpacked text may lie in the data folder, put there by hand
+    file_name: str  # name of the unpacked text if a user puts it into the data folder
     size_bytes: int
     sha256: str  # 64 hexadecimal digits
-    licence: str
+    license: str
     encoding: str  # of its characters: "ascii" or "utf-8"
-    zip_member: str | None = None  # the text's name within the zip archive; None where the URL is the text itself
+    zip_member: str | None = None  # the text's name within the zip archive; None if the URL is the text itself
 
 
 @dataclass(frozen=True)
 class OfflineCorpus:
-    """A text that needs no network: `make` returns its bytes, the same ones on every call."""
+    """A text that needs no network: `make` returns its bytes, the same on every call."""
 
     name: str
     title: str
     make: Callable[[], bytes]
-    licence: str
+    license: str
     encoding: str
-    sha256: str | None = None  # None where the text depends on the Python version: the hash is that of what is found
+    sha256: str | None = None  # None if the text depends on the Python version
 
 
 PUBLIC: dict[str, PublicCorpus] = {
@@ -47,7 +47,7 @@ PUBLIC: dict[str, PublicCorpus] = {
             file_name="enwik8",
             size_bytes=100_000_000,
             sha256="2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
-            licence="GFDL, since relicensed CC BY-SA 3.0: keep the attribution to Wikipedia's contributors",
+            license="GFDL, since relicensed CC BY-SA 3.0: keep the attribution to Wikipedia's contributors",
             encoding="utf-8",
             zip_member="enwik8",
         ),
@@ -58,7 +58,7 @@ PUBLIC: dict[str, PublicCorpus] = {
             file_name="tinyshakespeare.txt",
             size_bytes=1_115_394,
             sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-            licence="public domain",
+            license="public domain",
             encoding="ascii",
         ),
         PublicCorpus(
@@ -68,7 +68,7 @@ PUBLIC: dict[str, PublicCorpus] = {
             file_name="timemachine.txt",
             size_bytes=178_979,
             sha256="8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
-            licence="public domain",
+            license="public domain",
             encoding="utf-8",
         ),
         PublicCorpus(
@@ -78,7 +78,7 @@ PUBLIC: dict[str, PublicCorpus] = {
             file_name="nietzsche.txt",
             size_bytes=600_901,
             sha256="23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
-            licence="public domain in the USA; elsewhere not checked",
+            license="public domain in the USA; elsewhere not checked",
             encoding="utf-8",
         ),
     )
@@ -91,21 +91,21 @@ OFFLINE: dict[str, OfflineCorpus] = {
             name="pydoc-topics",
             title="the language reference that `help()` prints, as this Python carries it (about 465 kB)",
             make=pydoc_topics,
-            licence="PSF-2.0 (Python documentation)",
+            license="PSF-2.0 (Python documentation)",
             encoding="utf-8",
         ),
         OfflineCorpus(
             name="stdlib",
             title="the sources of this Python's standard library (about 12 MB)",
             make=stdlib_sources,
-            licence="PSF-2.0 (CPython)",
+            license="PSF-2.0 (CPython)",
             encoding="utf-8",
         ),
         OfflineCorpus(
             name="generated",
             title="seeded pseudo-prose for tests, the same on every machine (200 kB)",
             make=generated_text,
-            licence="MIT (made by rnnlab)",
+            license="MIT (made by rnnlab)",
             encoding="ascii",
             sha256="d6432dd505b5e74fcd5de710a5ca20e94df1d0f6694b11884fda80f6b5c7681d",
         ),
@@ -114,7 +114,7 @@ OFFLINE: dict[str, OfflineCorpus] = {
 
 
 def known_names() -> list[str]:
-    """Names of every registered corpus, the public ones first."""
+    """The names of all registered corpora, the public ones first."""
     return [*PUBLIC, *OFFLINE]
 
 
@@ -124,14 +124,14 @@ def public_with_hash(sha256: str) -> PublicCorpus | None:
 
 
 def how_to_get(name: str) -> str:
-    """The end of an error message: what to run so that the corpus `name` is on this machine."""
+    """The end of an error message: how to get the corpus `name` on this machine."""
     if name in PUBLIC:
-        return f"`rnnlab data fetch {name}`, or {how_to_get_offline(PUBLIC[name])}"
+        return f"run `rnnlab data fetch {name}`, or {how_to_get_offline(PUBLIC[name])}"
     if name in OFFLINE:
-        return f"`rnnlab data fetch {name}` makes it"
-    return "`rnnlab data add FILE` with the file of that text"
+        return f"run `rnnlab data fetch {name}`"
+    return "run `rnnlab data add FILE` with the file of that text"
 
 
 def how_to_get_offline(entry: PublicCorpus) -> str:
-    """What to do on a machine without network."""
-    return f"without network download {entry.url} elsewhere and `rnnlab data add FILE --name {entry.name}`"
+    """How to get the corpus on a machine without network."""
+    return f"download {entry.url} on another machine and run `rnnlab data add FILE --name {entry.name}`"

@@ -1,6 +1,6 @@
 """Contiguous parts of a corpus for training, validation and test.
 
-The parts do not overlap and windows never cross from one into the next, so no held-out token was ever trained on.
+The parts do not overlap, and no window crosses from one into the next, so no held-out token is used for training.
 """
 
 import math
@@ -24,7 +24,7 @@ TokensT = TypeVar("TokensT", bound=Tokens)
 
 @dataclass(frozen=True)
 class Fractions:
-    """The share of each split, in the order in which they lie in the corpus. They add up to 1."""
+    """The share of each split, in the order of the corpus. They add up to 1."""
 
     train: float  # 0 < train <= 1
     validation: float  # 0 <= validation < 1; 0: no such split
@@ -49,12 +49,12 @@ class Splits(Generic[TokensT]):
 
 
 def split(tokens: TokensT, fractions: Fractions, *, need: int, corpus: str) -> Splits[TokensT]:
-    """Cut `tokens` into the first `fractions.train` of them, then validation, then test, as views.
+    """Cut `tokens` into training, validation and test split, in this order, as views.
 
-    The first cut lies at int(train * N), as is the custom for 90/10 splits. `need` is the number of tokens that the
-    protocol needs in each split (>= 1), `corpus` a name for the message.
+    The first cut is at int(train * C), with C tokens in all, as is the custom for 90/10 splits. `need` is the number of
+    tokens that the protocol needs in each split (>= 1), `corpus` a name for the message.
 
-    Raises CorpusError where a split with a fraction above 0 is shorter than `need`.
+    Raises CorpusError if a split with a fraction above 0 is shorter than `need`.
     """
     first, second = _cuts(len(tokens), fractions)
     splits = Splits(tokens[:first], tokens[first:second], tokens[second:])
@@ -63,25 +63,25 @@ def split(tokens: TokensT, fractions: Fractions, *, need: int, corpus: str) -> S
 
 
 def check_sizes(splits: Splits[TokensT], fractions: Fractions, *, need: int, corpus: str) -> None:
-    """Raises CorpusError where a split with a fraction above 0 is shorter than `need`, as `split` does."""
+    """Raises CorpusError if a split with a fraction above 0 is shorter than `need`, as `split` does."""
     sizes = {name: len(getattr(splits, name)) for name in _names()}
     for name, size in sizes.items():
         if getattr(fractions, name) > 0 and size < need:
             raise CorpusError(
                 f"corpus {corpus!r} has {sum(sizes.values()):,} tokens and its {name} split {size:,}, but each split "
-                f"needs {need:,}: give a text of at least {smallest_length(fractions, need):,} tokens, or other "
+                f"needs {need:,}: use a text of at least {smallest_length(fractions, need):,} tokens, or other "
                 "fractions"
             )
 
 
 def smallest_length(fractions: Fractions, need: int) -> int:
-    """The number of tokens in all from which on each split has at least `need`."""
+    """The smallest number of tokens with which each split has at least `need`."""
     shares: list[float] = [getattr(fractions, name) for name in _names()]
 
     def fits(length: int) -> bool:
         return all(size >= need for size, share in zip(_sizes(length, fractions), shares, strict=True) if share > 0)
 
-    # Enough for certain, as a split has more than share * length - 1 tokens; rounding may allow a few less.
+    # This is enough, because a split has more than share * length - 1 tokens; rounding may allow a few less.
     length = math.ceil(need / min(share for share in shares if share > 0))
     while fits(length - 1):
         length -= 1

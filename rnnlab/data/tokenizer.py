@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from rnnlab.data.bpe import PairTokenizer
+from rnnlab.data.bpe import BpeTokenizer
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.letters import LetterTokenizer
 from rnnlab.data.splits import Fractions, Splits, split
@@ -19,35 +19,35 @@ from rnnlab.files import sha256_hex
 
 
 class Tokenizer(Protocol):
-    """What training and sampling need of a tokenizer. Equal tokenizers are interchangeable, and hashable."""
+    """The interface of tokenizers. Equal tokenizers are interchangeable, and hashable."""
 
     @classmethod
-    def learned(cls, text: bytes, fractions: Fractions, *args: Any, **settings: Any) -> Self:
+    def learn(cls, text: bytes, fractions: Fractions, *args: Any, **settings: Any) -> Self:
         """The tokenizer for a corpus with these splits; `settings` are those of its kind, if it has any.
 
-        Raises UsageError where the text does not suit it.
+        Raises UsageError if the text is not suitable.
         """
 
     @classmethod
     def from_vocabulary(cls, vocabulary: str) -> Self:
-        """The tokenizer that had this `vocabulary`."""
+        """The tokenizer with this `vocabulary`."""
 
     @property
     def vocabulary(self) -> str | None:
-        """What was learned, as a text to be kept; None for a tokenizer that learns nothing."""
+        """What was learned, as a string that can be stored; None for a tokenizer that learns nothing."""
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of token ids, which are 0 .. vocabulary_size - 1."""
+        """The number of token ids, which are 0 .. vocabulary_size - 1."""
 
     @property
     def merges_characters(self) -> bool:
-        """Whether a symbol can stand for several characters. A text is then split first, and encoded afterwards."""
+        """Whether a symbol can stand for several characters. If so, a text is split before it is encoded."""
 
     def __hash__(self) -> int: ...
 
     def encode(self, text: bytes) -> TokenIds:
-        """The ids of `text` as an array [tokens] of a small integer type that holds them.
+        """The ids of `text` as an array [tokens] of a small integer type.
 
         Raises UsageError for a text that the vocabulary cannot express.
         """
@@ -61,19 +61,19 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class ByteTokenizer:
-    """Each byte is its own token: any file can be encoded, and nothing has to be learned from it."""
+    """Each byte is a token: any file can be encoded, and nothing is learned."""
 
     merges_characters = False
     vocabulary = None
 
     @classmethod
-    def learned(cls, text: bytes, fractions: Fractions) -> Self:
-        """Nothing has to be learned."""
+    def learn(cls, text: bytes, fractions: Fractions) -> Self:
+        """The tokenizer; it learns nothing."""
         return cls()
 
     @classmethod
     def from_vocabulary(cls, vocabulary: str) -> Self:
-        """Always the same one."""
+        """The tokenizer; there is only one."""
         return cls()
 
     @property
@@ -97,28 +97,28 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
     "bytes": ByteTokenizer,
     "characters": CharacterTokenizer,
     "letters": LetterTokenizer,
-    "bpe": PairTokenizer,
+    "bpe": BpeTokenizer,
 }
 
 
 def learn_tokenizer(kind: str, text: bytes, fractions: Fractions, settings: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of this kind for a corpus: `text`, and the fractions of its splits.
 
-    Raises UsageError where there is no such kind, or the text does not suit it.
+    Raises UsageError if there is no such kind, or if the text is not suitable.
     """
-    return _class_of(kind).learned(text, fractions, **settings)
+    return _class_of(kind).learn(text, fractions, **settings)
 
 
 def make_tokenizer(kind: str, vocabulary: str | None = None, vocabulary_sha256: str | None = None) -> Tokenizer:
-    """The tokenizer of this kind with a vocabulary that was learned before, proven against the hash of a run config.
+    """The tokenizer of this kind with a stored vocabulary, verified against the hash of a run config.
 
-    Raises UsageError for an unknown kind, and for a vocabulary that is missing or is another one.
+    Raises UsageError for an unknown kind, and for a vocabulary that is missing or is a different one.
     """
     found = None if vocabulary is None else sha256_hex(vocabulary.encode())
     if found != vocabulary_sha256:
         raise UsageError(
-            f"the vocabulary does not fit: the run was made for {_named(vocabulary_sha256)} of tokenizer {kind!r}, and "
-            f"there is {_named(found)} here; take checkpoint and job table of one and the same experiment"
+            f"the vocabulary does not match: the run has {_named(vocabulary_sha256)} of tokenizer {kind!r}, but "
+            f"{_named(found)} was found; use the checkpoint and the job table of the same experiment"
         )
     return _class_of(kind).from_vocabulary(vocabulary or "")
 
@@ -126,10 +126,10 @@ def make_tokenizer(kind: str, vocabulary: str | None = None, vocabulary_sha256: 
 def encoded_splits(text: bytes, tokenizer: Tokenizer, fractions: Fractions, corpus: str) -> Splits[TokenIds]:
     """The splits of `text` as ids; `corpus` is a name for the message.
 
-    Fractions count what the text consists of: bytes for `bytes` and `bpe`, which thus hold out the same text,
-    characters for `characters`, characters of the normalised text for `letters`.
+    Fractions count the units of the text: bytes for `bytes` and `bpe`, which thus hold out the same text, characters
+    for `characters`, characters of the normalized text for `letters`.
 
-    Raises CorpusError where a split that there must be is empty, UsageError for what the vocabulary cannot express.
+    Raises CorpusError if a split with a fraction above 0 is empty, UsageError if the vocabulary cannot express a text.
     """
     if not tokenizer.merges_characters:
         return split(tokenizer.encode(text), fractions, need=1, corpus=corpus)
@@ -139,7 +139,7 @@ def encoded_splits(text: bytes, tokenizer: Tokenizer, fractions: Fractions, corp
 
 def _class_of(kind: str) -> type[Tokenizer]:
     if kind not in TOKENIZERS:
-        raise UsageError(f"no tokenizer {kind!r}: known tokenizers are {', '.join(TOKENIZERS)}")
+        raise UsageError(f"there is no tokenizer {kind!r}; known tokenizers: {', '.join(TOKENIZERS)}")
     return TOKENIZERS[kind]
 
 

@@ -1,4 +1,4 @@
-"""Token ids as arrays, and what every tokenizer says of ids and characters that it does not know."""
+"""Token ids as arrays, and the check of ids that all tokenizers share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ TokenIds = npt.NDArray[np.integer[Any]]
 
 
 def smallest_type(vocabulary_size: int) -> "type[np.integer[Any]]":
-    """The smallest integer type, of those that torch can index, that holds every id of the vocabulary."""
+    """The smallest integer type of torch that can represent every id of the vocabulary."""
     if vocabulary_size <= 1 << 8:
         return np.uint8
     return np.int16 if vocabulary_size <= 1 << 15 else np.int32

@@ -1,4 +1,4 @@
-"""From a file as it was given or downloaded to the bytes of the text in it."""
+"""The text in a file, plain or compressed."""
 
 import gzip
 import io
@@ -15,15 +15,15 @@ _ZIP_MAGIC = b"PK\x03\x04"
 def read_text_file(path: Path, zip_member: str | None = None) -> bytes:
     """The text in the file `path`.
 
-    gzip is recognised by its first bytes, whatever the file is called. A zip archive is opened only where `zip_member`
-    names the text in it.
+    gzip is recognized by its first bytes, whatever the file's name. A zip archive is opened only if `zip_member` names
+    the text in it.
 
     Raises CorpusError for a missing file, a folder, an unreadable file, a damaged archive and an empty text.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise CorpusError(f"no file {path}: give the path of a text file") from error
+        raise CorpusError(f"there is no file {path}: give the path of a text file") from error
     except IsADirectoryError as error:
         raise CorpusError(f"{path} is a folder: give the path of a text file") from error
     except OSError as error:
@@ -33,12 +33,12 @@ def read_text_file(path: Path, zip_member: str | None = None) -> bytes:
     elif data.startswith(_ZIP_MAGIC):
         data = _unzip(data, zip_member, path)
     if not data:
-        raise CorpusError(f"{path} holds no text: give a file that is not empty")
+        raise CorpusError(f"{path} is empty: give a file with text")
     return data
 
 
 def default_name(path: Path) -> str:
-    """The name of a text whose file is `path`: `notes` for notes.txt and for notes.txt.gz."""
+    """The default name of the text in the file `path`: `notes` for notes.txt and for notes.txt.gz."""
     return path.stem.removesuffix(".txt") if path.suffix == ".gz" else path.stem
 
 
@@ -46,7 +46,7 @@ def _gunzip(data: bytes, path: Path) -> bytes:
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path} is a damaged gzip file ({error}): get the file again") from error
+        raise CorpusError(f"{path} is a damaged gzip file ({error}): download or copy it again") from error
 
 
 def _unzip(data: bytes, member: str | None, path: Path) -> bytes:
@@ -56,6 +56,6 @@ def _unzip(data: bytes, member: str | None, path: Path) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.read(member)
     except KeyError as error:
-        raise CorpusError(f"{path} is a zip archive without the file {member!r}: get the file again") from error
+        raise CorpusError(f"{path} is a zip archive without the file {member!r}: download or copy it again") from error
     except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-        raise CorpusError(f"{path} is a damaged zip archive ({error}): get the file again") from error
+        raise CorpusError(f"{path} is a damaged zip archive ({error}): download or copy it again") from error

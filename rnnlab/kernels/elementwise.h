@@ -1,22 +1,23 @@
-/* Elementwise operations on arrays of three axes; along the last one an operand is dense or one number. */
+/* Elementwise operations on arrays of three axes. Along the last axis an operand is dense or a single number. */
 
 #pragma once
 #include "operation.h"
 
-/* Where a row of an operand begins, and how far it is from vector to vector: 0 where the row is one number. */
+/* The start of a row of an operand, and the factor of its position from vector to vector: 1 if the row is dense, 0 if
+   it is a single number. */
 typedef struct {
     const float *at;
     int64_t step;
 } Row;
 
 INLINE Row row_of(const View *v, const float *start, int64_t i, int64_t j, float same[WIDTH]) {
-    const float *at = start + i * v->step[0] + j * v->step[1];
-    if (v->step[2]) return (Row){at, 1};
+    const float *at = start + i * v->stride[0] + j * v->stride[1];
+    if (v->stride[2]) return (Row){at, 1};
     store(same, splat(*at));
     return (Row){same, 0};
 }
 
-/* `value` of x, y and z along a row; n * step is n where the operand is dense. */
+/* Stores `value`, an expression of x, y and z, for each vector of a row. n * step is n where the operand is dense. */
 #define ALONG_ROW(reads_b, reads_c, step_a, step_b, step_c, value)                                                     \
     int64_t n = 0;                                                                                                     \
     for (; n + WIDTH <= o->size[2]; n += WIDTH) {                                                                      \
@@ -40,10 +41,10 @@ INLINE Row row_of(const View *v, const float *start, int64_t i, int64_t j, float
         const float alpha = (float)o->alpha, beta = (float)o->beta;                                                    \
         (void)alpha, (void)beta;                                                                                       \
         float same[3][WIDTH];                                                                                          \
-        int dense = o->a.step[2] && (!(reads_b) || o->b.step[2]) && (!(reads_c) || o->c.step[2]);                      \
+        int dense = o->a.stride[2] && (!(reads_b) || o->b.stride[2]) && (!(reads_c) || o->c.stride[2]);                \
         for (int64_t i = 0; i < o->size[0]; i++)                                                                       \
             for (int64_t j = 0; j < o->size[1]; j++) {                                                                 \
-                float *to = out + i * o->out.step[0] + j * o->out.step[1];                                             \
+                float *to = out + i * o->out.stride[0] + j * o->out.stride[1];                                         \
                 Row row_a = row_of(&o->a, a, i, j, same[0]), row_b = row_a, row_c = row_a;                             \
                 if (reads_b) row_b = row_of(&o->b, b, i, j, same[1]);                                                  \
                 if (reads_c) row_c = row_of(&o->c, c, i, j, same[2]);                                                  \
@@ -56,7 +57,7 @@ INLINE Row row_of(const View *v, const float *start, int64_t i, int64_t j, float
             }                                                                                                          \
     }
 
-/* torch's semantics, x first, y and z the operands after it. */
+/* The semantics are torch's: x is the first operand, y and z are the second and the third. */
 DEFINE(op_copy, 0, 0, x)
 DEFINE(op_add, 1, 0, x + alpha * y)
 DEFINE(op_mul, 1, 0, x * y)
@@ -76,5 +77,5 @@ static void op_fill(const Operation *o, float *out, const float *a, const float 
     for (int64_t i = 0; i < o->size[0]; i++)
         for (int64_t j = 0; j < o->size[1]; j++)
             for (int64_t n = 0; n < o->size[2]; n++)
-                out[i * o->out.step[0] + j * o->out.step[1] + n] = (float)o->alpha;
+                out[i * o->out.stride[0] + j * o->out.stride[1] + n] = (float)o->alpha;
 }

@@ -1,4 +1,4 @@
-"""Fewer operations and fewer passes over memory for the same bits."""
+"""Fusion: fewer operations and fewer passes over memory, with the same bits."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -6,104 +6,108 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from rnnlab.kernels.operations import Code, Operand, Operation, Squash, elementwise, operand
+from rnnlab.kernels.operations import Code, Epilogue, Operand, Operation, elementwise, operand
 
 
-def simplified(operations: Sequence[Operation], kept: Sequence[Tensor]) -> list[Operation]:
-    """The same numbers in `kept` and in everything that the program reads again before it writes it anew."""
-    return _with_squashes(_without_maxima(operations), {_storage(tensor) for tensor in kept})
+def fuse(operations: Sequence[Operation], kept: Sequence[Tensor]) -> list[Operation]:
+    """The same program with neighboring operations fused.
+
+    `kept` are the tensors that are read after the program. They get the same bits as before, and so does every tensor
+    that the program itself reads before it overwrites it.
+    """
+    return _fuse_epilogues(_fuse_row_maxima(operations), {_storage_address(tensor) for tensor in kept})
 
 
-def _without_maxima(operations: Sequence[Operation]) -> list[Operation]:
-    """Without the maxima of rows just before a softmax of them, and of its result just after: it has them anyway."""
-    found: list[Operation] = []
+def _fuse_row_maxima(operations: Sequence[Operation]) -> list[Operation]:
+    """Let each softmax write the row maxima of its input and of its result: it computes both in any case."""
+    fused: list[Operation] = []
     for operation in operations:
-        last = found[-1] if found else None
-        joined = None if last is None else _softmax_with_maxima(last, operation)
-        if joined is None:
-            found.append(operation)
+        last = fused[-1] if fused else None
+        pair = None if last is None else _softmax_with_maxima(last, operation)
+        if pair is None:
+            fused.append(operation)
         else:
-            found[-1] = joined
-    return found
+            fused[-1] = pair
+    return fused
 
 
 def _softmax_with_maxima(last: Operation, operation: Operation) -> Operation | None:
-    """Both as one, where one is a softmax and the other the maxima of its rows, or of its result."""
+    """A softmax and the maxima of its rows, or of its result's rows, as one operation; None for other pairs."""
     codes = (last.code, operation.code)
-    if codes == (Code.MAXIMUM, Code.SOFTMAX) and _same(operation.operands[1], last.operands[1]):
+    if codes == (Code.MAXIMUM, Code.SOFTMAX) and _is_same_view(operation.operands[1], last.operands[1]):
         return replace(operation, operands=(*operation.operands, last.out))
-    if codes == (Code.SOFTMAX, Code.MAXIMUM) and _same(operation.operands[1], last.out) and len(last.operands) < 4:
-        highest = last.operands[2] if len(last.operands) > 2 else None
-        return replace(last, operands=(*last.operands[:2], highest, operation.out))
+    result_maxima = codes == (Code.SOFTMAX, Code.MAXIMUM) and _is_same_view(operation.operands[1], last.out)
+    if result_maxima and len(last.operands) < 4:
+        input_maxima = last.operands[2] if len(last.operands) > 2 else None
+        return replace(last, operands=(*last.operands[:2], input_maxima, operation.out))
     return None
 
 
-def _with_squashes(operations: Sequence[Operation], kept: set[int]) -> list[Operation]:
-    """A product, the logistic function of it, and a factor or a copy of that, as one operation where they follow.
+def _fuse_epilogues(operations: Sequence[Operation], kept: set[int]) -> list[Operation]:
+    """Fuse a product, the logistic function of it, and a multiple or a copy of that, where they follow each other.
 
-    What lay between them is not written any more, so it must be of no use to others.
+    The intermediate result is no longer written, so no later operation may read it.
     """
-    touching: dict[int, list[int]] = {}  # by storage: the numbers of the operations that read or write it, ascending
-    for number, operation in enumerate(operations):
-        for storage in {_storage(one.tensor) for one in operation.touched()}:
-            touching.setdefault(storage, []).append(number)
-    found: list[Operation] = []
-    for number, operation in enumerate(operations):
-        last = found[-1] if found else None
-        joined = None if last is None else _joined(last, operation)
-        if last is None or joined is None:
-            found.append(operation)
-        elif _same(operation.out, last.out) or (
-            _storage(last.out.tensor) not in kept and _is_passing(last.out, number, operations, touching)
+    accesses: dict[int, list[int]] = {}  # storage -> indices of the operations that read or write it, ascending
+    for index, operation in enumerate(operations):
+        for storage in {_storage_address(one.tensor) for one in operation.accessed()}:
+            accesses.setdefault(storage, []).append(index)
+    fused: list[Operation] = []
+    for index, operation in enumerate(operations):
+        last = fused[-1] if fused else None
+        pair = None if last is None else _fused_pair(last, operation)
+        if last is None or pair is None:
+            fused.append(operation)
+        elif _is_same_view(operation.out, last.out) or (
+            _storage_address(last.out.tensor) not in kept and _is_dead_after(last.out, index, operations, accesses)
         ):
-            found[-1] = joined
+            fused[-1] = pair
         else:
-            found.append(operation)
-    return found
+            fused.append(operation)
+    return fused
 
 
-def _joined(last: Operation, operation: Operation) -> Operation | None:
-    """Both as one, where the second makes something of all that the first has made, and of nothing else."""
-    if operation.models != last.models or len(operation.operands) != 2:
+def _fused_pair(last: Operation, operation: Operation) -> Operation | None:
+    """Both as one operation, where the second reads the whole result of the first and nothing else."""
+    if operation.n_models != last.n_models or len(operation.operands) != 2:
         return None
     out, source = operation.out, operation.operands[1]
-    if source is None or not _same(source, last.out):
+    if source is None or not _is_same_view(source, last.out):
         return None
-    if last.code is Code.PRODUCT and last.squash is None and operation.code is Code.LOGISTIC:
-        squash = Squash(operation.alpha, operation.beta)
-        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), squash=squash)
-    factors = {Code.AFFINE: Squash(operation.alpha, operation.beta), Code.COPY: Squash()}.get(operation.code)
-    if last.code is Code.PRODUCT and last.squash == Squash() and factors is not None:
-        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), squash=factors)
-    if last.code is Code.LOGISTIC and (last.alpha, last.beta) == (1.0, 0.0) and factors is not None:
-        whole = elementwise(last.code, out.tensor, source.tensor, alpha=factors.gain, beta=factors.offset)
-        return whole if _same(last.operands[1], last.out) else None
+    if last.code is Code.PRODUCT and last.epilogue is None and operation.code is Code.LOGISTIC:
+        epilogue = Epilogue(operation.alpha, operation.beta)
+        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), epilogue=epilogue)
+    scaled = {Code.AFFINE: Epilogue(operation.alpha, operation.beta), Code.COPY: Epilogue()}.get(operation.code)
+    if last.code is Code.PRODUCT and last.epilogue == Epilogue() and scaled is not None:
+        return replace(last, operands=(operand(out.tensor), *last.operands[1:]), epilogue=scaled)
+    if last.code is Code.LOGISTIC and (last.alpha, last.beta) == (1.0, 0.0) and scaled is not None:
+        whole = elementwise(last.code, out.tensor, source.tensor, alpha=scaled.gain, beta=scaled.offset)
+        return whole if _is_same_view(last.operands[1], last.out) else None
     return None
 
 
-def _is_passing(
-    operand: Operand, number: int, operations: Sequence[Operation], touching: Mapping[int, Sequence[int]]
+def _is_dead_after(
+    operand: Operand, index: int, operations: Sequence[Operation], accesses: Mapping[int, Sequence[int]]
 ) -> bool:
-    """Whether what lies there after operation `number` is written anew before anybody reads it.
+    """Whether the operand's content after operation `index` is overwritten before any operation reads it.
 
-    After the last operation comes the first: the next run.
+    The last operation is followed by the first one, of the next run.
     """
-    storage = _storage(operand.tensor)
-    numbers = touching[storage]
-    place = bisect_right(numbers, number)
-    later = operations[numbers[place % len(numbers)]]
-    reads = any(one is not None and _storage(one.tensor) == storage for one in later.operands[1:])
-    return _same(later.out, operand) and not reads
+    storage = _storage_address(operand.tensor)
+    indices = accesses[storage]
+    later = operations[indices[bisect_right(indices, index) % len(indices)]]
+    reads = any(one is not None and _storage_address(one.tensor) == storage for one in later.operands[1:])
+    return _is_same_view(later.out, operand) and not reads
 
 
-def _same(one: Operand | None, other: Operand | None) -> bool:
-    """Whether they are the same numbers."""
-    return one is not None and other is not None and _place(one.tensor) == _place(other.tensor)
+def _is_same_view(one: Operand | None, other: Operand | None) -> bool:
+    """Whether both are the same numbers in memory, in the same order."""
+    return one is not None and other is not None and _view_key(one.tensor) == _view_key(other.tensor)
 
 
-def _place(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+def _view_key(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
-def _storage(tensor: Tensor) -> int:
+def _storage_address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()

@@ -1,24 +1,26 @@
-/* Runs a program: for each model by itself, some steps of it, its operations in order. So a model's bits cannot depend on
-   its neighbours or on the threads, and what a model needs stays in the cache from one operation and step to the next. */
+/* Runs a program model by model: all steps of a block for one model, then for the next one. So a model's bits cannot
+   depend on its neighbors or on the threads, and its numbers stay in the cache between operations and steps. */
 
 #include "elementwise.h"
 #include "product.h"
 #include "rows.h"
 #include "updates.h"
 
-/* The numbers of the operations; rnnlab/kernels/operations.py has the same list, and a test compares them. */
+/* The codes of the operations. rnnlab/kernels/operations.py has the same list; a test compares them. */
 enum {
     PRODUCT, COPY, ADD, MUL, ADDCMUL, LERP, AFFINE, EXP, RECIPROCAL, LOGISTIC, CLAMP_MIN,
-    SIGMOID_BACKWARD, TANH_BACKWARD, THRESHOLD_BACKWARD, FILL, SUM, TOTAL, MAXIMUM, SOFTMAX, LOG, LOOK_UP,
-    ADD_ROWS, PICK, ADD_TO_PICKED, ADD_SQUARES, CLIP, SGD, ADAM
+    SIGMOID_BACKWARD, TANH_BACKWARD, THRESHOLD_BACKWARD, FILL, SUM, SUM_ALL, MAXIMUM, SOFTMAX, LOG, INDEX_SELECT,
+    INDEX_ADD, GATHER, SCATTER_ADD, ADD_SQUARES, CLIP, SGD, ADAM
 };
 
-INLINE void *of_model(const View *v, int64_t row) { return v->start ? (char *)v->start + row * v->model_bytes : 0; }
+INLINE void *of_model(const View *v, int64_t row) {
+    return v->start ? (char *)v->start + row * v->model_stride_bytes : 0;
+}
 
 static void run_model(const Operation *operations, int64_t n, int64_t m, const Settings *settings) {
     for (const Operation *o = operations; o < operations + n; o++) {
-        int64_t row = m - o->first;
-        if (row < 0 || row >= o->models) continue;
+        int64_t row = m - o->first_model;
+        if (row < 0 || row >= o->n_models) continue;
         float *out = of_model(&o->out, row), *a = of_model(&o->a, row);
         float *b = of_model(&o->b, row), *c = of_model(&o->c, row);
         switch (o->code) {
@@ -38,14 +40,14 @@ static void run_model(const Operation *operations, int64_t n, int64_t m, const S
         case THRESHOLD_BACKWARD: op_threshold_backward(o, out, a, b, c); break;
         case FILL: op_fill(o, out, a, b, c); break;
         case SUM: op_sum(o, out, a, b, c); break;
-        case TOTAL: op_total(o, out, a, b, c); break;
+        case SUM_ALL: op_sum_all(o, out, a, b, c); break;
         case MAXIMUM: op_maximum(o, out, a, b, c); break;
         case SOFTMAX: op_softmax(o, out, a, b, c); break;
         case LOG: op_log(o, out, a, b, c); break;
-        case LOOK_UP: op_look_up(o, out, a, b, c); break;
-        case ADD_ROWS: op_add_rows(o, out, a, b, c); break;
-        case PICK: op_pick(o, out, a, b, c); break;
-        case ADD_TO_PICKED: op_add_to_picked(o, out, a, b, c); break;
+        case INDEX_SELECT: op_index_select(o, out, a, b, c); break;
+        case INDEX_ADD: op_index_add(o, out, a, b, c); break;
+        case GATHER: op_gather(o, out, a, b, c); break;
+        case SCATTER_ADD: op_scatter_add(o, out, a, b, c); break;
         case ADD_SQUARES: op_add_squares(o, out, a, b, c); break;
         case CLIP: clip(o, out, a, settings); break;
         case SGD: sgd(o, out, a, settings); break;
@@ -54,8 +56,8 @@ static void run_model(const Operation *operations, int64_t n, int64_t m, const S
     }
 }
 
-/* What a step reads that is new in each, or leaves: of each model `bytes` bytes on end in a buffer, and in a table of
-   all steps and models. */
+/* An input or output that changes from step to step: `bytes` contiguous bytes of each model in a buffer, and in a table
+   of all steps and models. */
 typedef struct {
     char *buffer, *table;
     int64_t bytes;
@@ -68,15 +70,15 @@ typedef struct {
     int64_t n_inputs, n_outputs;
 } Block;
 
-/* All steps of a block, of models `first_model` to `end_model` - 1. */
+/* All steps of a block, for the models `first_model` to `end_model` - 1. */
 void rnnlab_run(const Operation *operations, int64_t n, int64_t first_model, int64_t end_model, const Block *block) {
     for (int64_t m = first_model; m < end_model; m++)
         for (int64_t k = 0; k < block->steps; k++) {
-            int64_t place = k * block->models + m;
+            int64_t entry = k * block->models + m;
             for (const Exchange *e = block->inputs; e < block->inputs + block->n_inputs; e++)
-                memcpy(e->buffer + m * e->bytes, e->table + place * e->bytes, (size_t)e->bytes);
-            run_model(operations, n, m, block->settings + place);
+                memcpy(e->buffer + m * e->bytes, e->table + entry * e->bytes, (size_t)e->bytes);
+            run_model(operations, n, m, block->settings + entry);
             for (const Exchange *e = block->outputs; e < block->outputs + block->n_outputs; e++)
-                memcpy(e->table + place * e->bytes, e->buffer + m * e->bytes, (size_t)e->bytes);
+                memcpy(e->table + entry * e->bytes, e->buffer + m * e->bytes, (size_t)e->bytes);
         }
 }

@@ -1,7 +1,7 @@
-"""Which model each part of an operation belongs to.
+"""Partition: which model each part of an operation belongs to.
 
-Two parts that touch the same memory belong to one model; what the models share is only read. So the models are what
-hangs together through memory, and that each has memory of its own is not assumed but found.
+Two parts that access the same memory belong to one model; memory that all models share is only read. So the models are
+the connected components of a graph of parts and memory. That each model has its own memory is not assumed: it is found.
 """
 
 from collections.abc import Sequence
@@ -10,40 +10,40 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from rnnlab.kernels.operations import NotNativeError, Operation
+from rnnlab.kernels.operations import Operation, UnsupportedOperationError
 
 
-def first_models(operations: Sequence[Operation], n_models: int) -> list[int]:
-    """The first model of each operation; its models follow one another.
+def partition(operations: Sequence[Operation], n_models: int) -> list[int]:
+    """The index of the first model of each operation; an operation's models are consecutive.
 
-    Raises NotNativeError where the models do not fall apart.
+    Raises UnsupportedOperationError if the operations do not fall into `n_models` independent parts.
     """
-    nodes = np.cumsum([0, *(one.models for one in operations)])  # the first part of each operation
+    nodes = np.cumsum([0, *(one.n_models for one in operations)])  # the first part of each operation
     starts, ends, owners = [], [], []
     for operation, node in zip(operations, nodes, strict=False):
-        for operand in operation.touched():
-            begin = operand.starts(operation.models)
+        for operand in operation.accessed():
+            begin = operand.part_addresses(operation.n_models)
             starts.append(begin)
-            ends.append(begin + operand.own_bytes)
+            ends.append(begin + operand.span_bytes)
             owners.append(node + np.arange(len(begin)))
-        if len(operation.out.starts(operation.models)) == 0:
-            raise NotNativeError("a result that the models share")
-    label = _connected(np.concatenate(starts), np.concatenate(ends), np.concatenate(owners), int(nodes[-1]))
-    whole = [node for operation, node in zip(operations, nodes, strict=False) if operation.models == n_models]
+        if len(operation.out.part_addresses(operation.n_models)) == 0:
+            raise UnsupportedOperationError("the models share the result of an operation")
+    label = _component_labels(np.concatenate(starts), np.concatenate(ends), np.concatenate(owners), int(nodes[-1]))
+    whole = [node for operation, node in zip(operations, nodes, strict=False) if operation.n_models == n_models]
     if not whole or label.max() + 1 != n_models:
-        raise NotNativeError(f"{label.max() + 1} independent parts of {n_models} models")
-    model = np.empty(n_models, dtype=np.int64)  # of each label
-    model[label[whole[0] : whole[0] + n_models]] = np.arange(n_models)
-    models = model[label]
+        raise UnsupportedOperationError(f"the program has {label.max() + 1} independent parts for {n_models} models")
+    model_of_label = np.empty(n_models, dtype=np.int64)
+    model_of_label[label[whole[0] : whole[0] + n_models]] = np.arange(n_models)
+    models = model_of_label[label]
     firsts = models[nodes[:-1]]
-    expected = np.concatenate([first + np.arange(one.models) for first, one in zip(firsts, operations, strict=True)])
+    expected = np.concatenate([first + np.arange(one.n_models) for first, one in zip(firsts, operations, strict=True)])
     if not np.array_equal(models, expected):
-        raise NotNativeError("models of one operation that do not follow one another")
+        raise UnsupportedOperationError("the models of an operation are not consecutive")
     return [int(first) for first in firsts]
 
 
-def _connected(starts: np.ndarray, ends: np.ndarray, owners: np.ndarray, n_owners: int) -> np.ndarray:
-    """A label for each owner of intervals: equal for those whose intervals overlap, directly or through others."""
+def _component_labels(starts: np.ndarray, ends: np.ndarray, owners: np.ndarray, n_owners: int) -> np.ndarray:
+    """A label for each owner of memory intervals: equal if intervals overlap, directly or through other owners."""
     order = np.argsort(starts, kind="stable")
     reach = np.maximum.accumulate(ends[order])
     begins = np.concatenate([[True], starts[order][1:] >= reach[:-1]])

@@ -1,15 +1,16 @@
-/* out = beta plus + alpha a b: matrices of one model, a [M, K], b [K, N], either may be transposed.
+/* out = beta addend + alpha a b, for the matrices of one model: a [rows, terms], b [terms, columns]. a and b may be
+   transposed.
 
-   Columns of b are taken two vectors at a time, K in pieces that stay in the cache; ROWS x 2 vectors of sums are held
-   in registers (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). */
+   The columns of b are processed two vectors at a time, the terms in panels that stay in the cache; ROWS x 2 vectors of
+   sums are held in registers (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"). */
 
 #pragma once
 #include "operation.h"
 
-#define PIECE 256 /* of K */
+#define PANEL 256 /* terms */
 #define COLUMNS (2 * WIDTH)
 
-/* Sums over k of a[i, k] b[k, j] for `rows` rows and `vectors` vectors; constants where it is called. */
+/* Sums over k of a[i, k] b[k, j] for `rows` rows and `vectors` vectors, which are constants at each use. */
 #define SUMS(rows, vectors, a_at)                                                                                      \
     _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)                                                             \
         _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) sum[i][j] = (vec){0};                                \
@@ -24,43 +25,44 @@
 
 typedef struct {
     float *out;
-    const float *plus; /* NULL: none */
-    int64_t out_row, plus_row, columns; /* columns: how many of the two vectors' are there */
+    const float *addend;                  /* NULL: none */
+    int64_t out_row, addend_row, columns; /* columns: how many columns of the two vectors exist */
     float alpha, beta, gain, offset;
-    int squashes;
+    int has_epilogue;
 } Target;
 
-/* One vector of the result; `dense`: all of it is there. */
+/* Stores one vector of the result. `dense`: all its columns exist. */
 INLINE void finish(Target t, int64_t row, int vector, int dense, vec sum) {
     int64_t left = t.columns - vector * WIDTH;
     float *out = t.out + row * t.out_row + vector * WIDTH;
-    const float *plus = t.plus ? t.plus + row * t.plus_row + vector * WIDTH : 0;
+    const float *addend = t.addend ? t.addend + row * t.addend_row + vector * WIDTH : 0;
     vec value = t.alpha * sum;
     if (dense) {
-        if (plus) value += t.beta * load(plus);
-        if (t.squashes) value = t.gain * logistic(value) + t.offset;
+        if (addend) value += t.beta * load(addend);
+        if (t.has_epilogue) value = t.gain * logistic(value) + t.offset;
         store(out, value);
     } else {
-        if (plus) value += t.beta * load_part(plus, left);
-        if (t.squashes) value = t.gain * logistic(value) + t.offset;
+        if (addend) value += t.beta * load_part(addend, left);
+        if (t.has_epilogue) value = t.gain * logistic(value) + t.offset;
         store_part(out, value, left);
     }
 }
 
-/* `rows` x `vectors` of the result. `apart`: rows of a lie `a_step` apart and k is dense; else rows are dense. */
-INLINE void tile(int rows, int vectors, int apart, const float *a, int64_t a_step, const float *b, int64_t b_row,
+/* A tile of `rows` x `vectors` of the result. `strided`: the rows of a are `a_stride` apart and its terms are dense;
+   otherwise the terms are `a_stride` apart and the rows are dense. */
+INLINE void tile(int rows, int vectors, int strided, const float *a, int64_t a_stride, const float *b, int64_t b_row,
                  int64_t count, Target t, int64_t first_row) {
     vec sum[ROWS][2];
-    if (count >= 64) /* what is needed at the end is fetched meanwhile; short sums have no time for it */
+    if (count >= 64) /* prefetch what the end of the tile needs; a short sum is over before it arrives */
         _Pragma("GCC unroll 8") for (int i = 0; i < rows; i++)
             _Pragma("GCC unroll 2") for (int j = 0; j < vectors; j++) {
                 __builtin_prefetch(t.out + (first_row + i) * t.out_row + j * WIDTH, 1);
-                if (t.plus) __builtin_prefetch(t.plus + (first_row + i) * t.plus_row + j * WIDTH);
+                if (t.addend) __builtin_prefetch(t.addend + (first_row + i) * t.addend_row + j * WIDTH);
             }
-    if (apart) {
-        SUMS(rows, vectors, a[i * a_step + k])
+    if (strided) {
+        SUMS(rows, vectors, a[i * a_stride + k])
     } else {
-        SUMS(rows, vectors, a[k * a_step + i])
+        SUMS(rows, vectors, a[k * a_stride + i])
     }
     int dense = t.columns == vectors * WIDTH;
     if (dense) {
@@ -73,31 +75,31 @@ INLINE void tile(int rows, int vectors, int apart, const float *a, int64_t a_ste
     }
 }
 
-/* All rows of `vectors` vectors of columns, over one piece of K. */
-#define TILE(rows, vectors, apart)                                                                                     \
-    case rows: tile(rows, vectors, apart, at, a_step, b, b_row, count, t, row); break;
+/* All rows of `vectors` vectors of columns, over one panel of terms. */
+#define TILE(rows, vectors, strided)                                                                                   \
+    case rows: tile(rows, vectors, strided, at, a_stride, b, b_row, count, t, row); break;
 #if ROWS == 8
-#define MORE_TILES(vectors, apart) TILE(7, vectors, apart) TILE(8, vectors, apart)
+#define MORE_TILES(vectors, strided) TILE(7, vectors, strided) TILE(8, vectors, strided)
 #else
-#define MORE_TILES(vectors, apart)
+#define MORE_TILES(vectors, strided)
 #endif
-#define DEFINE_COLUMNS(name, vectors, apart)                                                                           \
-    static void name(int64_t n_rows, const float *a, int64_t a_step, const float *b, int64_t b_row, int64_t count,     \
+#define DEFINE_COLUMNS(name, vectors, strided)                                                                         \
+    static void name(int64_t n_rows, const float *a, int64_t a_stride, const float *b, int64_t b_row, int64_t count,   \
                      Target t) {                                                                                       \
         for (int64_t row = 0; row < n_rows; row += ROWS) {                                                             \
-            const float *at = a + row * (apart ? a_step : 1);                                                          \
+            const float *at = a + row * (strided ? a_stride : 1);                                                      \
             switch (n_rows - row < ROWS ? n_rows - row : ROWS) {                                                       \
-                TILE(1, vectors, apart) TILE(2, vectors, apart) TILE(3, vectors, apart) TILE(4, vectors, apart)        \
-                TILE(5, vectors, apart) TILE(6, vectors, apart) MORE_TILES(vectors, apart)                             \
+                TILE(1, vectors, strided) TILE(2, vectors, strided) TILE(3, vectors, strided) TILE(4, vectors, strided) \
+                TILE(5, vectors, strided) TILE(6, vectors, strided) MORE_TILES(vectors, strided)                       \
             }                                                                                                          \
         }                                                                                                              \
     }
-DEFINE_COLUMNS(one_vector_apart, 1, 1)
-DEFINE_COLUMNS(two_vectors_apart, 2, 1)
+DEFINE_COLUMNS(one_vector_strided, 1, 1)
+DEFINE_COLUMNS(two_vectors_strided, 2, 1)
 DEFINE_COLUMNS(one_vector_dense, 1, 0)
 DEFINE_COLUMNS(two_vectors_dense, 2, 0)
 
-/* Columns of b side by side, filled up with zeros: [count, COLUMNS]. */
+/* Copies columns of b to a dense panel [count, COLUMNS], padded with zeros. */
 static void pack(const float *b, int64_t b_row, int64_t b_column, int64_t count, int64_t columns, float *to) {
     if (b_column == 1) {
         for (int64_t k = 0; k < count; k++, to += COLUMNS, b += b_row) {
@@ -126,15 +128,15 @@ static void pack(const float *b, int64_t b_row, int64_t b_column, int64_t count,
         for (int64_t k = 0; k < count; k++) to[k * COLUMNS + j] = j < columns ? b[j * b_column + k] : 0;
 }
 
-/* One column, which would leave most of a vector empty: by dot products, or by many rows at once. */
-static void single_column(int64_t n_rows, int64_t K, const float *a, int64_t a_row, int64_t a_k, const float *b,
+/* A single column, which would leave most of a vector empty: by dot products, or by many rows at once. */
+static void single_column(int64_t n_rows, int64_t n_terms, const float *a, int64_t a_row, int64_t a_k, const float *b,
                           int64_t b_k, Target t) {
-    int64_t whole = K / WIDTH * WIDTH;
+    int64_t whole = n_terms / WIDTH * WIDTH;
     if (a_k == 1 && b_k == 1) {
         for (int64_t row = 0; row < n_rows; row++, a += a_row) {
             vec sums = {0};
             for (int64_t k = 0; k < whole; k += WIDTH) sums += load(a + k) * load(b + k);
-            if (whole < K) sums += load_part(a + whole, K - whole) * load_part(b + whole, K - whole);
+            if (whole < n_terms) sums += load_part(a + whole, n_terms - whole) * load_part(b + whole, n_terms - whole);
             finish(t, row, 0, 0, splat(sum_of(sums)));
         }
         return;
@@ -143,53 +145,55 @@ static void single_column(int64_t n_rows, int64_t K, const float *a, int64_t a_r
         int64_t rows = n_rows - row < WIDTH ? n_rows - row : WIDTH;
         vec sums = {0};
         if (rows == WIDTH)
-            for (int64_t k = 0; k < K; k++) sums += load(a + k * a_k + row) * b[k * b_k];
+            for (int64_t k = 0; k < n_terms; k++) sums += load(a + k * a_k + row) * b[k * b_k];
         else
-            for (int64_t k = 0; k < K; k++) sums += load_part(a + k * a_k + row, rows) * b[k * b_k];
+            for (int64_t k = 0; k < n_terms; k++) sums += load_part(a + k * a_k + row, rows) * b[k * b_k];
         for (int64_t i = 0; i < rows; i++) finish(t, row + i, 0, 0, splat(sums[i]));
     }
 }
 
-static void product(const Operation *o, float *out, const float *a, const float *b, const float *plus) {
-    static __thread float packed[PIECE * COLUMNS] __attribute__((aligned(64)));
-    int64_t M = o->size[0], N = o->size[1], K = o->size[2];
-    int64_t a_row = o->a.step[0], a_k = o->a.step[1], b_k = o->b.step[0], b_column = o->b.step[1];
-    for (int64_t j = 0; j < N; j += COLUMNS) {
-        int64_t columns = N - j < COLUMNS ? N - j : COLUMNS;
-        Target t = {out + j, plus ? plus + j : 0, o->out.step[0], o->c.step[0], columns,
-                    (float)o->alpha, (float)o->beta, (float)o->gain, (float)o->offset, o->squashes};
-        if (columns == 1 && (a_k != 1 || K <= PIECE * COLUMNS)) {
+static void product(const Operation *o, float *out, const float *a, const float *b, const float *addend) {
+    static __thread float packed[PANEL * COLUMNS] __attribute__((aligned(64)));
+    int64_t n_rows = o->size[0], n_columns = o->size[1], n_terms = o->size[2];
+    int64_t a_row = o->a.stride[0], a_k = o->a.stride[1], b_k = o->b.stride[0], b_column = o->b.stride[1];
+    for (int64_t j = 0; j < n_columns; j += COLUMNS) {
+        int64_t columns = n_columns - j < COLUMNS ? n_columns - j : COLUMNS;
+        Target t = {out + j, addend ? addend + j : 0, o->out.stride[0], o->c.stride[0], columns,
+                    (float)o->alpha, (float)o->beta, (float)o->gain, (float)o->offset, o->has_epilogue};
+        if (columns == 1 && (a_k != 1 || n_terms <= PANEL * COLUMNS)) {
             const float *column = b + j * b_column;
             if (a_k == 1 && b_k != 1) {
-                for (int64_t k = 0; k < K; k++) packed[k] = column[k * b_k];
-                single_column(M, K, a, a_row, a_k, packed, 1, t);
+                for (int64_t k = 0; k < n_terms; k++) packed[k] = column[k * b_k];
+                single_column(n_rows, n_terms, a, a_row, a_k, packed, 1, t);
             } else {
-                single_column(M, K, a, a_row, a_k, column, b_k, t);
+                single_column(n_rows, n_terms, a, a_row, a_k, column, b_k, t);
             }
             continue;
         }
-        for (int64_t k = 0; k < K; k += PIECE) {
-            int64_t count = K - k < PIECE ? K - k : PIECE;
+        for (int64_t k = 0; k < n_terms; k += PANEL) {
+            int64_t count = n_terms - k < PANEL ? n_terms - k : PANEL;
             const float *right = b + k * b_k + j * b_column;
             int64_t right_row = b_k;
             int is_whole = columns == COLUMNS || columns == WIDTH;
-            if (b_column != 1 || !is_whole || (b_k > 4 * COLUMNS && M > 2 * ROWS)) {
+            if (b_column != 1 || !is_whole || (b_k > 4 * COLUMNS && n_rows > 2 * ROWS)) {
                 pack(right, b_k, b_column, count, columns, packed);
                 right = packed;
                 right_row = COLUMNS;
             }
-            Target piece = t;
-            piece.squashes = o->squashes && k + count == K;
-            if (k) { /* to what is there already */
-                piece.plus = piece.out;
-                piece.plus_row = piece.out_row;
-                piece.beta = 1.0f;
+            Target panel = t;
+            panel.has_epilogue = o->has_epilogue && k + count == n_terms;
+            if (k) { /* add to the sums of the panels before */
+                panel.addend = panel.out;
+                panel.addend_row = panel.out_row;
+                panel.beta = 1.0f;
             }
             int is_wide = columns > WIDTH;
             if (a_k == 1)
-                (is_wide ? two_vectors_apart : one_vector_apart)(M, a + k, a_row, right, right_row, count, piece);
+                (is_wide ? two_vectors_strided : one_vector_strided)(n_rows, a + k, a_row, right, right_row, count,
+                                                                     panel);
             else
-                (is_wide ? two_vectors_dense : one_vector_dense)(M, a + k * a_k, a_k, right, right_row, count, piece);
+                (is_wide ? two_vectors_dense : one_vector_dense)(n_rows, a + k * a_k, a_k, right, right_row, count,
+                                                                 panel);
         }
     }
 }

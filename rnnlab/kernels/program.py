@@ -1,6 +1,6 @@
-"""A recorded function as a native program.
+"""A traced function as a native program.
 
-Shapes: K steps, M models.
+Shapes: K steps of a block, M models.
 """
 
 import ctypes
@@ -12,11 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Operation
-from rnnlab.kernels.partition import first_models
+from rnnlab.kernels.partition import partition
 
 
 class NativeProgram:
-    """Operations on fixed memory, model by model: the models' bits do not depend on each other or on the threads."""
+    """Operations on fixed memory, run model by model: a model's bits depend neither on other models nor on threads."""
 
     def __init__(
         self,
@@ -27,15 +27,15 @@ class NativeProgram:
         inputs: Sequence[Tensor] = (),
         outputs: Sequence[Tensor] = (),
     ) -> None:
-        """`inputs`, `outputs`: buffers [M, ...] that are filled before each step, and read after it.
+        """`inputs`, `outputs`: buffers [M, ...]; inputs are filled before each step, outputs are read after it.
 
-        Raises NotNativeError where the models are not independent of each other.
+        Raises UnsupportedOperationError if the models are not independent of each other.
         """
-        firsts = first_models(operations, n_models)
+        firsts = partition(operations, n_models)
         self._run = library.rnnlab_run
-        self._operations = operations  # they keep their memory alive
-        self._records = np.array(
-            [one.record(first) for one, first in zip(operations, firsts, strict=True)], dtype=OPERATION
+        self._operations = operations  # keeps the tensors' memory alive
+        self._packed = np.array(
+            [one.packed(first) for one, first in zip(operations, firsts, strict=True)], dtype=OPERATION
         )
         self._n_models = n_models
         self._inputs, self._outputs = inputs, outputs
@@ -44,10 +44,10 @@ class NativeProgram:
     def __call__(
         self, settings_KM: np.ndarray, threads: int, data: Sequence[Tensor] = (), results: Sequence[Tensor] = ()
     ) -> None:
-        """Run it K times on at most `threads` threads.
+        """Run K steps on at most `threads` threads.
 
-        `settings_KM` are of type SETTINGS; `data` has the inputs and `results` takes the outputs of each step and
-        model, [K, M, ...] each. All are contiguous.
+        `settings_KM` has the type SETTINGS. `data` are the inputs and `results` takes the outputs of every step and
+        model, [K, M, ...] each. All of them are contiguous.
         """
         assert settings_KM.dtype == SETTINGS
         assert settings_KM.flags.c_contiguous
@@ -56,23 +56,23 @@ class NativeProgram:
         inputs, outputs = _exchanges(self._inputs, data, n_steps), _exchanges(self._outputs, results, n_steps)
         addresses = (settings_KM.ctypes.data, inputs.ctypes.data, outputs.ctypes.data)
         block = np.array((n_models, n_steps, *addresses, len(inputs), len(outputs)), dtype=BLOCK)
-        pieces = min(threads, n_models)
-        if pieces == 1:
-            self._models(0, n_models, block)
+        n_shares = min(threads, n_models)
+        if n_shares == 1:
+            self._run_models(0, n_models, block)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(pieces)
-        cuts = [n_models * i // pieces for i in range(pieces + 1)]
-        jobs = [self._pool.submit(self._models, *cut, block) for cut in itertools.pairwise(cuts)]
-        for job in jobs:
-            job.result()
+            self._pool = ThreadPoolExecutor(n_shares)
+        bounds = [n_models * i // n_shares for i in range(n_shares + 1)]
+        shares = [self._pool.submit(self._run_models, *pair, block) for pair in itertools.pairwise(bounds)]
+        for share in shares:
+            share.result()
 
-    def _models(self, first: int, end: int, block: np.ndarray) -> None:
-        self._run(self._records.ctypes.data, len(self._records), first, end, block.ctypes.data)
+    def _run_models(self, first: int, end: int, block: np.ndarray) -> None:
+        self._run(self._packed.ctypes.data, len(self._packed), first, end, block.ctypes.data)
 
 
 def _exchanges(buffers: Sequence[Tensor], tables_K: Sequence[Tensor], n_steps: int) -> np.ndarray:
-    """Each buffer [M, ...] with its table [K, M, ...]."""
+    """Each buffer [M, ...] with its table [K, M, ...], as records of the type EXCHANGE."""
     for buffer, table_K in zip(buffers, tables_K, strict=True):
         assert table_K.shape == (n_steps, *buffer.shape)
         assert table_K.dtype == buffer.dtype

@@ -1,4 +1,4 @@
-"""What torch would do, written down instead of done."""
+"""The operations that a function asks of torch, collected without computing them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @dataclass(frozen=True)
 class Call:
-    """One operation of torch, its name without namespace, overload and underscore."""
+    """One traced operation of torch."""
 
-    name: str
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-    out: Tensor  # where the result goes
+    name: str  # without namespace, overload and trailing underscore: "add" for aten::add_.Tensor
+    args: tuple[Any, ...]  # positional arguments, in the order of torch's schema
+    options: dict[str, Any]  # keyword arguments, without the output tensor
+    out: Tensor  # the tensor that takes the result
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Operations that write to a given tensor are not done; others only make the tensor that they return."""
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Collects operations. One that writes to a given tensor is not executed; others only allocate their result."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -28,40 +28,43 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here: without this torch imports its compiler first, which takes a second."""
+        """Nothing is compiled here. The default makes torch import its compiler first, which takes a second."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = dict(kwargs or {})
         schema = func._schema
         written = [
-            (place, argument)
-            for place, argument in enumerate(schema.arguments)
+            (position, argument)
+            for position, argument in enumerate(schema.arguments)
             if argument.alias_info is not None and argument.alias_info.is_write
         ]
         if not written:
             result = func(*args, **options)
             is_view = any(one.alias_info is not None for one in schema.returns)
-            if not is_view and not _makes_memory(schema.name):
-                self._note(schema.name, args, options, result)
+            if not is_view and not _only_allocates(schema.name):
+                self._add_call(schema.name, args, options, result)
             return result
-        place, argument = written[0]
-        out = options.pop(argument.name) if argument.name in options else args[place]
-        self._note(schema.name, args, options, out)
+        position, argument = written[0]
+        out = options.pop(argument.name) if argument.name in options else args[position]
+        self._add_call(schema.name, args, options, out)
         return out
 
-    def _note(self, name: str, args: tuple[Any, ...], options: dict[str, Any], out: Any) -> None:
+    def _add_call(self, name: str, args: tuple[Any, ...], options: dict[str, Any], out: Any) -> None:
         self.calls.append(Call(name.removeprefix("aten::").rstrip("_"), tuple(args), options, out))
 
 
-def _makes_memory(name: str) -> bool:
+def _only_allocates(name: str) -> bool:
     return name.startswith(("aten::empty", "aten::new_empty"))
 
 
 @torch.no_grad()
-def record(function: Callable[[], object]) -> list[Call]:
-    """The operations of `function`, which does the same to the same memory each time. No tensor of it is changed."""
-    recorder = _Recorder()
-    with recorder:
+def trace(function: Callable[[], object]) -> list[Call]:
+    """The operations of `function`, in order. No tensor that `function` uses is changed.
+
+    `function` must do the same operations on the same memory each time that it is called.
+    """
+    tracer = _Tracer()
+    with tracer:
         function()
-    return recorder.calls
+    return tracer.calls

@@ -1,18 +1,18 @@
-/* Clipping and the updates of a model's parameters: `size` is [1, 1, n]; settings change from step to step. */
+/* Gradient clipping and the updates of a model's parameters. `size` is [1, 1, n]; settings change from step to step. */
 
 #pragma once
 #include "operation.h"
 
 typedef struct {
-    double learning_rate, weight_decay, correction1, correction2; /* 1 - beta1^t, and the root of 1 - beta2^t */
-    double clip_norm; /* infinite: none */
+    double learning_rate, weight_decay, correction1, correction2; /* 1 - beta1^t, and the square root of 1 - beta2^t */
+    double clip_norm; /* infinite: no clipping */
 } Settings;
 
 #define BETA1 0.9
 #define BETA2 0.999
 #define EPSILON 1e-8
 
-/* The sum of squares of a model's gradients: a added to out, float64; alpha 0: begun anew. */
+/* Adds the sum of squares of a, a part of a model's gradients, to out, float64. alpha 0: out is set to zero first. */
 static void op_add_squares(const Operation *o, float *out, const float *a, const float *b, const float *c) {
     (void)b, (void)c;
     double *total = (double *)out;
@@ -26,7 +26,7 @@ static void op_add_squares(const Operation *o, float *out, const float *a, const
     }
 }
 
-/* out = min(1, clip_norm / (norm + 1e-6)) out, with a the sum of squares. */
+/* out = min(1, clip_norm / (norm + 1e-6)) out, where a is the sum of squares: norm = sqrt(a). */
 static void clip(const Operation *o, float *out, const float *a, const Settings *s) {
     double factor = s->clip_norm / (sqrt(*(const double *)a) + 1e-6);
     if (!(factor < 1)) return;

@@ -1,7 +1,7 @@
-/* Vectors of floats: types, loads and stores of whole and of part vectors, exp and the logistic function.
+/* Vectors of floats: types, loads and stores of whole and of partial vectors, exp and the logistic function.
 
-   Written with the vector extensions of GCC and Clang, for whatever width the processor has. Nothing here depends on an
-   address or on what lies beside a number: equal operands give equal bits wherever they lie. */
+   Written with the vector extensions of GCC and Clang, for the width of the processor. No result depends on an address
+   or on neighboring numbers: equal operands give equal bits at any position. */
 
 #pragma once
 #if !defined(__AVX2__) && !defined(__ARM_NEON)
@@ -16,7 +16,7 @@
 
 #if defined(__AVX512F__)
 #define WIDTH 16 /* floats of a vector */
-#define ROWS 8   /* of a tile: ROWS x 2 vectors of sums, and what they need beside them, fit into the registers */
+#define ROWS 8   /* of a tile: ROWS x 2 vectors of sums, and the operands of one step, fit into the registers */
 #elif defined(__AVX2__)
 #define WIDTH 8
 #define ROWS 6
@@ -35,7 +35,8 @@ INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
 INLINE void store(float *p, vec x) { *(vec_unaligned *)p = x; }
 INLINE vec splat(float x) { return x - (vec){0}; }
 
-/* n < WIDTH floats; the rest is that of `rest`, zero, or is not written. `first` keeps the first n of a vector. */
+/* Partial vectors of n < WIDTH floats. load_over takes the other floats from `rest`, load_part sets them to zero,
+   store_part does not write them. `first` keeps the first n floats of a vector and sets the others to zero. */
 #if defined(__AVX512F__)
 INLINE vec load_over(vec rest, const float *p, int64_t n) {
     return (vec)_mm512_mask_loadu_ps((__m512)rest, (__mmask16)((1u << n) - 1), p);
@@ -63,7 +64,7 @@ INLINE vec load_part(const float *p, int64_t n) { return load_over((vec){0}, p, 
 
 INLINE vec choose(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) | (~mask & (ints)no)); }
 
-/* x where it is beyond the bound or NaN, else the bound; and the square root: one instruction each. */
+/* x if it is beyond the bound or NaN, otherwise the bound; and the square root. One instruction each. */
 #if defined(__AVX512F__)
 INLINE vec at_least(vec x, vec bound) { return (vec)_mm512_max_ps((__m512)bound, (__m512)x); }
 INLINE vec at_most(vec x, vec bound) { return (vec)_mm512_min_ps((__m512)bound, (__m512)x); }
@@ -81,7 +82,7 @@ INLINE vec root(vec x) {
 }
 #endif
 
-/* Two vectors, their numbers by turns: the first halves, and the second halves. */
+/* Indices that interleave two vectors: their first halves, and their second halves. */
 #if WIDTH == 16
 #define FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -98,7 +99,7 @@ INLINE vec root(vec x) {
 #define SHUFFLED(x, y, ...) __builtin_shuffle(x, y, (ints){__VA_ARGS__})
 #endif
 
-/* The vectors become the columns of what they were the rows of: halves by turns, as often as WIDTH can be halved. */
+/* Transposes the matrix whose rows are the vectors: interleaves halves log2(WIDTH) times. */
 INLINE void transpose(vec x[WIDTH]) {
     vec y[WIDTH];
     _Pragma("GCC unroll 4") for (int turn = 1; turn < WIDTH; turn *= 2) {
@@ -110,7 +111,7 @@ INLINE void transpose(vec x[WIDTH]) {
     }
 }
 
-/* Of the numbers of a vector: their sum, and the largest. */
+/* The sum and the largest of the numbers of a vector. */
 #if defined(__AVX512F__)
 INLINE float sum_of(vec x) { return _mm512_reduce_add_ps((__m512)x); }
 INLINE float largest_of(vec x) { return _mm512_reduce_max_ps((__m512)x); }
@@ -128,10 +129,11 @@ INLINE float largest_of(vec x) {
 #endif
 
 /* exp x = 2^n exp r, with n the nearest integer to x / ln 2, so |r| <= 0.35, and exp r by its Taylor polynomial of
-   degree 7, whose error is below the rounding. Below -87.3, where results are no longer normal, it is that of -87.3. */
+   degree 7, whose error is below the rounding. Below -87.3, where results are no longer normal numbers,
+   it is exp(-87.3). */
 INLINE vec exponential(vec x) {
     const float log2_e = 1.44269504088896341f, ln2_high = 0.693359375f, ln2_low = -2.12194440054690583e-4f;
-    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, which lies in the lowest bits */
+    const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the lowest bits */
     x = at_most(at_least(x, splat(-87.3f)), splat(88.7f));
     vec shifted = x * log2_e + shift;
     vec n = shifted - shift;

@@ -1,1 +1,1 @@
-"""Cells and language models with a leading model axis, and a plain single-model reference beside them."""
+"""Cells and language models with a leading model axis, and a plain reference for a single model."""

@@ -1,12 +1,12 @@
 """The recurrent cells: one class and one entry of CELLS each.
 
-Shapes: M models, N = T B symbols of a window (T steps, B rows), I inputs, S state size, P what a step needs of its
-input.
+Shapes: M models, T steps of a window, B batch rows, N = T B symbols read at once, I inputs of a map, S state size,
+P numbers that a step needs of its input.
 
-A cell has three parts. `parameters` says which weights one layer has, all [inputs, outputs]. `project` is what depends
-on the input alone: it is done for all steps of a window at once, so that only the product with the state is left in
-the loop over time. `step` makes the next state. Equations: x input, h old state, h' new state, c candidate, s() the
-logistic function, [..] concatenation, W and b a weight and a bias of their own in every map.
+A cell has three parts. `parameters` says which weights one layer has, all [inputs, outputs]. `project` computes what
+depends on the input alone, for all steps of a window at once, so that only the product with the state remains in the
+loop over time. `step` computes the next state. Equations: x input, h old state, h' new state, c candidate, s() the
+logistic function, [..] concatenation; every map has its own weight W and bias b.
 
 Joint cells are one linear map of [x, h], as the equations are usually written: W is stored in two parts, of x ("input")
 and of h ("recurrent"), both with the fan-in of the whole, and there is one bias. Split cells are torch.nn's: two maps,
@@ -32,7 +32,7 @@ _RECURRENT_DRAWS = {"identity": initialization.identity, "orthogonal": initializ
 
 
 class Cell(ABC):
-    """One layer; it has settings but no parameters, which are given to it."""
+    """One layer. It has settings; its parameters are passed to its methods."""
 
     n_states: ClassVar[int] = 1  # tensors of state
     outputs: ClassVar[int] = 1  # S-wide maps of [x, h]: the candidate and the gates
@@ -43,7 +43,7 @@ class Cell(ABC):
 
     @abstractmethod
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
-        """The parameters of one model's layer that has `n_inputs` inputs."""
+        """The parameters of one model's layer with `n_inputs` inputs."""
 
     def project(self, w: Weights, x: Tensor) -> Tensor:
         """Inputs [M, N, I], or symbols int64 [M, N] that stand for one-hot inputs -> [M, N, P]."""
@@ -51,7 +51,7 @@ class Cell(ABC):
 
     @abstractmethod
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
-        """The next state from what `project` gave for this step and the old state."""
+        """The next state, from the result of `project` for this step and the old state."""
 
     def weight(self, n_inputs: int, n_outputs: int, fan_in: int) -> Parameter:
         """A weight matrix."""
@@ -90,12 +90,12 @@ class Cell(ABC):
         }
 
     def joint_or_split(self, n_inputs: int) -> dict[str, Parameter]:
-        """As `linear` says."""
+        """One map or two, by the setting `linear`."""
         as_torch = isinstance(self.settings, LinearSettings) and self.settings.linear == "split"
         return self.split(n_inputs) if as_torch else self.joint(n_inputs)
 
     def recur(self, w: Weights, p_MBP: Tensor, h_MBS: Tensor) -> Tensor:
-        """W [x, h] + b, given the part of x: [M, B, outputs S]."""
+        """W [x, h] + b, [M, B, outputs S]; `p_MBP` is the part of x."""
         sum_MBP = torch.baddbmm(p_MBP, h_MBS, w["recurrent.weight"])
         return sum_MBP + w["recurrent.bias"].unsqueeze(1) if "recurrent.bias" in w else sum_MBP
 
@@ -148,7 +148,7 @@ class GruResetBefore(Cell):
     outputs = 2  # of h; the candidate's part of x is a third
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
-        """`recurrent` has the gates' part of the state, `candidate` the candidate's."""
+        """`recurrent` has the gates' part of the state, `candidate` the candidate's part."""
         S, fan_in = self.state_size, n_inputs + self.state_size
         return {
             "input.weight": self.weight(n_inputs, (self.outputs + 1) * S, fan_in),
@@ -167,7 +167,7 @@ class GruResetBefore(Cell):
 
 
 class GruResetOnly(GruResetBefore):
-    """r = s(W [x, h] + b);  h' = tanh(W [x, r h] + b): a GRU whose update gate lets nothing of the old state stay."""
+    """r = s(W [x, h] + b);  h' = tanh(W [x, r h] + b): a GRU whose update gate discards the old state."""
 
     outputs = 1
 

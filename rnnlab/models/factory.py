@@ -1,6 +1,6 @@
-"""From the settings of a model to its program: the one place that knows every kind of model.
+"""From the settings of a model to its program. Only this module knows every kind of model.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, U users of a parameter (some of the M).
+Shapes: M models, B batch rows, S state size, V vocabulary, U models of a subset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from torch import Tensor
 from rnnlab.models.gated import gated_cohort
 from rnnlab.models.gated.gated_cohort import GatedCohort
 from rnnlab.models.initialization import Parameter
-from rnnlab.models.numerics import Users
+from rnnlab.models.model_subset import ModelSubset
 from rnnlab.models.recurrent import recurrent_cohort
 from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort
 from rnnlab.spec.cell_settings import GatedSettings, ModelSettings
 
 
 class CohortModel(Protocol):
-    """What every model of a cohort offers."""
+    """The interface of the models of a cohort."""
 
     n_models: int
     vocabulary_size: int
     parameters: dict[str, Tensor]  # [U, ...]
-    users: dict[str, Users]
-    smallest_product: int  # no more threads than this, or bits change
+    subsets: dict[str, ModelSubset]  # the models that have each parameter
+    smallest_product: int  # models in the smallest batch of products: with more threads than this the bits change
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
         """The state before the first symbol, tensors [M, B, S]."""
@@ -40,7 +40,7 @@ def make_cohort(
     vocabulary_size: int,
     device: torch.device,
 ) -> CohortModel:
-    """The models of one cohort, whose settings differ in those only that are free in a cohort."""
+    """The models of one cohort. Their settings differ only where members of a cohort may differ (`free_in_cohort`)."""
     as_gated = [one for one in members if isinstance(one, GatedSettings)]
     if as_gated:
         assert len(as_gated) == len(members)
@@ -57,5 +57,5 @@ def parameter_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str,
 
 
 def count_parameters(settings: ModelSettings, vocabulary_size: int) -> int:
-    """Number of trainable numbers of one model."""
+    """The number of trainable parameters of one model."""
     return sum(torch.Size(one.shape).numel() for one in parameter_shapes(settings, vocabulary_size).values())

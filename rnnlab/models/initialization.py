@@ -12,7 +12,7 @@ from rnnlab.models.numerics import one_thread
 
 
 def keyed_generator(*key: object) -> torch.Generator:
-    """A CPU generator whose stream depends on the key alone."""
+    """A CPU generator whose random numbers depend on the key alone."""
     digest = hashlib.sha256("/".join(str(part) for part in ("rnnlab", *key)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -33,12 +33,12 @@ def standard_normal(shape: tuple[int, ...], fan_in: int, generator: torch.Genera
 
 
 def small_normal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
-    """N(0, 0.01), the standard deviation: the weights of networks written out in Dive into Deep Learning."""
+    """N(0, 0.01), standard deviation 0.01: the weights of the networks from scratch in Dive into Deep Learning."""
     return torch.empty(shape, dtype=torch.float32).normal_(0, 0.01, generator=generator)
 
 
 def zeros(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
-    """All zero."""
+    """Zeros."""
     return torch.zeros(shape, dtype=torch.float32)
 
 
@@ -51,7 +51,7 @@ def orthogonal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) 
     """A random rotation or reflection, uniform over all of them, for each block of [S, k S] (Saxe et al. 2014)."""
     size = shape[0]
     blocks = []
-    with one_thread():  # several share a decomposition out, which changes its bits
+    with one_thread():  # with several threads the decomposition has other bits
         for _ in range(shape[1] // size):
             q, r = torch.linalg.qr(torch.empty(size, size, dtype=torch.float64).normal_(generator=generator))
             blocks.append(q * r.diagonal().sign())
@@ -59,17 +59,17 @@ def orthogonal(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) 
 
 
 class Parameter(NamedTuple):
-    """One parameter of one model, before it is drawn."""
+    """The shape and the initial distribution of one parameter of one model."""
 
     shape: tuple[int, ...]
-    fan_in: int  # inputs of the whole map that it is a part of
-    draw: Draw = uniform
+    fan_in: int  # inputs of the whole map that the parameter is a part of; > 0
+    draw: Draw = uniform  # draws the initial values
 
 
 def initial_parameters(
     parameters: Mapping[str, Parameter], seed: int, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """The parameters drawn, each from a stream of its own."""
+    """The initial values of each parameter, each drawn from its own generator."""
     return {
         name: one.draw(one.shape, one.fan_in, keyed_generator("parameter", seed, name)).to(dtype)
         for name, one in parameters.items()

@@ -1,7 +1,7 @@
 """The gated language model in textbook form: one model, torch.nn.Linear, torch.sigmoid, concatenations, autograd.
 
-Shapes: B batch rows, T symbols, S state size, V vocabulary. It is what tests and benchmarks compare the cohort with,
-and what a trained gated model is given out as (single.py). It shares nothing with the cohort but the names of settings.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary. Tests and benchmarks compare the cohort with it,
+and users get a trained gated model in this form (single_model.py). It shares only the names of settings with cohorts.
 """
 
 from collections.abc import Mapping
@@ -73,14 +73,14 @@ class GatedLanguageModel(nn.Module):
     def forward(self, ids_B: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [B] -> logits [B, V] and the detached next state of each layer."""
         x = self.embed(nn.functional.one_hot(ids_B, self.vocabulary_size).to(self.head.weight.dtype))
-        following = []
+        next_state = []
         for layer, h in zip(self.layers, state, strict=True):
             x, n = layer(x, h)
-            following.append(n.detach())
-        return self.head(x), following
+            next_state.append(n.detach())
+        return self.head(x), next_state
 
     def window(self, ids_BT: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Symbols one after the other -> logits [B, T, V] and the state after them; it is detached at every symbol."""
+        """Symbols one after the other -> logits [B, T, V] and the state after them, detached at every symbol."""
         logits = []
         for ids_B in ids_BT.unbind(1):
             logits_BV, state = self(ids_B, state)
@@ -89,7 +89,7 @@ class GatedLanguageModel(nn.Module):
 
     @torch.no_grad()
     def load_cohort_parameters(self, parameters: Mapping[str, Tensor]) -> None:
-        """Copy one model's parameters, as `gated.parameter_shapes` names them, into this module."""
+        """Copy one model's parameters, named as in `gated_cohort.parameter_shapes`, into this module."""
         for name, own in self.named_parameters():
             own.copy_(self._from_cohort(name, parameters))
 

@@ -1,8 +1,9 @@
-"""A single model as a torch module with parameters of its own, for autograd and all else that takes modules.
+"""A single model as a torch module with its own parameters, for autograd and other code that takes modules.
 
-The program of a gated cohort works in fixed buffers, where autograd cannot follow: a gated model is its textbook form.
+The program of a gated cohort works on fixed buffers, without autograd. So a gated model is given in its textbook form.
 
-Shapes: B batch rows, T symbols, S state size, V vocabulary. The axis of the models is added and taken away here.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary, M models. This module adds and removes the
+model axis.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,10 @@ from rnnlab.spec.cell_settings import GatedSettings, ModelSettings, RecurrentSet
 
 
 class RecurrentLanguageModel(nn.Module):
-    """A stack of recurrent layers: the program of the cohorts on parameters of its own.
+    """A stack of recurrent layers: the program of the cohorts, for one model with its own parameters.
 
-    A parameter has the name and the shape that it has in a checkpoint, a weight [inputs, outputs], but with / for the
-    dots, which torch does not allow: `layers/0/input/weight`.
+    A parameter has the name and the shape that it has in a checkpoint, a weight [inputs, outputs], but with / instead
+    of the dots, which torch does not allow in names: `layers/0/input/weight`.
     """
 
     def __init__(self, settings: RecurrentSettings, parameters: Mapping[str, Tensor], vocabulary_size: int) -> None:
@@ -37,11 +38,11 @@ class RecurrentLanguageModel(nn.Module):
     def window(self, ids_BT: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Symbols and the state before them -> logits [B, T, V] and the state after them."""
         ids_MTB = ids_BT.T.unsqueeze(0).contiguous()
-        logits_MTBV, following = self._stack().window(ids_MTB, [h_BS.unsqueeze(0) for h_BS in state])
-        return logits_MTBV.squeeze(0).transpose(0, 1), [h_MBS.squeeze(0) for h_MBS in following]
+        logits_MTBV, next_state = self._stack().window(ids_MTB, [h_BS.unsqueeze(0) for h_BS in state])
+        return logits_MTBV.squeeze(0).transpose(0, 1), [h_MBS.squeeze(0) for h_MBS in next_state]
 
     def _stack(self) -> RecurrentStack:
-        # Made anew each time: `.to()` and the like put other tensors into the parameters' place.
+        # Built at each call, because methods like `.to()` replace the parameters' tensors.
         views = {name: self.get_parameter(own).unsqueeze(0) for name, own in self._names.items()}
         return RecurrentStack(self.settings, views, self.vocabulary_size)
 
@@ -53,7 +54,7 @@ def make_single(settings: ModelSettings, parameters: Mapping[str, Tensor], vocab
     """The module of one model, with copies of `parameters`, named as in checkpoints."""
     if not isinstance(settings, GatedSettings):
         return RecurrentLanguageModel(settings, parameters, vocabulary_size)
-    with torch.random.fork_rng(devices=[]):  # the module draws parameters first, from the generator of the user
+    with torch.random.fork_rng(devices=[]):  # the module draws initial parameters: keep the user's generator unchanged
         module = GatedLanguageModel(settings, vocabulary_size)
     module.load_cohort_parameters(parameters)
     return module

@@ -1,1 +1,1 @@
-"""From an experiment to jobs in the table, and from a finished round to the next one."""
+"""Turns an experiment into jobs in the table, and a finished round into the next one."""

@@ -1,4 +1,4 @@
-"""From experiment files to jobs in the table, and from finished rounds to the next ones."""
+"""A plan: an experiment together with its corpus and vocabulary, made from a file or read from the table."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -12,12 +12,13 @@ from rnnlab.data.splits import Fractions, check_sizes
 from rnnlab.errors import CorpusError, SpecError, UsageError
 from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job
-from rnnlab.queue.reading import Reader
-from rnnlab.spec.experiment import CorpusChoice, Experiment, parse_experiment
+from rnnlab.queue.reader import Reader
+from rnnlab.spec.experiment import Experiment, parse_experiment
+from rnnlab.spec.experiment_tables import CorpusChoice
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.run_config import RunConfig, run_config_from_json
 from rnnlab.spec.settings import CorpusSettings, LearnedVocabulary
-from rnnlab.spec.toml_format import shown
+from rnnlab.spec.toml_format import abbreviated
 
 if TYPE_CHECKING:
     from rnnlab.data.tokenizer import Tokenizer
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment on a corpus that was found."""
+    """An experiment on an identified corpus."""
 
     experiment: Experiment
     corpus: CorpusSettings
-    vocabulary: str | None = None  # what the tokenizer learned from the corpus; None where it learns nothing
-    stored: str | None = field(default=None, compare=False)  # what the table had of the experiment; None: nothing
+    vocabulary: str | None = None  # vocabulary learned from the corpus; None for a fixed vocabulary
+    stored: str | None = field(default=None, compare=False)  # JSON of the experiment in the table; None: not there
 
     @property
     def json(self) -> str:
-        """What the table keeps, so that workers and analysis need no file."""
+        """The JSON stored in the table. Workers and the analysis use it instead of the experiment file."""
         without = set() if self.experiment.code else {"code"}
         document: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json", exclude=without),
@@ -46,11 +47,11 @@ class Plan:
 
     @cached_property
     def first_round(self) -> list[RunConfig]:
-        """The run configs of the grid. Raises SpecError if there is none."""
+        """The run configs of the grid. Raises SpecError if there are none."""
         return enumerate_configs(self.experiment, self.corpus)
 
     def instead_of(self, stored: str) -> "Plan":
-        """The same plan, for a table that has `stored` of the experiment."""
+        """The same plan, for a table in which the experiment is stored as `stored`."""
         plan = replace(self, stored=stored)
         plan.__dict__["first_round"] = self.first_round  # enumerating a large grid takes seconds
         return plan
@@ -59,17 +60,17 @@ class Plan:
 def make_plan(
     experiment: Experiment, corpus: str | None, *, need_text: bool = True, folder: Path | None = None
 ) -> Plan:
-    """The experiment on its own corpus, or on `corpus`, a registered name or a file: all that can be wrong is found.
+    """Plan an experiment on its own corpus or on `corpus`, a registered name or a file, and validate it completely.
 
-    The vocabulary of its tokenizer is decided here: the experiment of the plan names it by its hash. The text of a file
-    is stored when jobs are added, not before.
+    This function also learns the vocabulary of the tokenizer; the experiment of the plan contains its hash. The text of
+    a file is stored only when jobs are added.
 
-    folder: of the experiment file, where the file of its own corpus is looked for beside the working directory.
-    Without `need_text`, a corpus whose hash is known, from the experiment or as a public one, need not be here, unless
-    a vocabulary is made from it.
-    Raises CorpusError if there is no such corpus, if it has other contents than the experiment names, or is too short;
-    UsageError if the tokenizer cannot be made from it; SpecError if it has another vocabulary than the experiment
-    names, if the grid gives no runs, or settings that do not go together.
+    folder: folder of the experiment file, searched for the experiment's own corpus in addition to the working
+    directory. need_text: if False, a corpus whose hash is known, from the experiment or because it is public, need not
+    be on this machine, unless a vocabulary is learned from it.
+    Raises CorpusError if the corpus does not exist, has another hash than the experiment requires, or is too short;
+    UsageError if the tokenizer cannot be made from it; SpecError if its vocabulary is not the one that the experiment
+    requires, if the grid has no runs, or if settings are incompatible.
     """
     wanted = experiment.corpus if corpus is None else CorpusChoice(name=corpus)
     known = wanted.sha256 or (PUBLIC[wanted.name].sha256 if wanted.name in PUBLIC else None)
@@ -77,8 +78,8 @@ def make_plan(
     if known is not None and not (need_text or learns):
         plan = Plan(experiment, CorpusSettings(name=wanted.name, sha256=known))
     else:
-        beside = folder if corpus is None else None
-        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=beside)
+        search_folder = folder if corpus is None else None
+        found = resolve(wanted.name, expected_sha256=wanted.sha256, store=False, folder=search_folder)
         plan = Plan(experiment, CorpusSettings(name=found.name, sha256=found.sha256))
         if need_text or learns:
             plan, tokenizer = _with_tokenizer(plan, found)
@@ -88,8 +89,8 @@ def make_plan(
 
 
 def _with_tokenizer(plan: Plan, corpus: Corpus) -> "tuple[Plan, Tokenizer]":
-    """The tokenizer for this corpus, and the plan with what it learned."""
-    from rnnlab.data.tokenizer import learn_tokenizer  # numpy: `rnnlab status` need not wait for it
+    """The plan with the learned vocabulary, and the tokenizer."""
+    from rnnlab.data.tokenizer import learn_tokenizer  # imports numpy, which `rnnlab status` does not need
 
     settings, shares = plan.experiment.tokenizer, Fractions(**plan.experiment.split.model_dump())
     options = settings.model_dump(exclude={"kind", "vocabulary"})
@@ -99,19 +100,19 @@ def _with_tokenizer(plan: Plan, corpus: Corpus) -> "tuple[Plan, Tokenizer]":
     found = sha256_hex(tokenizer.vocabulary.encode())
     if settings.vocabulary not in (None, found):
         raise SpecError(
-            f"tokenizer.vocabulary = {shown(settings.vocabulary)}: from corpus {plan.corpus.name} and these settings "
-            f"comes vocabulary {found}: leave the key out, or give the text, split and settings that it was made from"
+            f"tokenizer.vocabulary = {abbreviated(settings.vocabulary)}: corpus {plan.corpus.name} with these settings "
+            f"gives vocabulary {found}: remove the key, or use the text, split and settings of that vocabulary"
         )
     decided = plan.experiment.model_copy(update={"tokenizer": settings.model_copy(update={"vocabulary": found})})
     return Plan(decided, plan.corpus, tokenizer.vocabulary), tokenizer
 
 
-# Settings that say how long a window is -> symbols that it covers beyond that: the last target.
+# Settings for the length of a window -> additional symbols that the window covers: the last target.
 _LENGTHS = {"window_length": 0, "block_size": 1}
 
 
 def _check_length(plan: Plan, corpus: Corpus, tokenizer: "Tokenizer") -> None:
-    """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit into a split."""
+    """Raises CorpusError if a window of any round, or all windows of a run of the first, do not fit in a split."""
     from rnnlab.data.tokenizer import encoded_splits
 
     experiment = plan.experiment
@@ -126,12 +127,12 @@ def _check_length(plan: Plan, corpus: Corpus, tokenizer: "Tokenizer") -> None:
     if needed > len(splits.train):
         raise CorpusError(
             f"corpus {corpus.name!r}: the windows of an epoch need {needed:,} tokens, but the training split has "
-            f"{len(splits.train):,}: give fewer epoch_windows, a smaller block_size or a longer text"
+            f"{len(splits.train):,}: use fewer epoch_windows, a smaller block_size or a longer text"
         )
 
 
 def stored_plan(store: Reader, name: str) -> Plan:
-    """The plan that `rnnlab init` stored. Raises UsageError if the table has no such experiment."""
+    """The plan stored by `rnnlab init`. Raises UsageError if the table has no experiment of this name."""
     stored = store.experiment(name)
     if stored is None:
         known = ", ".join(store.experiment_names()) or "none"
@@ -146,17 +147,19 @@ def stored_plan(store: Reader, name: str) -> Plan:
 
 
 def only_experiment(store: Reader, name: str | None) -> str:
-    """`name`, or the one experiment of the table where none is named. Raises UsageError if there is no telling."""
+    """`name`; without a name, the only experiment in the table. Raises UsageError if the choice is not unique."""
     names = store.experiment_names()
     if name is not None:
         if name not in names:
             raise UsageError(f"no experiment {name!r} in this database: it has {', '.join(names) or 'none'}")
         return name
-    if len(names) != 1:
-        raise UsageError(f"name an experiment: this database has {', '.join(names) or 'none; run `rnnlab init` first'}")
+    if not names:
+        raise UsageError("this database has no experiments: run `rnnlab init` first")
+    if len(names) > 1:
+        raise UsageError(f"this database has several experiments: name one of {', '.join(names)}")
     return names[0]
 
 
 def config_of(job: Job) -> RunConfig:
-    """The run config of a job. Raises SpecError if a newer rnnlab wrote a setting that this one does not know."""
+    """The run config of a job. Raises SpecError for a setting of a newer rnnlab that this version does not know."""
     return run_config_from_json(job.payload)

@@ -1,4 +1,4 @@
-"""From a finished round to the next one."""
+"""Follows the rounds of an experiment and adds the next one when a round is finished."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,47 +10,47 @@ from rnnlab.plans.enqueue import new_jobs
 from rnnlab.plans.plan import config_of, stored_plan
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.store import Store
-from rnnlab.spec.experiment import Selection
+from rnnlab.spec.experiment_tables import Selection
 from rnnlab.spec.round_rules import FinishedRun, RoundPlan, plan_round
 from rnnlab.spec.run_config import RunConfig
-from rnnlab.spec.toml_format import shown
+from rnnlab.spec.toml_format import abbreviated
 
 
 @dataclass(frozen=True)
 class RoundState:
-    """How far one round is."""
+    """The progress of one round."""
 
     name: str
-    expected: int  # jobs that the round consists of
+    expected: int  # jobs of the round
     done: int
     failed: int
-    missing: int  # not in the table at all
+    missing: int  # jobs of the round that are not in the table
     paused: int = 0
     cancelled: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every job is done or was given up. A round without results is not: nothing could follow from it."""
+        """Whether every job is done or cancelled, and at least one is done: without results, no round can follow."""
         return self.done + self.cancelled == self.expected and self.done > 0
 
 
 @dataclass(frozen=True)
 class Progression:
-    """The rounds that there can be so far, and the one that was added to the table or could be, if any."""
+    """The rounds that are determined so far, and the round that was or can be added to the table, if any."""
 
     rounds: list[RoundState]
     added: RoundPlan | None
     n_added: int
-    lacking: list[RunConfig] = field(default_factory=list)  # those of `added` that the table did not have before
+    missing_configs: list[RunConfig] = field(default_factory=list)  # configs of `added` not in the table before
     own_cells: bool = False  # whether workers need --allow-code
 
 
 def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
-    """Follow the rounds up to the first that is not complete; with `enqueue`, add what it lacks to the table.
+    """Follow the rounds up to the first incomplete one. enqueue: add the missing jobs of that round to the table.
 
-    Round by round the rules are applied to the finished results, so the outcome does not depend on who asks or how
-    often. The first round is added by `initialize` alone. Raises SpecError if a rule gives an illegal config,
-    UsageError if a result lacks what a rule selects by.
+    The rules are applied to the finished results, round by round. The outcome is the same no matter which process calls
+    this, or how often. Only `initialize` adds the first round. Raises SpecError if a rule gives an illegal config,
+    UsageError if a result does not contain the metric that a rule selects by.
     """
     plan = stored_plan(store, name)
     states: list[RoundState] = []
@@ -59,8 +59,8 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
     for index, round_name in enumerate(plan.experiment.round_names):
         if index > 0:
             rule = plan.experiment.rounds[index - 1]
-            before = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
-            round_plan = plan_round(rule, _finished_runs(before, {c.hash for c in configs}, rule.select))
+            previous = store.jobs(name, plan.experiment.round_names[index - 1], Status.DONE)
+            round_plan = plan_round(rule, _finished_runs(previous, {c.hash for c in configs}, rule.select))
             configs = round_plan.configs
         statuses = store.statuses(name, round_name)
         state = _round_state(round_name, configs, statuses)
@@ -69,9 +69,9 @@ def advance(store: Store, name: str, *, enqueue: bool) -> Progression:
             n_added = store.add_jobs(name, plan.json, round_name, new_jobs(configs), instead_of=plan.stored)
         states.append(state)
         if not state.complete:
-            lacking = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
+            missing = [] if round_plan is None else [config for config in configs if config.hash not in statuses]
             own_cells = bool(plan.experiment.code)
-            return Progression(states, round_plan if state.missing else None, n_added, lacking, own_cells)
+            return Progression(states, round_plan if state.missing else None, n_added, missing, own_cells)
     return Progression(states, None, 0)
 
 
@@ -101,7 +101,7 @@ def _finished_runs(jobs: Iterable[Job], wanted: set[str], select: Selection) -> 
 
 
 def _selected_by(job: Job, result: Mapping[str, Any], key: str) -> float | None:
-    """The number that a selection compares; None where a run diverged."""
+    """The value that a selection compares; None for a diverged run."""
     if key not in result:
         found = f"job {job.id} has only {', '.join(result)}"
     else:
@@ -110,20 +110,20 @@ def _selected_by(job: Job, result: Mapping[str, Any], key: str) -> float | None:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        found = f"that of job {job.id} is {shown(value)}, no number"
+        found = f"its value in job {job.id} is {abbreviated(value)}, which is not a number"
     raise UsageError(
-        f"the next round selects by {key!r}, but {found}: change the experiment file, then `rnnlab init` it again"
+        f"the next round selects by {key!r}, but {found}: change the experiment file, then run `rnnlab init` again"
     )
 
 
 def _cost(job: Job, result: Mapping[str, Any], pareto: str | None) -> float:
-    """What a Pareto selection weighs against the result. Imported results may lack it: nothing is to be had for 0."""
+    """The second objective of a Pareto selection; 0 without one. Imported results may lack it, which is an error."""
     if pareto is None:
         return 0.0
     cost = job.seconds if pareto == "seconds" else result.get(pareto)
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 < cost < math.inf:
         raise UsageError(
-            f"the next round selects by {pareto}, but job {job.id} has none: import the results with a column "
-            f"{pareto!r}, or change the experiment file, then `rnnlab init` it again"
+            f"the next round selects by {pareto}, but job {job.id} has no such value: import the results with a column "
+            f"{pareto!r}, or change the experiment file, then run `rnnlab init` again"
         )
     return float(cost)

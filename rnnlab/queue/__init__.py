@@ -1,1 +1,4 @@
-"""The job table: who trains what, what is finished, who is alive. Knows no torch and no experiment files."""
+"""The job table: which worker trains which job, which jobs are done, which workers are alive.
+
+This package imports neither torch nor the code that reads experiment files.
+"""

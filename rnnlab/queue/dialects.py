@@ -1,4 +1,4 @@
-"""SQL that SQLite and PostgreSQL write differently, by the name that SQLAlchemy has for each."""
+"""SQL that differs between SQLite and PostgreSQL. Each function takes SQLAlchemy's name of the dialect."""
 
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 def conflict_insert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """An INSERT into `table` that knows on_conflict_do_nothing() and on_conflict_do_update()."""
-    # Imported here: a glance at the table (`rnnlab status`) inserts nothing, and need not wait for both.
+    """An INSERT into `table` that has on_conflict_do_nothing() and on_conflict_do_update()."""
+    # Imported here, because commands that only read (`rnnlab status`) need neither and start faster without them.
     if dialect == "sqlite":
         from sqlalchemy.dialects import sqlite
 
@@ -26,11 +26,11 @@ def takes_changes_in_queries(dialect: str) -> bool:
 
 
 def number_in(dialect: str, document: ColumnElement[str], key: str) -> ColumnElement[float]:
-    """The number under `key` of a JSON object, NULL where there is none. `key`: an identifier."""
+    """The number under `key` of a JSON object, NULL if there is none. `key` must be an identifier."""
     assert key.isidentifier()
     if dialect == "sqlite":
-        place = f'$."{key}"'
-        is_number = func.json_type(document, place).in_(("integer", "real"))
-        return case((is_number, func.json_extract(document, place)))
+        path = f'$."{key}"'
+        is_number = func.json_type(document, path).in_(("integer", "real"))
+        return case((is_number, func.json_extract(document, path)))
     value = cast(document, JSON)[key]
     return case((func.json_typeof(value) == "number", value.as_float()))

@@ -1,4 +1,4 @@
-"""Adding experiments and jobs. Adding the same again, even from two processes at once, changes nothing."""
+"""Adding experiments and jobs. Adding the same jobs again, even from two processes at once, changes nothing."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,14 +10,14 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, literal_column, 
 from rnnlab.errors import ExperimentChangedError
 from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.job import NewJob, Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.rows import add_events, event_row, result_to_json
 from rnnlab.queue.tables import experiments, jobs
 from rnnlab.queue.transactions import write_transaction
 
-_CHUNK = 10_000  # rows handed to the database at a time
+_CHUNK = 10_000  # rows in one call to the database
 
-# What all new rows have in common stands in the statement: with a parameter for each, adding takes twice as long.
+# Values that all new rows share are part of the statement: with a parameter for each, adding takes twice as long.
 _NEVER_CLAIMED: dict[str, ColumnElement[Any]] = {
     name: literal_column("0") for name in ("epoch", "deaths", "failures", "preemptions")
 }
@@ -26,7 +26,7 @@ _UNTOUCHED = {**_WAITING, "step": literal_column("0"), "seconds": literal_column
 
 
 class Enqueuer(Reader):
-    """The part of the store that fills the table."""
+    """The part of the store that adds jobs."""
 
     def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(engine)
@@ -41,12 +41,12 @@ class Enqueuer(Reader):
         *,
         instead_of: str | None = None,
     ) -> int:
-        """Store the experiment and add those jobs that are not in the round yet: all in one transaction, or none.
+        """Store the experiment and add the jobs that are not in the round yet, all in one transaction.
 
-        instead_of: the spec that the caller has found in the table and compared with the new one; None: there was none.
+        instead_of: the spec that the caller read from the table and compared with the new one; None: there was none.
 
-        Returns how many were really added. Raises ExperimentChangedError when the table has neither that spec nor the
-        new one, and DatabaseError when the database cannot be written.
+        Returns the number of jobs added. Raises ExperimentChangedError if the table has neither that spec nor the new
+        one, and DatabaseError if the database cannot be written. In both cases nothing is added.
         """
         now = self.clock()
         rows = (_row(experiment, round_name, job, now) for job in new_jobs)
@@ -62,9 +62,9 @@ class Enqueuer(Reader):
         *,
         instead_of: str | None = None,
     ) -> int:
-        """`add_jobs` for jobs that go on where others have ended: (job, step, seconds in training until there).
+        """`add_jobs` for jobs that continue where others ended: (job, step, seconds in training up to that step).
 
-        They count like jobs that were never interrupted: whoever divides steps by seconds gets their speed.
+        They count like jobs that were never interrupted: steps divided by seconds gives their speed.
         """
         now = self.clock()
         rows = (
@@ -84,7 +84,7 @@ class Enqueuer(Reader):
     ) -> int:
         """`add_jobs` for jobs that were computed elsewhere: (job, result, seconds in training).
 
-        A job that the round has already is left as it is, whatever its status.
+        A job that is already in the round stays unchanged, whatever its status is.
         """
         now = self.clock()
         rows = (
@@ -109,10 +109,10 @@ class Enqueuer(Reader):
                 where=and_(experiments.c.spec == instead_of, experiments.c.spec != new.spec),
             )
         )
-        # Whoever comes second has waited for the first one here, and finds what that one has stored.
+        # The second of two processes waits for the first one here, and then reads what that one stored.
         if connection.scalar(select(experiments.c.spec).where(experiments.c.name == name)) != spec_json:
             raise ExperimentChangedError(
-                f"experiment {name} was changed by another command in this moment: run the same command again"
+                f"another command changed experiment {name} at the same time: run the same command again"
             )
 
     def _add(

@@ -1,6 +1,6 @@
 """A job, its status and the claims on it.
 
-The queue does not look inside a job: the payload is opaque JSON, jobs with equal group keys may be claimed together.
+The payload of a job is opaque JSON to the queue. Jobs with equal group keys may be claimed together.
 """
 
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-IMPORTED_FROM = "imported_from"  # in results that were trained elsewhere: the name of their file
+IMPORTED_FROM = "imported_from"  # key of results that were trained elsewhere: the name of their file
 
 
 class Status(StrEnum):
-    """Where a job stands. The arrows are all the transitions there are, each one a guarded statement of the store.
+    """The status of a job. These are all the transitions; each one is a guarded statement of the store.
 
     pending   -> running      claim
     running   -> pending      release (graceful stop); rescue (its worker died), fail (an exception), within the budget
-    running   -> done         finish, whatever is wished
-    running   -> failed       fail or rescue, when the budget is used up and nothing is wished
-    running   -> paused       grant, release, rescue or fail, when a pause is wished
-    running   -> cancelled    the same, when a cancellation is wished
+    running   -> done         finish, even if a request is pending
+    running   -> failed       fail or rescue, if the budget is used up and there is no request
+    running   -> paused       apply_request, release, rescue or fail, if a pause is requested
+    running   -> cancelled    the same, if a cancellation is requested
     pending   -> paused       pause
     paused    -> pending      resume
     pending, paused, failed -> cancelled    cancel
     failed    -> pending      retry
-    cancelled -> pending      retry, of jobs that are named
+    cancelled -> pending      retry, if the job is named
     """
 
     PENDING = "pending"
@@ -35,8 +35,8 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Wish(StrEnum):
-    """What an operator wants of the worker of a running job. The worker grants it after its next checkpoint."""
+class Request(StrEnum):
+    """What an operator requests for a running job. Its worker applies the request after the next checkpoint."""
 
     PAUSE = "pause"
     CANCEL = "cancel"
@@ -44,12 +44,12 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be added. (experiment, round, config_hash) is its identity: adding it again changes nothing."""
+    """A job to add. (experiment, round, config_hash) is its identity: adding it again changes nothing."""
 
     config_hash: str  # SHA-256 of the payload, 64 hexadecimal digits
     payload: str  # canonical JSON of the run config
     group_key: str  # jobs with equal keys can be trained in one cohort
-    target_steps: int  # optimiser steps until done, >= 1
+    target_steps: int  # optimizer steps until done, >= 1
     priority: int = 0  # higher is claimed first
 
 
@@ -75,29 +75,29 @@ class Job:
     target_steps: int
     priority: int
     status: Status
-    epoch: int  # number of claims so far; > 0 means that somebody worked on it
+    epoch: int  # number of claims so far; > 0: a worker has started it
     worker_id: str | None  # owner while running, last owner afterwards
-    step: int  # optimiser steps committed so far, 0..target_steps
+    step: int  # optimizer steps committed so far, 0..target_steps
     deaths: int  # deaths of its worker since the last progress
-    seconds: float  # time in training, summed over claims, shared out among the members of a cohort
-    result: Mapping[str, Any] | None  # what finish() was given
+    seconds: float  # time in training, summed over claims; a cohort's time is divided among its members
+    result: Mapping[str, Any] | None  # as given to finish()
     error: str | None  # traceback of its last exception, or why it was quarantined; retry clears it
-    created_at: float  # seconds since 1970, like all times here
+    created_at: float  # seconds since 1970, like all times in this module
     started_at: float | None  # first claim
     finished_at: float | None  # when it became done, failed or cancelled
     failures: int = 0  # exceptions since the last retry
     preemptions: int = 0  # releases so far; they cost nothing
-    wish: Wish | None = None  # what an operator wants of its worker; None unless running
+    request: Request | None = None  # of an operator; the column `wish` holds it; None unless running
 
     @property
     def claim(self) -> Claim:
-        """The token of the present owner; only meaningful while the job is running."""
+        """The token of the current owner; only meaningful while the job is running."""
         assert self.worker_id is not None
         return Claim(self.id, self.worker_id, self.epoch)
 
     @property
     def is_imported(self) -> bool:
-        """Whether it was trained elsewhere: there is a result, but no model."""
+        """Whether it was trained elsewhere. It then has a result but no model."""
         return self.result is not None and IMPORTED_FROM in self.result
 
 
@@ -105,18 +105,18 @@ class Job:
 class Curve:
     """The recorded points of one job's training curve; `steps` and each series have the same length."""
 
-    steps: list[int] = field(default_factory=list)  # optimiser steps, ascending
+    steps: list[int] = field(default_factory=list)  # optimizer steps, ascending
     series: dict[str, list[float]] = field(default_factory=dict)  # for example {"ema_loss": [...]}, nats
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How a job ended: what `Store.finish` is given."""
+    """How a job ended: the arguments of `Store.finish`."""
 
     claim: Claim
     result: Mapping[str, Any]  # a JSON object of finite numbers
     seconds: float  # time in training, summed over claims
-    curve: Curve  # the whole of it
+    curve: Curve  # the whole curve
     step: int | None = None  # where a diverged job ended; None: at its target
 
 
@@ -127,7 +127,7 @@ class Event:
     id: int
     job_id: int
     at: float
-    kind: str  # see the list atop tables.py
+    kind: str  # see the list at the top of tables.py
     worker_id: str | None
     epoch: int
     detail: str
@@ -141,10 +141,10 @@ class WorkerRecord:
     host: str
     boot_id: str  # changes when the host restarts; a lock file is trusted on the same host and boot only
     pid: int
-    device: str  # what torch calls it: cpu, cuda:0
+    device: str  # torch's name: cpu, cuda:0
     lock_path: str
     started_at: float
     heartbeat_at: float
-    lease_until: float  # heartbeat_at and the lease; another host that sees no renewal for so long rescues its jobs
-    stopped_at: float | None  # set on an orderly end, or by whoever found it dead
-    lock_folder: str = ""  # not used; what has to be given keeps out workers of an older schema
+    lease_until: float  # heartbeat_at plus the lease; a host that sees no renewal for this long rescues its jobs
+    stopped_at: float | None  # set when it stops, or by the worker that found it dead
+    lock_folder: str = ""  # not used; it is a required column, which keeps out workers of an older schema

@@ -1,10 +1,11 @@
-"""Who is alive: a lock file on the same host, a lease across hosts.
+"""Whether a worker is alive: a lock file decides on the same host, a lease across hosts.
 
-A worker holds a lock on its file for life. The kernel frees the lock the moment the process is gone, however it went;
-whoever can take the lock knows that its owner is dead. No process ids are compared and nothing has to time out. A
-stopped (SIGSTOP) or busy process still holds its lock and counts as alive.
+A worker holds a lock on its file for its whole life. The kernel frees the lock as soon as the process ends, for any
+reason; a process that can take the lock knows that its owner is dead. No process ids are compared, and there is no
+timeout. A stopped (SIGSTOP) or busy process still holds its lock and counts as alive.
 
-The lock stays held while a forked child of the worker lives: workers must not fork. (subprocess closes the descriptor.)
+The lock stays held while a forked child of the worker lives, so workers must not fork. (subprocess closes the
+descriptor.)
 """
 
 import os
@@ -29,14 +30,14 @@ _LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Host:
-    """Where a process runs."""
+    """The host on which a process runs."""
 
     name: str
-    boot_id: str  # another one after each restart; empty when unknown, which never matches anything
+    boot_id: str  # different after each restart; empty if unknown, which matches nothing
 
 
 def new_worker_id() -> str:
-    """A name that no worker had before: 12 hexadecimal digits."""
+    """A new unique worker id: 12 hexadecimal digits."""
     return uuid.uuid4().hex[:12]
 
 
@@ -47,7 +48,7 @@ def host_name() -> str:
 
 @cache
 def boot_id() -> str:
-    """What changes when this host restarts; empty where the system does not tell."""
+    """An id that changes when this host restarts; empty if the system does not provide one."""
     with suppress(OSError):
         return _LINUX_BOOT_ID.read_text().strip()
     if sys.platform == "darwin":
@@ -63,10 +64,10 @@ def this_host() -> Host:
 
 
 class WorkerLock:
-    """The lock file of one worker, taken before the worker registers and held until it is gone.
+    """The lock file of one worker, taken before the worker registers and held until the worker ends.
 
-    At an orderly end: stop the worker in the store first, then `remove()`, then `close()`. A worker that could not be
-    stopped in the store leaves its file, which whoever finds it free knows it dead by.
+    To end in order, stop the worker in the store first, then call `remove()`, then `close()`. A worker that cannot be
+    stopped in the store leaves its file: a process that finds the lock free knows that the worker is dead.
     """
 
     def __init__(self, workers_dir: Path, worker_id: str) -> None:
@@ -75,21 +76,21 @@ class WorkerLock:
         self._lock = FileLock(self.path, timeout=0, thread_local=False)
 
     def acquire(self) -> None:
-        """Take the lock. Raises WorkerStoppedError when the file cannot be written or locked."""
+        """Take the lock. Raises WorkerStoppedError if the file cannot be written or locked."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except (OSError, NotImplementedError, Timeout) as error:
             raise WorkerStoppedError(
-                f"worker lock {self.path} cannot be taken ({error}): make its folder writable, then start again"
+                f"cannot lock {self.path} ({error}): make its folder writable, then start the worker again"
             ) from error
 
     def record(self, device: str, *, now: float, lease_seconds: float) -> WorkerRecord:
-        """The worker as it is to be registered. `device` is what torch calls it; `now` in seconds since 1970.
+        """The record with which the worker registers. `device`: torch's name; `now`: seconds since 1970.
 
-        On a file system without locks the boot id is left empty, so that everybody trusts the lease alone.
+        On a file system without locks the boot id is empty, so that only the lease decides.
         """
-        # filelock turns itself into a SoftFileLock, which survives its owner, where the file system cannot lock.
+        # If the file system cannot lock, filelock turns itself into a SoftFileLock, which survives its owner.
         is_kernel_lock = self._lock.is_locked and type(self._lock) is not SoftFileLock
         return WorkerRecord(
             id=self.worker_id,
@@ -105,7 +106,7 @@ class WorkerLock:
         )
 
     def remove(self) -> None:
-        """Remove the file while its lock is held: nobody ever finds it free."""
+        """Remove the file while the lock is held, so that no process finds it unlocked."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
@@ -122,19 +123,21 @@ class WorkerLock:
 
 
 class LeaseWatch:
-    """For how long each lease was not renewed before the eyes of this process, by its own steady clock.
+    """How long ago this process last saw each lease renewed, measured by its own monotonic clock.
 
-    What the clocks of two hosts say about the time of day is never compared: either may be wrong, or be set while
-    workers live, and a step of an hour would make every live worker of the other host look dead.
+    The system times of two hosts are never compared. Either may be wrong, or may be set while workers live; a step of
+    one hour would make every live worker of the other host look dead.
     """
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
-        """`steady`: seconds that only ever go forward; replaced in tests."""
+        """`steady`: a monotonic clock in seconds; replaced in tests."""
         self._steady = steady
-        self._seen: dict[str, tuple[float, float]] = {}  # worker -> its last renewal, and when that was first seen
+        self._seen: dict[
+            str, tuple[float, float]
+        ] = {}  # worker -> its last renewal, and when this process first saw it
 
     def silence_seconds(self, record: WorkerRecord) -> float:
-        """Since when the worker has not renewed its lease; 0 when it has since the last look, or at the first look."""
+        """Seconds without a renewal by this worker; 0 at the first call and after a new renewal."""
         now = self._steady()
         renewal, since = self._seen.get(record.id, (None, now))
         if renewal != record.heartbeat_at:
@@ -144,32 +147,32 @@ class LeaseWatch:
 
 
 def silence_by_the_clock(record: WorkerRecord, now: float) -> float:
-    """The same for a single look, which has to trust the clocks; `now` in seconds since 1970. For display."""
+    """The same from one record alone, which relies on both system clocks; `now`: seconds since 1970. For display."""
     return now - record.heartbeat_at
 
 
 def is_dead(record: WorkerRecord, here: Host, silence_seconds: float) -> str | None:
-    """Why the worker is certainly gone (same host) or has to be taken for gone (another host); None while it lives.
+    """The reason why the worker is dead (same host) or must be considered dead (another host); None while it lives.
 
-    On one host the lock decides alone: a worker that holds it lives, however old its lease is. Everywhere else the
-    lease decides. A host is known by its name and its boot id. The same name with another boot id may be the same
-    machine after a restart, or another machine of that name that is very much alive (copies of one disk image have
-    names and machine ids in common): to take its jobs at once would save a minute in the one case, and let the two
-    rob each other for ever in the other.
+    On the same host only the lock decides: a worker that holds it lives, however old its lease is. Otherwise the lease
+    decides. A host is identified by its name and its boot id. The same name with another boot id may be the same
+    machine after a restart, or a different, live machine with that name (copies of one disk image share names and
+    machine ids). Taking its jobs at once would save a minute in the first case; in the second case the two hosts would
+    take jobs from each other forever.
 
-    Changes nothing. `silence_seconds`: for how long the worker has not renewed its lease.
+    Changes nothing. `silence_seconds`: how long ago the worker last renewed its lease.
     """
     if record.host == here.name and record.boot_id and record.boot_id == here.boot_id:
         is_free = _is_free(Path(record.lock_path))
         if is_free is not None:
-            return f"process {record.pid} on {record.host} is gone" if is_free else None
+            return f"process {record.pid} on {record.host} has ended" if is_free else None
     if silence_seconds > record.lease_until - record.heartbeat_at:
-        return f"no sign of life from {record.host} for {silence_seconds:.0f} s"
+        return f"no heartbeat from {record.host} for {silence_seconds:.0f} s"
     return None
 
 
 def remove_lock(record: WorkerRecord) -> None:
-    """Tidy up after a dead worker of this host; a file that somebody holds, or that is not there, is let alone."""
+    """Remove the lock file of a dead worker of this host, unless a process holds it or it does not exist."""
     path = Path(record.lock_path)
     if path.exists():
         with suppress(OSError, NotImplementedError, Timeout), FileLock(path, timeout=0):
@@ -177,11 +180,11 @@ def remove_lock(record: WorkerRecord) -> None:
 
 
 def _is_free(path: Path) -> bool | None:
-    """Whether nobody holds the lock; None when that cannot be found out from here.
+    """Whether no process holds the lock; None if this process cannot determine it.
 
-    A missing file tells nothing: somebody may have tidied up under a live worker, and a path may mean another folder
-    here than for the worker (containers share boot id and perhaps name with their host, but not its files). A file that
-    is there is the worker's, its name is random.
+    A missing file proves nothing: it may have been deleted while its worker lives, and the path may be a different
+    folder here than for the worker (containers share the boot id and perhaps the name of their host, but not its
+    files). A file that exists belongs to the worker, because its name is random.
     """
     try:
         if not path.exists():

@@ -1,6 +1,7 @@
-"""What an operator may do to jobs. Nothing is erased, every change is an event, and a running job is only asked for.
+"""What an operator can do with jobs. Nothing is deleted, and every change adds an event.
 
-A worker looks at the wishes about its jobs (`Reader.wishes`), writes a checkpoint and grants them (`Store.grant`).
+A running job only gets a request, which the column `wish` holds. Its worker reads the requests (`Reader.requests`),
+writes a checkpoint and applies them (`Store.apply_request`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, update
 
-from rnnlab.queue.job import Status, Wish
+from rnnlab.queue.job import Request, Status
 from rnnlab.queue.rows import IN_CHUNK, MAX_ID, add_events, event_row
 from rnnlab.queue.tables import jobs
 from rnnlab.queue.transactions import write
@@ -18,16 +19,16 @@ from rnnlab.queue.workers import WorkerTable
 
 
 class Outcome(StrEnum):
-    """What a verb has done to one job, in words."""
+    """What an action did to one job, in words for the operator."""
 
     PAUSED = "paused"
     PAUSING = "running, will be paused after its next checkpoint"
     CANCELLED = "cancelled"
     CANCELLING = "running, will be cancelled after its next checkpoint"
     PENDING = "pending again"
-    GOES_ON = "running, goes on"
+    CONTINUES = "running, continues"
     PRIORITY_SET = "has the new priority"
-    # Nothing was to be done: where the job stands.
+    # The action does not apply: the status of the job.
     IS_PENDING = "left as it is: pending"
     IS_RUNNING = "left as it is: running"
     IS_PAUSED = "left as it is: paused"
@@ -39,7 +40,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class _Change:
-    """New values of columns, the event that records them, and what the operator is told."""
+    """New values of columns, the event that records them, and the outcome for the operator."""
 
     values: tuple[tuple[str, object], ...]
     event: str
@@ -47,61 +48,61 @@ class _Change:
     detail: str = ""
 
 
-_State = tuple[Status, Wish | None]  # of a job, before the verb
+_State = tuple[Status, Request | None]  # of a job, before the action
 _Rules = dict[_State, _Change]
-_Rule = Callable[[Row[Any]], _Change | None]  # from a row with _COLUMNS; None: leave the job as it is
+_Rule = Callable[[Row[Any]], _Change | None]  # from a row with _COLUMNS; None: do not change the job
 
 _COLUMNS = (jobs.c.id, jobs.c.status, jobs.c.wish, jobs.c.epoch, jobs.c.priority)
-_ALREADY_ASKED: dict[_State, Outcome] = {
-    (Status.RUNNING, Wish.PAUSE): Outcome.PAUSING,
-    (Status.RUNNING, Wish.CANCEL): Outcome.CANCELLING,
+_ALREADY_REQUESTED: dict[_State, Outcome] = {
+    (Status.RUNNING, Request.PAUSE): Outcome.PAUSING,
+    (Status.RUNNING, Request.CANCEL): Outcome.CANCELLING,
 }
 
 
-class Verbs(WorkerTable):
-    """The part of the store for operators. Every method raises DatabaseError when the database cannot be written.
+class OperatorActions(WorkerTable):
+    """The part of the store for operators. Every method raises DatabaseError if the database cannot be written.
 
-    Each returns what happened to each of the jobs that were named; the ids may repeat and need not exist.
+    Each method returns the outcome for each named job; ids may repeat and need not exist.
     """
 
     def pause(self, job_ids: Iterable[int]) -> dict[int, Outcome]:
-        """Keep jobs from being claimed; the running ones as soon as their workers have written a checkpoint."""
+        """Pause jobs. A running job is paused after its worker has written a checkpoint."""
         at_once = _Change((("status", Status.PAUSED.value),), "paused", Outcome.PAUSED)
-        asked = _Change((("wish", Wish.PAUSE.value),), "asked", Outcome.PAUSING, "to pause")
+        request = _Change((("wish", Request.PAUSE.value),), "asked", Outcome.PAUSING, "to pause")
         rules: _Rules = {
             (Status.PENDING, None): at_once,  # pending -> paused
-            (Status.RUNNING, None): asked,  # running -> running, with a wish
+            (Status.RUNNING, None): request,  # running -> running, with a request
         }
         return self._apply(select(*_COLUMNS), job_ids, _by_state(rules))
 
     def resume(self, job_ids: Iterable[int]) -> dict[int, Outcome]:
-        """Take `pause` back."""
+        """Undo `pause`."""
         again = _Change((("status", Status.PENDING.value),), "unpaused", Outcome.PENDING)
-        goes_on = _Change((("wish", None),), "unasked", Outcome.GOES_ON)
+        withdrawn = _Change((("wish", None),), "unasked", Outcome.CONTINUES)
         rules: _Rules = {
             (Status.PAUSED, None): again,  # paused -> pending
-            (Status.RUNNING, Wish.PAUSE): goes_on,  # running -> running, without the wish
+            (Status.RUNNING, Request.PAUSE): withdrawn,  # running -> running, without the request
         }
         return self._apply(select(*_COLUMNS), job_ids, _by_state(rules))
 
     def cancel(self, job_ids: Iterable[int]) -> dict[int, Outcome]:
-        """End jobs without a result; the running ones as soon as their workers have written a checkpoint."""
+        """End jobs without a result. A running job is cancelled after its worker has written a checkpoint."""
         values = (("status", Status.CANCELLED.value), ("finished_at", self.clock()))
         at_once = _Change(values, "cancelled", Outcome.CANCELLED)
-        asked = _Change((("wish", Wish.CANCEL.value),), "asked", Outcome.CANCELLING, "to cancel")
+        request = _Change((("wish", Request.CANCEL.value),), "asked", Outcome.CANCELLING, "to cancel")
         rules: _Rules = {
             (Status.PENDING, None): at_once,  # pending -> cancelled
             (Status.PAUSED, None): at_once,  # paused -> cancelled
             (Status.FAILED, None): at_once,  # failed -> cancelled
-            (Status.RUNNING, None): asked,  # running -> running, with a wish
-            (Status.RUNNING, Wish.PAUSE): asked,  # the same, and it is the last word
+            (Status.RUNNING, None): request,  # running -> running, with a request
+            (Status.RUNNING, Request.PAUSE): request,  # the same; it cannot be undone
         }
         return self._apply(select(*_COLUMNS), job_ids, _by_state(rules))
 
     def retry(self, job_ids: Iterable[int] | None = None, *, experiment: str | None = None) -> dict[int, Outcome]:
-        """Let failed jobs be claimed again, from their last checkpoints and with new budgets.
+        """Make failed jobs pending again; they resume from their last checkpoints, with new budgets.
 
-        job_ids: these jobs, cancelled ones too; None: all failed ones. experiment: only jobs of this experiment.
+        job_ids: these jobs, including cancelled ones; None: all failed jobs. experiment: only jobs of this experiment.
         """
         cleared = (("deaths", 0), ("failures", 0), ("error", None), ("finished_at", None))
         again = _Change((("status", Status.PENDING.value), *cleared), "retried", Outcome.PENDING)
@@ -117,11 +118,11 @@ class Verbs(WorkerTable):
         return self._apply(query, job_ids, _by_state(rules))
 
     def retry_failed(self, experiment: str | None = None) -> int:
-        """`retry` of all failed jobs (of one experiment). Returns how many."""
+        """`retry` all failed jobs (of one experiment). Returns their number."""
         return len(self.retry(experiment=experiment))
 
     def set_priority(self, job_ids: Iterable[int], priority: int) -> dict[int, Outcome]:
-        """Let jobs be claimed before those of lower priority, -2**31 <= priority < 2**31; a running one, next time."""
+        """Set the priority, -2**31 <= priority < 2**31: higher is claimed first. It affects the next claim of a job."""
 
         # no change of status
         def rule(row: Row[Any]) -> _Change | None:
@@ -133,24 +134,24 @@ class Verbs(WorkerTable):
         return self._apply(select(*_COLUMNS), job_ids, rule)
 
     def _apply(self, query: Select[Any], job_ids: Iterable[int] | None, rule: _Rule) -> dict[int, Outcome]:
-        """Lock the jobs of the query (all, or those named), and change each as the rule says, in one transaction."""
-        asked = None if job_ids is None else list(job_ids)
+        """Lock the jobs of the query (all, or the named ones) and apply the rule to each, in one transaction."""
+        given = None if job_ids is None else list(job_ids)
         now = self.clock()
 
         def body(connection: Connection) -> dict[int, Outcome]:
             outcomes: dict[int, Outcome] = {}
-            wanted: dict[tuple[_State, _Change], list[Row[Any]]] = {}
-            for row in _locked(connection, query, asked):
-                state = (Status(row.status), None if row.wish is None else Wish(row.wish))
+            changes: dict[tuple[_State, _Change], list[Row[Any]]] = {}
+            for row in _locked(connection, query, given):
+                state = (Status(row.status), None if row.wish is None else Request(row.wish))
                 change = rule(row)
                 if change is None:
-                    outcomes[row.id] = _ALREADY_ASKED.get(state) or Outcome(f"left as it is: {state[0]}")
+                    outcomes[row.id] = _ALREADY_REQUESTED.get(state) or Outcome(f"left as it is: {state[0]}")
                 else:
                     outcomes[row.id] = change.outcome
-                    wanted.setdefault((state, change), []).append(row)
-            for (state, change), rows in wanted.items():
+                    changes.setdefault((state, change), []).append(row)
+            for (state, change), rows in changes.items():
                 _change(connection, state, change, rows, now)
-            named = sorted(outcomes) if asked is None else asked
+            named = sorted(outcomes) if given is None else given
             return {job_id: outcomes.get(job_id, Outcome.UNKNOWN) for job_id in named}
 
         return write(self.engine, body)
@@ -161,7 +162,7 @@ def _by_state(rules: _Rules) -> _Rule:
 
 
 def _locked(connection: Connection, query: Select[Any], job_ids: list[int] | None) -> Iterator[Row[Any]]:
-    """The rows, in the order of the ids: so that no two transactions wait for each other."""
+    """The rows in the order of their ids, so that two transactions cannot deadlock."""
     query = query.order_by(jobs.c.id).with_for_update()
     if job_ids is None:
         yield from connection.execute(query).all()
@@ -172,9 +173,10 @@ def _locked(connection: Connection, query: Select[Any], job_ids: list[int] | Non
 
 
 def _change(connection: Connection, state: _State, change: _Change, rows: list[Row[Any]], now: float) -> None:
-    """One transition of several jobs: guarded by where they were, with its events."""
-    status, wish = state
-    guard = (jobs.c.status == status.value, jobs.c.wish.is_(None) if wish is None else jobs.c.wish == wish.value)
+    """One transition of several jobs, guarded by their previous state, with its events."""
+    status, request = state
+    has_request = jobs.c.wish.is_(None) if request is None else jobs.c.wish == request.value
+    guard = (jobs.c.status == status.value, has_request)
     statement = update(jobs).where(*guard).values(dict(change.values))
     for start in range(0, len(rows), IN_CHUNK):
         ids = [row.id for row in rows[start : start + IN_CHUNK]]

@@ -1,9 +1,9 @@
 """The job database in PostgreSQL: how it is opened, how its transactions begin, what its errors mean.
 
-Writing transactions are READ COMMITTED: every statement that changes a state is guarded, and PostgreSQL looks at the
-guard again when it has waited for somebody else's change. Reading ones see one snapshot and cannot write.
+Writing transactions are READ COMMITTED: every statement that changes a state is guarded, and PostgreSQL evaluates the
+guard again after it has waited for another transaction. Reading transactions see one snapshot and cannot write.
 
-A server may be restarted at any time. A call that notices raises one DatabaseError; the next one connects again.
+A server may be restarted at any time. The call that is interrupted raises a DatabaseError; the next call reconnects.
 """
 
 import math
@@ -19,14 +19,14 @@ from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue import schema
 from rnnlab.queue.transactions import WRITES, CollisionError, read_transaction, write_transaction
 
-_SCHEMA_LOCK = 0x726E6E6C6162  # "rnnlab": the key of the advisory lock of whoever makes or changes the schema
-_PASSING = ("53300", "55P03")  # too many connections, locked: a later try may succeed
-_PING_SECONDS = 0.5  # a connection that was idle for longer is tried before it is used
+_SCHEMA_LOCK = 0x726E6E6C6162  # "rnnlab": key of the advisory lock for creating or migrating the schema
+_PASSING = ("53300", "55P03")  # too many connections, locked: a later attempt may succeed
+_PING_SECONDS = 0.5  # a connection that was idle for longer is tested before it is used
 _COLLISIONS = ("40001", "40P01")  # serialization failure, deadlock
 
 
 def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float) -> Engine:
-    """An engine on the database; see `open_database`. Raises DatabaseError, in one line and with nothing changed."""
+    """An engine for the database; see `open_database`. A DatabaseError has one line, and nothing is changed."""
     engine = _engine(url, read_only=read_only, busy_seconds=busy_seconds)
     try:
         with read_transaction(engine) as connection:
@@ -37,7 +37,7 @@ def open_engine(url: URL, *, create: bool, read_only: bool, busy_seconds: float)
             schema.refuse_older(found, shown(url))
         if not schema.is_current(found):
             with write_transaction(engine) as connection:
-                # Of several processes the first does it, the others find it done.
+                # The first of several processes creates or migrates the schema; the others find it up to date.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
                 schema.bring_up_to_date(connection, shown(url))
     except BaseException:
@@ -52,14 +52,14 @@ def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
 
 
 def shown(url: URL) -> str:
-    """The address for messages: without password and options."""
+    """The address for messages, without password and options."""
     host = url.host or url.query.get("host")
     host = host if isinstance(host, str) else None
     return URL.create("postgresql", url.username, None, host, url.port, url.database).render_as_string()
 
 
 def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
-    # A server that is gone without a word (a cut cable, a crashed machine) must be noticed in time: see tcp(7).
+    # A server can vanish without closing its connections (a cut cable, a crash). This detects it in time: see tcp(7).
     network = {
         "connect_timeout": max(2, min(10, int(busy_seconds))),
         "keepalives_idle": 10,
@@ -77,7 +77,7 @@ def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise DatabaseError(
-            f"{shown(url)}: PostgreSQL needs the package psycopg: pip install 'rnnlab[postgres]', or use SQLite"
+            f"{shown(url)}: PostgreSQL requires the package psycopg: run pip install 'rnnlab[postgres]', or use SQLite"
         ) from error
     except exc.ArgumentError as error:
         raise DatabaseError(f"{shown(url)}: {_line(error)}: correct the address") from error
@@ -87,14 +87,14 @@ def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
     def connect(driver: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         settings = f"SET lock_timeout = {round(busy_seconds * 1000)}; "
         settings += f"SET default_transaction_read_only = {'on' if read_only else 'off'}"
-        driver.autocommit = True  # a setting made in a transaction is lost with it
+        driver.autocommit = True  # a setting made in a transaction is lost when it rolls back
         cursor = driver.cursor()
         cursor.execute(settings)
         cursor.close()
         driver.autocommit = False
 
-    # A connection that the server has closed meanwhile is replaced before it is used. (pool_pre_ping would ask each
-    # time, and take a tenth of the throughput.)
+    # A connection that the server has closed is replaced before it is used. (pool_pre_ping tests before every use,
+    # which costs a tenth of the throughput.)
     @event.listens_for(engine, "checkin")
     def checkin(_driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
         entry.info["used_at"] = time.monotonic()
@@ -120,47 +120,49 @@ def _engine(url: URL, *, read_only: bool, busy_seconds: float) -> Engine:
 
 
 def _check_options(url: URL, driver: Any) -> None:
-    """Raises DatabaseError for an option that PostgreSQL does not know; the driver has further ones, not for users."""
+    """Raise DatabaseError for an option unknown to PostgreSQL. (The driver has more options, which are not public.)"""
     known = {option.keyword.decode() for option in driver.pq.Conninfo.get_defaults()}
     for name in url.query:
         if name not in known:
             raise DatabaseError(
-                f"{shown(url)}: {name!r} is no option of a PostgreSQL address (such as sslmode, connect_timeout): "
-                "correct it or leave it out"
+                f"{shown(url)}: {name!r} is not an option of a PostgreSQL address (such as sslmode, connect_timeout): "
+                "correct or remove it"
             )
 
 
 def _explain(error: exc.StatementError | None, url: URL) -> DatabaseError | None:
-    """What to tell the user; None for a mistake of ours, which is no business of his."""
+    """The error to raise instead, with advice for the user; None for a bug in this program."""
     if not isinstance(error, exc.DBAPIError):
         return None
-    state = getattr(error.orig, "sqlstate", None) or ""  # empty where the server had no part in the error
+    state = getattr(error.orig, "sqlstate", None) or ""  # empty if the error is not from the server
     if state in _COLLISIONS:
-        return CollisionError(f"job database {shown(url)} is too busy, changes collide: run the same command again")
+        return CollisionError(
+            f"job database {shown(url)} is too busy, transactions conflict: run the same command again"
+        )
     changed = f"was removed or restored while it was in use ({_line(error.orig)}): run the same command again"
-    told = {
-        "25006": "is read-only: use one that can be written, or name another with --db",
-        "3F000": "has no schema in the search path: give its user the right to one, or name another with --db",
+    problem = {
+        "25006": "is read-only: make it writable, or name another with --db",
+        "3F000": "has no schema in the search path: grant its user access to one, or name another with --db",
         "42P01": changed,
         "42703": changed,
-        "42501": f"does not allow that ({_line(error.orig)}): ask its owner for the right, or name another with --db",
+        "42501": f"denies permission ({_line(error.orig)}): ask its owner for access, or name another with --db",
         "53100": "cannot grow, the disk is full: free some space on the server, then run the same command again",
-        "53300": "takes no more connections: end some workers, or raise max_connections on the server",
-        "55P03": "is locked by another program: close that, then run the same command again",
+        "53300": "accepts no more connections: stop some workers, or raise max_connections on the server",
+        "55P03": "is locked by another program: close that program, then run the same command again",
     }.get(state)
-    if told is None:
+    if problem is None:
         if not state and error.statement is None and isinstance(error, exc.ProgrammingError):
             return DatabaseError(f"{shown(url)}: {_line(error.orig)}: correct the address")  # an option's value
         if isinstance(error, exc.IntegrityError | exc.ProgrammingError | exc.DataError):
             return None
         if not state or state[:2] in ("08", "57") or error.connection_invalidated:
-            reason = f"cannot be reached ({_line(error.orig)}): see to the server and the address"
+            reason = f"cannot be reached ({_line(error.orig)}): check the server and the address"
             return DatabaseAwayError(f"job database {shown(url)} {reason}, then run the same command again")
-        told = f"cannot be used ({_line(error.orig)}): see to the server, or name another with --db"
+        problem = f"cannot be used ({_line(error.orig)}): check the server, or name another with --db"
     kind = DatabaseAwayError if state in _PASSING else DatabaseError
-    return kind(f"job database {shown(url)} {told}")
+    return kind(f"job database {shown(url)} {problem}")
 
 
 def _line(error: BaseException | None) -> str:
-    """The first line of what the server or its client library says; neither ever repeats a password."""
+    """The first line of the message of the server or its client library; neither contains a password."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

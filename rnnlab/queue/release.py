@@ -1,7 +1,8 @@
-"""A running job leaves its worker without a result: where it goes, and the events that tell of it.
+"""The release of a running job without a result: its new status, and the events that record it.
 
-A wish comes first: what an operator wants paused or cancelled is so, however it left. Else it is failed when a budget
-is used up, and pending when not.
+A request comes first: if an operator has requested a pause or a cancellation, the job is paused or cancelled, whatever
+the reason for the release is. Otherwise the job is failed if a budget is used up, and pending if not. The column `wish`
+holds the request.
 """
 
 from collections.abc import Iterable
@@ -9,21 +10,21 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, case, false, null
 
-from rnnlab.queue.job import Status, Wish
+from rnnlab.queue.job import Request, Status
 from rnnlab.queue.rows import event_row
 from rnnlab.queue.tables import jobs
 
-_PAUSE = jobs.c.wish == Wish.PAUSE.value
-_CANCEL = jobs.c.wish == Wish.CANCEL.value
+_PAUSE = jobs.c.wish == Request.PAUSE.value
+_CANCEL = jobs.c.wish == Request.CANCEL.value
 
-AS_WISHED = "as an operator wished"  # detail of the event
+ON_REQUEST = "requested by an operator"  # detail of the event
 
-# What `departure_events` needs of each job.
+# The columns that `release_events` needs.
 RETURNED = (jobs.c.id, jobs.c.status, jobs.c.epoch, jobs.c.worker_id)
 
 
-def departing(budget_is_used_up: ColumnElement[bool] | None = None) -> dict[str, Any]:
-    """running -> pending, failed, paused, cancelled: values for an UPDATE; the time is the parameter `now`."""
+def release_values(budget_is_used_up: ColumnElement[bool] | None = None) -> dict[str, Any]:
+    """running -> pending, failed, paused, cancelled: the values of an UPDATE; the parameter `now` is the time."""
     used_up = false() if budget_is_used_up is None else budget_is_used_up
     ends = _CANCEL | and_(jobs.c.wish.is_(None), used_up)
     return {
@@ -38,16 +39,18 @@ def departing(budget_is_used_up: ColumnElement[bool] | None = None) -> dict[str,
     }
 
 
-def departure_events(
-    left: Iterable[Row[Any]], kind: str, *, at: float, detail: str = "", failed: str = ""
+def release_events(
+    released: Iterable[Row[Any]], kind: str, *, at: float, detail: str = "", failed: str = ""
 ) -> list[dict[str, Any]]:
-    """Events of jobs, given as `RETURNED`: of this kind and detail, or `failed` with a detail of its own.
+    """Events for jobs, given as rows with `RETURNED`: of this kind and detail, or `failed` with its own detail.
 
-    A job with a wish has two: it became pending, and what was wished was done in the same moment.
+    A job with a request has two events: it became pending, and the request was applied at the same time.
     """
     events = []
-    for job_id, status, epoch, worker_id in sorted(tuple(row) for row in left):
-        told = [("failed", failed)] if status == Status.FAILED else [(kind, detail)]
-        told += [(status, AS_WISHED)] if status in (Status.PAUSED, Status.CANCELLED) else []
-        events += [event_row(job_id, what, at=at, epoch=epoch, worker_id=worker_id, detail=why) for what, why in told]
+    for job_id, status, epoch, worker_id in sorted(tuple(row) for row in released):
+        recorded = [("failed", failed)] if status == Status.FAILED else [(kind, detail)]
+        recorded += [(status, ON_REQUEST)] if status in (Status.PAUSED, Status.CANCELLED) else []
+        events += [
+            event_row(job_id, what, at=at, epoch=epoch, worker_id=worker_id, detail=why) for what, why in recorded
+        ]
     return events

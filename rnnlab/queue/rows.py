@@ -1,4 +1,4 @@
-"""Between the rows of the tables and the frozen records of job.py."""
+"""Conversion between the rows of the tables and the frozen records of job.py."""
 
 import json
 from collections.abc import Mapping
@@ -6,38 +6,39 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert
 
-from rnnlab.queue.job import Curve, Event, Job, Status, Wish, WorkerRecord
+from rnnlab.queue.job import Curve, Event, Job, Request, Status, WorkerRecord
 from rnnlab.queue.tables import events
 
-MAX_ID = 2**31 - 1  # ids of jobs are 1, 2, ...; PostgreSQL does not even compare them with larger numbers
-IN_CHUNK = 500  # values in one IN (...) list; SQLite and drivers allow far more, plans stay cheap below
+MAX_ID = 2**31 - 1  # job ids are 1, 2, ...; PostgreSQL cannot compare them with larger numbers
+IN_CHUNK = 500  # values in one IN (...) list; SQLite and the drivers allow far more, but larger plans cost more
 
 _INSERT_EVENT = insert(events)
 
 
 def job_from_row(row: Mapping[Any, Any]) -> Job:
-    """A row with all columns of `jobs`."""
+    """A job from a row with all columns of `jobs`. The column `wish` holds its request."""
     fields: dict[str, Any] = dict(row)
     fields["status"] = Status(fields["status"])
-    fields["wish"] = None if fields["wish"] is None else Wish(fields["wish"])
+    wish = fields.pop("wish")
+    fields["request"] = None if wish is None else Request(wish)
     fields["result"] = None if fields["result"] is None else json.loads(fields["result"])
     return Job(**fields)
 
 
 def worker_from_row(row: RowMapping) -> WorkerRecord:
-    """A row of `workers`."""
+    """A worker from a row of `workers`."""
     return WorkerRecord(**row)
 
 
 def event_from_row(row: RowMapping) -> Event:
-    """A row of `events`."""
+    """An event from a row of `events`."""
     return Event(**row)
 
 
 def result_to_json(result: Mapping[str, Any]) -> str:
-    """JSON as the standard has it, so that databases can look into it; every text is made `storable`.
+    """Standard JSON, so that databases can read values from it; every text is made `storable`.
 
-    Raises ValueError for NaN and infinities, which it cannot express: a number that there is not is None.
+    Raises ValueError for NaN and infinities, which standard JSON cannot express: use None for a missing number.
     """
     return json.dumps(_storable_texts(dict(result)), allow_nan=False)
 
@@ -53,7 +54,7 @@ def _storable_texts(value: Any) -> Any:
 
 
 def curve_to_json(curve: Curve) -> str:
-    """JSON from which `curve_from_json` makes the same numbers, bit for bit; NaN and infinities included."""
+    """JSON from which `curve_from_json` restores the same numbers, bit for bit, including NaN and infinities."""
     return json.dumps({"steps": curve.steps, "series": curve.series}, separators=(",", ":"))
 
 
@@ -78,9 +79,9 @@ def event_row(
 
 
 def storable(text: str) -> str:
-    """The text with escapes for what a database cannot keep: halves of surrogate pairs, and the character zero.
+    """The text with escapes for characters that a database cannot store: lone surrogates and the null character.
 
-    Tracebacks have them: file names that are not UTF-8, bytes of a broken file.
+    Tracebacks can contain them: file names that are not UTF-8, bytes of a broken file.
     """
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 

@@ -1,4 +1,4 @@
-"""Which schema a database has, and giving it the present one: the same on every database."""
+"""The schema version of a database, and the migration to the current one. The same for every database system."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,8 +15,8 @@ from rnnlab.queue.tables import APPLICATION, SCHEMA_VERSION, meta, metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_MIGRATIONS = "rnnlab.queue:migrations"  # package and folder of the revisions, as alembic wants it
-_one_at_a_time = Lock()  # alembic keeps what it works on in global variables
+_MIGRATIONS = "rnnlab.queue:migrations"  # package and folder of the revisions, in alembic's notation
+_one_at_a_time = Lock()  # alembic keeps its state in global variables
 
 
 def is_current(version: int | None) -> bool:
@@ -27,13 +27,13 @@ def is_current(version: int | None) -> bool:
 def version_of(connection: Connection, where: str) -> int | None:
     """The schema version of the database, None for an empty one. `where` is its name in messages.
 
-    Raises DatabaseError when it is somebody else's, or comes from a newer rnnlab.
+    Raises DatabaseError if it is not a job database, or comes from a newer rnnlab.
     """
     inspector = inspect(connection)
     names = {*inspector.get_table_names(), *inspector.get_view_names()}
     if not names:
         return None
-    foreign = DatabaseError(f"database {where} holds other things, but none of rnnlab's: name another with --db")
+    foreign = DatabaseError(f"database {where} has tables, but none of rnnlab's: name another with --db")
     if meta.name not in names:
         raise foreign
     if not {"key", "value"} <= {column["name"] for column in inspector.get_columns(meta.name)}:
@@ -44,32 +44,32 @@ def version_of(connection: Connection, where: str) -> int | None:
         raise foreign
     if int(version) > SCHEMA_VERSION:
         raise DatabaseError(
-            f"job database {where} was written by a newer rnnlab (schema {version}, this one knows {SCHEMA_VERSION}): "
-            "upgrade rnnlab"
+            f"job database {where} was written by a newer rnnlab (schema {version}, this rnnlab supports "
+            f"{SCHEMA_VERSION}): upgrade rnnlab"
         )
     return int(version)
 
 
 def missing(where: str) -> DatabaseError:
-    """What is told where there is no job database yet."""
+    """The error for a missing job database."""
     return DatabaseError(f"no job database at {where}: run `rnnlab init NAME` first, or name another with --db")
 
 
 def refuse_older(version: int | None, where: str) -> None:
-    """For those who only look. Raises DatabaseError when the schema is an older one."""
+    """Raise DatabaseError if the schema is older than the current one; for commands that only read."""
     if not is_current(version):
         raise DatabaseError(
-            f"job database {where} is of an older rnnlab (schema {version}, this one needs {SCHEMA_VERSION}): "
-            "`rnnlab worker`, or any other command that may write, brings it up to date first"
+            f"job database {where} is from an older rnnlab (schema {version}, this rnnlab needs {SCHEMA_VERSION}): "
+            "run `rnnlab worker`, or any other command that writes, to migrate it"
         )
 
 
 def bring_up_to_date(connection: Connection, where: str, before: Callable[[int], object] | None = None) -> None:
-    """Make the schema where it is missing, migrate it where it is older; in the caller's transaction, alone.
+    """Create the schema if it is missing, migrate it if it is older, in the caller's exclusive transaction.
 
     before: called with the old version before anything is changed.
 
-    Raises DatabaseError when workers of the older rnnlab are alive, or may be.
+    Raises DatabaseError if workers of the older rnnlab are alive or may be alive.
     """
     version = version_of(connection, where)
     if version is None:
@@ -81,12 +81,12 @@ def bring_up_to_date(connection: Connection, where: str, before: Callable[[int],
         _refuse_live_workers(connection, where, version)
         if before is not None:
             before(version)
-        _stamp(connection, version)  # version 1 did not know of alembic; `meta` is what counts
+        _stamp(connection, version)  # version 1 did not use alembic; `meta` has the version
         migrate(connection, SCHEMA_VERSION)
 
 
 def migrate(connection: Connection, version: int) -> None:
-    """Apply the revisions up to one, in the caller's transaction."""
+    """Apply the revisions up to this version, in the caller's transaction."""
     from alembic import command
 
     with _one_at_a_time:
@@ -113,10 +113,11 @@ def _revision(version: int) -> str:
 
 
 def _refuse_live_workers(connection: Connection, where: str, version: int) -> None:
-    """A running worker knows nothing of the new schema: it must end before, and can, at no cost.
+    """Raise DatabaseError if workers may be alive: they do not know the new schema. They can stop at no cost.
 
-    Of a worker of this host its lock tells. One of another host cannot be told from a silent one at a single look, for
-    clocks of two hosts are never compared: it has to sign off, or be found dead by a worker that watches it.
+    The lock shows whether a worker of this host is alive. For a worker of another host, one look cannot show it,
+    because clocks of two hosts are never compared: it must have stopped, or a worker that watches it must have found it
+    dead.
     """
     known = {field.name for field in fields(WorkerRecord)}
     rows = connection.execute(text("SELECT * FROM workers WHERE stopped_at IS NULL ORDER BY id")).mappings()
@@ -124,7 +125,7 @@ def _refuse_live_workers(connection: Connection, where: str, version: int) -> No
     alive = [f"{record.id} on {record.host}" for record in records if is_dead(record, this_host(), 0.0) is None]
     if alive:
         raise DatabaseError(
-            f"job database {where} is of an older rnnlab (schema {version}), and workers of it may be alive "
-            f"({', '.join(alive)}): stop them, then run the same command again to bring it up to date; if one is gone "
-            "for good, `rnnlab worker` of the older rnnlab notices within two minutes"
+            f"job database {where} is from an older rnnlab (schema {version}), and its workers may be alive "
+            f"({', '.join(alive)}): stop them, then run the same command again to migrate it; if a worker has died, "
+            "`rnnlab worker` of the older rnnlab detects it within two minutes"
         )

@@ -1,8 +1,8 @@
 """The job database in a SQLite file: its connections, how its transactions begin, what its errors mean.
 
-Write-ahead log, synchronous=FULL, and every writing transaction begins with BEGIN IMMEDIATE. A transaction that reads
-first and wants to write later cannot wait for its turn in SQLite (it is refused at once, whatever the timeout), one
-that asks for the write lock at the start can. Reading never takes the write lock.
+The file has a write-ahead log and synchronous=FULL, and every writing transaction begins with BEGIN IMMEDIATE. In
+SQLite a transaction that reads first and writes later cannot wait for the write lock (it fails at once, whatever the
+timeout is); one that takes the write lock at the start can. Reading never takes the write lock.
 """
 
 import os
@@ -22,20 +22,20 @@ from sqlalchemy.pool import NullPool, QueuePool
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.transactions import WRITES
 
-FileId = tuple[int, int]  # device and inode: of all files that are open or named somewhere, one has them
+FileId = tuple[int, int]  # device and inode: unique among the files that are open or have a name
 
-_FILE = "rnnlab_file"  # execution option of an engine that writes: the file that it was made for
-_LOOK_AGAIN_SECONDS = 1.0  # patience of a second look at a file that seems to be damaged
-_TRY_SECONDS = 0.004  # between two tries for the write lock, which a transaction holds for about 0.5 ms
+_FILE = "rnnlab_file"  # execution option of a writing engine: the file for which it was made
+_CHECK_SECONDS = 1.0  # timeout of the second check of a file that seems damaged
+_TRY_SECONDS = 0.004  # between two attempts to get the write lock, which a transaction holds for about 0.5 ms
 
 
 def may(path: Path, mode: int) -> bool:
-    """os.access for the user whose rights count."""
+    """os.access for the effective user, whose rights apply."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def file_id(path: Path) -> FileId | None:
-    """Which file is at the path; None where that cannot be told."""
+    """The identity of the file at the path; None if it cannot be determined."""
     try:
         status = path.stat()
     except OSError:
@@ -47,8 +47,8 @@ def file_id(path: Path) -> FileId | None:
 
 
 def connect(path: Path, flags: str, *, read_only: bool, busy_seconds: float, keys: bool = True) -> sqlite3.Connection:
-    """A connection without SQLAlchemy. `keys`: whether foreign keys are watched. Raises sqlite3.Error."""
-    # isolation_level=None: the driver begins no transaction by itself.
+    """A connection without SQLAlchemy. `keys`: whether foreign keys are enforced. Raises sqlite3.Error."""
+    # isolation_level=None: the driver does not begin transactions.
     connection = sqlite3.connect(
         f"{path.as_uri()}?{flags}", uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
@@ -63,16 +63,16 @@ def connect(path: Path, flags: str, *, read_only: bool, busy_seconds: float, key
     return connection
 
 
-def _connect_to_look(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _connect_read_only(path: Path, busy_seconds: float) -> sqlite3.Connection:
     return connect(path, _read_only_flags(path), read_only=True, busy_seconds=busy_seconds)
 
 
 def _read_only_flags(path: Path) -> str:
-    """How to open the file for looking so that neither the look nor the closing changes it or leaves files beside it.
+    """The flags for reading, chosen so that neither reading nor closing changes the file or leaves files next to it.
 
-    The last connection to close moves a log left over by a killed writer into the file; one opened with mode=ro does
-    not, but it leaves an empty log where there was none. Where the folder is read-only and there is no log, SQLite must
-    be told that nobody can write.
+    The last connection to close moves the log of a killed writer into the file. A connection with mode=ro does not,
+    but it leaves an empty log if there was none. If the folder is read-only and there is no log, SQLite requires the
+    flag immutable.
     """
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size > 0:
@@ -85,10 +85,10 @@ def _read_only_flags(path: Path) -> str:
 def writing_engine(
     path: Path, *, busy_seconds: float, file: FileId | None = None, flags: str = "mode=rw", keys: bool = True
 ) -> Engine:
-    """An engine for writing to the file, whatever it holds; `open_engine` checks it first. `keys`: as for `connect`.
+    """An engine for writing to the file, whose content `open_engine` has checked. `keys`: see `connect`.
 
-    file: the file that is meant. What is written to one that nobody finds at the path any more would be lost: every
-    transaction looks whether it is there. None: whichever is there.
+    file: the identity of the expected file. Every transaction checks that it is still at the path, because data that
+    is written to a moved or deleted file would be lost. None: no check.
     """
 
     def checked_connection() -> sqlite3.Connection:
@@ -99,7 +99,7 @@ def writing_engine(
         create_engine(
             URL.create("sqlite", database=str(path)),
             creator=checked_connection,
-            poolclass=QueuePool,  # each thread checks out a connection of its own
+            poolclass=QueuePool,  # each thread checks out its own connection
             pool_size=2,
             execution_options={_FILE: file},
         ),
@@ -115,12 +115,12 @@ def sibling_engine(engine: Engine, *, busy_seconds: float) -> Engine:
 
 
 def reading_engine(path: Path, *, busy_seconds: float) -> Engine:
-    """An engine for looking at the file, whatever it holds."""
+    """An engine for reading the file, without a check of its content."""
     return _with_events(
         create_engine(
             URL.create("sqlite", database=str(path)),
-            # Whether somebody writes, and there is a log, is another matter at each look: no connection is kept.
-            creator=lambda: _connect_to_look(path, busy_seconds),
+            # No connection is kept: whether a process writes, and whether there is a log, can change between reads.
+            creator=lambda: _connect_read_only(path, busy_seconds),
             poolclass=NullPool,
         ),
         path,
@@ -151,19 +151,19 @@ def _path_of(engine: Engine) -> Path:
 
 
 def _check_file(path: Path, file: FileId | None) -> None:
-    """Raises DatabaseError when another file than `file`, or none, is at the path."""
+    """Raise DatabaseError if the file at the path is missing or is not `file`."""
     if file is not None and file_id(path) != file:
         raise DatabaseError(
-            f"job database {path} was deleted, moved or replaced while it was in use: put it back, or go on with what "
-            "is there now, and run the same command again"
+            f"job database {path} was deleted, moved or replaced while it was in use: restore it, or keep the file "
+            "that is there now, and run the same command again"
         )
 
 
 def _begin_writing(connection: Connection, busy_seconds: float) -> None:
-    """BEGIN IMMEDIATE, patiently.
+    """BEGIN IMMEDIATE, repeated until it succeeds or `busy_seconds` have passed.
 
-    SQLite itself would sleep longer and longer, up to 0.1 s, between tries: of eight busy processes some got no turn
-    for more than two seconds. Even sleeps bring that down to about 0.2 s, at most of the throughput.
+    SQLite's own busy handler sleeps longer after each attempt, up to 0.1 s: some of eight busy processes got no write
+    lock for more than two seconds. Sleeps of equal length reduce that to about 0.2 s and keep most of the throughput.
     """
     driver = _driver(connection)
     deadline = time.monotonic() + busy_seconds
@@ -177,7 +177,7 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
                 if code(error) != sqlite3.SQLITE_BUSY:
                     break
             time.sleep(_TRY_SECONDS * random.uniform(0.5, 1.5))
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try; its error is the one that is told
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last attempt, which raises the error
     finally:
         driver.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
 
@@ -186,10 +186,10 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
 
 
 def execute_directly(connection: Connection, statement: UpdateBase, values: dict[str, Any]) -> sqlite3.Cursor:
-    """`connection.execute`, of a statement that is made once and executed often, without its overhead.
+    """Like `connection.execute`, without its overhead, for a statement that is built once and executed often.
 
-    SQLAlchemy takes several times as long over a statement as SQLite, and claims and finishes hold the write lock
-    meanwhile. The statement's columns are numbers and text, which the driver takes and gives as they are.
+    SQLAlchemy needs several times as long for a statement as SQLite, and claims and finishes hold the write lock during
+    that time. The columns of the statement are numbers and text, which the driver does not convert.
 
     Raises DatabaseError like `connection.execute`.
     """
@@ -198,15 +198,15 @@ def execute_directly(connection: Connection, statement: UpdateBase, values: dict
     try:
         return _driver(connection).execute(text, [values[name] for name in names])
     except sqlite3.Error as error:
-        explained = _explain(error, _path_of(connection.engine))
-        if explained is None:
+        translated = _explain(error, _path_of(connection.engine))
+        if translated is None:
             raise
-        raise explained from error
+        raise translated from error
 
 
 @cache
 def _compiled(statement: UpdateBase) -> tuple[str, list[str], dict[str, Any]]:
-    """Its text, the names of its parameters in their order, and those of them that are constants."""
+    """The text of the statement, the names of its parameters in order, and the values of constant parameters."""
     compiled = statement.compile(dialect=dialect.dialect())
     return str(compiled), compiled.positiontup or [], compiled.params
 
@@ -226,29 +226,29 @@ def code(error: BaseException | None) -> int:
 
 
 def _explain(error: BaseException, path: Path) -> DatabaseError | None:
-    """What to tell the user; None for a mistake of ours, which is no business of his."""
-    mistakes = sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError
-    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, mistakes):
+    """The error to raise instead, with advice for the user; None for a bug in this program."""
+    bugs = sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, bugs):
         return None
     if code(error) == sqlite3.SQLITE_CORRUPT and _is_whole(path):
-        # A look with immutable=1 sees no locks: somebody has begun to write meanwhile.
-        return DatabaseAwayError(f"job database {path} was changed while it was read: run the same command again")
-    return told(error, path)
+        # A connection with immutable=1 ignores locks, and a process has started to write.
+        return DatabaseAwayError(f"job database {path} changed while it was being read: run the same command again")
+    return explained(error, path)
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether another look finds nothing wrong."""
+    """Whether a second check finds no damage."""
     try:
-        with closing(_connect_to_look(path, _LOOK_AGAIN_SECONDS)) as connection:
+        with closing(_connect_read_only(path, _CHECK_SECONDS)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.Error:
         return False
 
 
-def told(error: BaseException | None, path: Path) -> DatabaseError:
-    """What an error of SQLite means for the user, and what to do about it."""
+def explained(error: BaseException | None, path: Path) -> DatabaseError:
+    """What an error of SQLite means for the user, and what to do."""
     advice = {
-        sqlite3.SQLITE_BUSY: "is locked by another program: close that, then run the same command again",
+        sqlite3.SQLITE_BUSY: "is locked by another program: close that program, then run the same command again",
         sqlite3.SQLITE_FULL: "cannot grow, the disk is full: free some space, then run the same command again",
         sqlite3.SQLITE_READONLY: "is read-only: make it writable or name another with --db",
         sqlite3.SQLITE_NOTADB: "is not a SQLite database: name another with --db",

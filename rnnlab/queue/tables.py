@@ -1,28 +1,28 @@
-"""The schema of the job database, version 2. Older ones are brought up to date by the revisions in `migrations`.
+"""The schema of the job database, version 2. The revisions in `migrations` migrate older databases.
 
-A job's lease is its worker's: the `workers` row says until when, so that one small statement renews a whole cohort.
-History is the `events` table; rows are only ever added to it. Each kind is written in the same transaction as the
-transition it records:
+The lease of a job is that of its worker, in the `workers` row, so that one small statement renews a whole cohort. The
+`events` table is the history; rows are only added to it. Each event is written in the same transaction as the
+transition that it records:
 
     added          (nothing) -> pending
     imported       (nothing) -> done             a result that was computed elsewhere
     claimed        pending -> running            first claim of the job
     resumed        pending -> running            every later claim
     released       running -> pending            graceful stop, costs nothing
-    rescued        running -> pending            its worker died, less often than the budget allows without progress
-    excepted       running -> pending            an exception, fewer than the budget allows
+    rescued        running -> pending            its worker died, and the budget is not used up
+    excepted       running -> pending            an exception, and the budget is not used up
     finished       running -> done
     failed         running -> failed             an exception or a death of its worker, and the budget is used up
-    asked          running -> running            an operator wishes it paused or cancelled
-    unasked        running -> running            the wish is taken back
-    paused         pending, running -> paused    at once, or granted by its worker
+    asked          running -> running            an operator requests a pause or a cancellation
+    unasked        running -> running            the request is withdrawn
+    paused         pending, running -> paused    at once, or by its worker on request
     unpaused       paused -> pending
-    cancelled      any but done -> cancelled     at once, or granted by its worker
+    cancelled      any but done -> cancelled     at once, or by its worker on request
     retried        failed, cancelled -> pending
-    reprioritised  (no change)                   from which priority to which
+    reprioritised  (no change)                   the old and the new priority
 
-A job with a wish that is released, rescued or excepted has two events: it becomes pending, and is paused or cancelled
-in the same moment.
+The column `wish` holds the request of an operator, `Job.request`. A job with a request that is released, rescued or
+excepted has two events: it becomes pending, and is paused or cancelled at the same time.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import Grouping
 
 SCHEMA_VERSION = 2
-APPLICATION = "rnnlab"  # in `meta`, tells our database from somebody else's
+APPLICATION = "rnnlab"  # in `meta`: marks the database as one of rnnlab
 
 metadata = MetaData()
 
@@ -82,7 +82,7 @@ workers = Table(
     Column("lock_folder", Text, nullable=False, comment="empty: workers of schema 1 lack it, and are kept out"),
 )
 
-# Columns stand in the order of the fields of `Job`; a test compares the two.
+# The columns are in the order of the fields of `Job`; a test compares the two.
 jobs = Table(
     "jobs",
     metadata,
@@ -132,12 +132,12 @@ events = Table(
     Column("detail", Text, nullable=False, comment="reason, error; may be empty"),
 )
 
-# The planner uses a partial index, or one on an expression, only for a query with the very same literals in it: bound
-# parameters would not do. Queries take these expressions from here.
+# The planner uses a partial index, or an index on an expression, only for a query with the same literals, not with
+# bound parameters. Queries therefore use these expressions.
 IS_PENDING = jobs.c.status == literal_column("'pending'")
 IS_RUNNING = jobs.c.status == literal_column("'running'")
 WAS_STARTED = jobs.c.epoch > literal_column("0")
-# Two workers died with it since its last progress, and other jobs (workers.py).
+# Its worker died twice since its last progress, and the last one held other jobs too (workers.py).
 IS_SUSPECTED = jobs.c.deaths >= literal_column("2")
 
 # The fencing token, as parameters: the last claim of a job, and whether it is still valid.
@@ -148,9 +148,9 @@ IS_LAST_CLAIM = and_(
 )
 IS_CLAIMED = and_(IS_LAST_CLAIM, IS_RUNNING)
 
-# Who is first: high priority, then jobs that somebody has begun, then age.
+# The order of claims: higher priority, then jobs that were started before, then older jobs.
 CLAIM_ORDER = (jobs.c.priority.desc(), Grouping(WAS_STARTED).desc(), jobs.c.id)
-# The same order among the begun ones alone, in the form that their own small index has.
+# The same order for started jobs alone, in the form of their own small index.
 STARTED_ORDER = (jobs.c.priority.desc(), jobs.c.id)
 
 
@@ -158,14 +158,14 @@ def _partial_index(name: str, *columns: ColumnElement[Any], where: ColumnElement
     Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
-# The first job of all, and of one experiment; the last column saves a look into the table.
+# The first job of all, and of one experiment; the last column avoids a lookup in the table.
 _partial_index("ix_jobs_claim", *CLAIM_ORDER, jobs.c.group_key, where=IS_PENDING)
 _partial_index("ix_jobs_claim_experiment", jobs.c.experiment, *CLAIM_ORDER, jobs.c.group_key, where=IS_PENDING)
 # The first jobs of one group.
 _partial_index("ix_jobs_claim_group", jobs.c.group_key, *CLAIM_ORDER, jobs.c.experiment, where=IS_PENDING)
-# Released and rescued jobs: few, and asked for often.
+# Released and rescued jobs: there are few, and they are queried often.
 _partial_index("ix_jobs_started", *STARTED_ORDER, where=and_(IS_PENDING, WAS_STARTED))
-# What a worker holds.
+# The jobs that a worker holds.
 _partial_index("ix_jobs_worker", jobs.c.worker_id, where=IS_RUNNING)
 # Counts, and the jobs of one round.
 Index("ix_jobs_counts", jobs.c.experiment, jobs.c.round, jobs.c.status)

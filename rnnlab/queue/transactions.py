@@ -1,4 +1,4 @@
-"""Transactions on an engine of `open_database`. Every error of the database comes out as one DatabaseError."""
+"""Transactions on an engine of `open_database`. Every error of the database is raised as a DatabaseError."""
 
 import random
 import time
@@ -11,21 +11,21 @@ from sqlalchemy import Connection, Engine
 from rnnlab.errors import DatabaseAwayError
 from rnnlab.queue.dialects import takes_changes_in_queries
 
-WRITES = "rnnlab_writes"  # execution option of a connection: its transactions are going to write
-_PAUSE_SECONDS = (0.02, 0.1)  # after a collision, so that the other one gets through
+WRITES = "rnnlab_writes"  # execution option of a connection: its transactions will write
+_PAUSE_SECONDS = (0.02, 0.1)  # after a conflict, so that the other transaction can finish
 _Result = TypeVar("_Result")
 
 
 class CollisionError(DatabaseAwayError):
-    """The database has ended the transaction because it collided with another one; a second try is safe."""
+    """The database aborted the transaction because of a conflict with another one; it can be retried safely."""
 
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write; committed at the end, rolled back by an exception.
+    """A transaction that may write: it is committed at the end, and rolled back after an exception.
 
-    Raises DatabaseError when the database is locked for too long, full, read-only, damaged or out of reach. When it
-    went out of reach during the commit, the transaction may have been carried out all the same.
+    Raises DatabaseError if the database is locked for too long, full, read-only, damaged or cannot be reached. If the
+    connection broke during the commit, the transaction may have been committed nevertheless.
     """
     with engine.connect() as connection:
         connection.execution_options(**{WRITES: True})
@@ -35,16 +35,16 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that reads one snapshot and takes no write lock. Raises DatabaseError like `write_transaction`."""
+    """A transaction that reads one snapshot, without a write lock. Raises DatabaseError like `write_transaction`."""
     with engine.connect() as connection, connection.begin():
         yield connection
 
 
 def write(engine: Engine, body: Callable[[Connection], _Result], *, one_statement: bool = False) -> _Result:
-    """What `body` returns, from within a writing transaction; after a collision it is called once more, in a new one.
+    """Call `body` in a writing transaction and return its result; after a conflict, call it again in a new one.
 
-    one_statement: at most one statement of the body changes anything, where the database takes changes in queries; it
-    is then a transaction by itself, which saves two round trips to a server.
+    one_statement: at most one statement of the body changes anything, if the database allows changes in queries. Each
+    statement is then a transaction by itself, which saves two round trips to a server.
 
     Raises DatabaseError like `write_transaction`.
     """

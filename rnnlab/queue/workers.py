@@ -1,4 +1,4 @@
-"""The workers' half of the store: who is registered, whose lease runs, and what becomes of the jobs of the dead."""
+"""The part of the store about workers: registration, leases, and the rescue of jobs from dead workers."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,15 @@ from rnnlab.errors import WorkerStoppedError
 from rnnlab.queue.dialects import conflict_insert
 from rnnlab.queue.insertion import Enqueuer
 from rnnlab.queue.job import WorkerRecord
-from rnnlab.queue.release import RETURNED, departing, departure_events
+from rnnlab.queue.release import RETURNED, release_events, release_values
 from rnnlab.queue.rows import add_events, storable
 from rnnlab.queue.tables import IS_RUNNING, jobs, workers
 from rnnlab.queue.transactions import write
 
 LEASE_SECONDS = 60.0
-# So many deaths of its worker without progress make a job failed, if the last one hit it alone. In company it may be
-# innocent: it is then under suspicion, is claimed alone, and fails if that worker dies too.
+# Deaths of its worker without progress after which a job is failed, if it was the only job of the last worker. If that
+# worker held other jobs too, the job may be innocent: it is then suspected, is claimed alone, and fails if that worker
+# dies too.
 MAX_DEATHS = 2
 
 _IS_ALIVE = workers.c.stopped_at.is_(None)
@@ -30,17 +31,17 @@ _RENEW = (
 
 _STOP = update(workers).where(workers.c.id == bindparam("the_worker"), _IS_ALIVE).values(stopped_at=bindparam("now"))
 
-# running -> pending, or what is wished
+# running -> pending, or paused or cancelled on request
 _RELEASE_ALL = (
     update(jobs)
     .where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
-    .values(preemptions=jobs.c.preemptions + 1, **departing())
+    .values(preemptions=jobs.c.preemptions + 1, **release_values())
     .returning(*RETURNED)
 )
 
 _HELD = select(func.count()).select_from(jobs).where(jobs.c.worker_id == bindparam("the_worker"), IS_RUNNING)
 
-# running -> pending, or failed when there was no progress since the last deaths, or what is wished
+# running -> pending, or failed if the budget of deaths is used up, or paused or cancelled on request
 _IS_POISON = jobs.c.deaths + 1 >= bindparam("budget", type_=Integer)
 _RESCUE = (
     update(jobs)
@@ -48,14 +49,14 @@ _RESCUE = (
     .values(
         deaths=jobs.c.deaths + 1,
         error=case((and_(jobs.c.wish.is_(None), _IS_POISON), bindparam("poison")), else_=jobs.c.error),
-        **departing(_IS_POISON),
+        **release_values(_IS_POISON),
     )
     .returning(*RETURNED)
 )
 
 
 class WorkerTable(Enqueuer):
-    """The part of the store about workers. Every method raises DatabaseError when the database cannot be written."""
+    """The part of the store about workers. Every method raises DatabaseError if the database cannot be written."""
 
     def __init__(
         self, engine: Engine, *, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.time
@@ -64,43 +65,43 @@ class WorkerTable(Enqueuer):
         self.lease_seconds = lease_seconds
 
     def register_worker(self, record: WorkerRecord) -> None:
-        """Enter a new worker, which holds its lock file already; from now on it may claim and can be found dead.
+        """Register a new worker, which must hold its lock file. From then on it can claim jobs and be found dead.
 
-        Doing it again changes nothing: the answer to the first call may have been lost.
+        A second call changes nothing: the answer to the first call may have been lost.
         """
         statement = conflict_insert(self.engine.dialect.name, workers).on_conflict_do_nothing()
         write(self.engine, lambda connection: connection.execute(statement, asdict(record)))
 
     def heartbeat(self, worker_id: str) -> bool:
-        """Renew the worker's lease. False: it was found dead, or stopped, and its jobs are not its own any more."""
+        """Renew the worker's lease. Returns False if it was found dead or stopped: it no longer owns its jobs."""
         now = self.clock()
         values = {"the_worker": worker_id, "now": now, "until": now + self.lease_seconds}
         return write(self.engine, lambda connection: connection.execute(_RENEW, values).rowcount == 1)
 
     def stop_worker(self, worker_id: str) -> None:
-        """The orderly end of a worker. Jobs that it still holds are released, at no cost to them."""
+        """End a worker in order. Jobs that it still holds are released, at no cost to them."""
         now = self.clock()
 
         def body(connection: Connection) -> None:
             connection.execute(_STOP, {"the_worker": worker_id, "now": now})
-            left = connection.execute(_RELEASE_ALL, {"the_worker": worker_id, "now": now}).all()
-            add_events(connection, departure_events(left, "released", at=now, detail="worker stopped"))
+            released = connection.execute(_RELEASE_ALL, {"the_worker": worker_id, "now": now}).all()
+            add_events(connection, release_events(released, "released", at=now, detail="worker stopped"))
 
         write(self.engine, body)
 
     def rescue(self, worker_id: str, reason: str, *, if_lease_until: float | None = None) -> list[int]:
-        """Take all running jobs from a dead worker, and mark it stopped. Returns the ids of these jobs.
+        """Take all running jobs from a dead worker and mark it as stopped. Returns the ids of these jobs.
 
-        They become pending again with one more death on their account, or failed when that makes MAX_DEATHS without
-        progress (one more where the worker held several jobs, of which one at most is to blame), or what an operator
-        wished. Of several rescuers one gets the jobs, the others get nothing; a death counts once.
+        They become pending with one more death, or failed if that makes MAX_DEATHS without progress (one more if the
+        worker held several jobs, of which at most one is the cause), or paused or cancelled if an operator requested
+        it. If several processes rescue the same worker, one gets the jobs and the others get none; a death counts once.
 
-        if_lease_until: do nothing when the lease is another one by now, because the worker lives after all.
+        if_lease_until: do nothing if the lease has changed since, because then the worker is alive.
         """
         now = self.clock()
         poison = storable(
-            f"quarantined: its worker died again and again without progress, the last time because {reason}; "
-            "see the log in its run folder, then `rnnlab retry --failed`"
+            f"quarantined: its workers died repeatedly without progress, the last time because {reason}; "
+            "see the log in its run folder, then run `rnnlab retry --failed`"
         )
 
         def body(connection: Connection) -> list[int]:
@@ -110,15 +111,15 @@ class WorkerTable(Enqueuer):
             connection.execute(_STOP, {"the_worker": worker_id, "now": now})
             held = connection.scalar(_HELD, {"the_worker": worker_id})
             values = {"the_worker": worker_id, "now": now, "poison": poison, "budget": MAX_DEATHS + (held != 1)}
-            left = connection.execute(_RESCUE, values).all()
-            add_events(connection, departure_events(left, "rescued", at=now, detail=reason, failed=poison))
-            return sorted(row.id for row in left)
+            rescued = connection.execute(_RESCUE, values).all()
+            add_events(connection, release_events(rescued, "rescued", at=now, detail=reason, failed=poison))
+            return sorted(row.id for row in rescued)
 
         return write(self.engine, body)
 
 
 def stopped_error(worker_id: str) -> WorkerStoppedError:
-    """What a worker is told that wants to claim after it was stopped or found dead."""
+    """The error for a worker that tries to claim after it was stopped or found dead."""
     return WorkerStoppedError(
-        f"worker {worker_id} is not registered, was stopped or was taken for dead: start a new worker to go on"
+        f"worker {worker_id} is not registered, was stopped or was declared dead: start a new worker"
     )

@@ -1,1 +1,1 @@
-"""Experiment files: TOML -> validated experiment -> run configs, and the rules of the next rounds. Knows no torch."""
+"""Experiment files: TOML -> validated experiment -> run configs, and the rules of later rounds. Never imports torch."""

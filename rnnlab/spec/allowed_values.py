@@ -1,6 +1,6 @@
-"""Whether the settings that an experiment file names exist, and may have the values that it gives them.
+"""Checks that the settings named in an experiment file exist and that their values are allowed.
 
-A wrong value in the rule of the last round is found when the file is read, not days later.
+An invalid value in the rule of the last round is found when the file is read, not days later.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,46 +10,46 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from rnnlab.spec.setting_schema import Kinds
+from rnnlab.spec.setting_schema import SettingSchema
 from rnnlab.spec.settings import Scalar, Settings
-from rnnlab.spec.toml_format import did_you_mean, shown
-from rnnlab.spec.validation_errors import first_complaint
+from rnnlab.spec.toml_format import abbreviated, did_you_mean
+from rnnlab.spec.validation_errors import validation_message
 
 
 @dataclass(frozen=True)
-class Use:
+class SettingUse:
     """One place of the file that gives values to a setting."""
 
-    where: str  # as the user would look for it: grid.n_layers
-    name: str  # of the setting
+    where: str  # the place as messages show it: grid.n_layers
+    name: str  # the name of the setting
     values: list[Scalar]
 
 
-def check_uses(kinds: Kinds, uses: Iterable[Use]) -> None:
-    """Raises ValueError, in one line, at the first setting that `kinds` do not know and the first illegal value."""
+def check_setting_uses(schema: SettingSchema, uses: Iterable[SettingUse]) -> None:
+    """Check names and values. Raises ValueError, in one line, at the first unknown setting or illegal value."""
     for use in uses:
-        if use.name not in kinds.fields:
+        if use.name not in schema.fields:
             raise ValueError(
-                f"{use.where}: unknown setting {use.name!r}: {kinds} knows {', '.join(kinds.fields)}"
-                f"{did_you_mean(use.name, kinds.fields)}"
+                f"{use.where}: unknown setting {use.name!r}: {schema} has {', '.join(schema.fields)}"
+                f"{did_you_mean(use.name, schema.fields)}"
             )
         if not use.values:
             raise ValueError(f"{use.where} is empty: give at least one value")
-        for _ in legal_values(kinds, use):
+        for _ in allowed_values(schema, use):
             pass
 
 
-def legal_values(kinds: Kinds, use: Use) -> Iterator[Any]:
-    """The values as a run config has them: 1 becomes 1.0 where the setting is a number with a fraction.
+def allowed_values(schema: SettingSchema, use: SettingUse) -> Iterator[Any]:
+    """The validated values, as a run config stores them: 1 becomes 1.0 for a floating-point setting.
 
-    Raises ValueError for an illegal one.
+    Raises ValueError at the first illegal value.
     """
-    adapter = _adapter(kinds.fields[use.name])
+    adapter = _adapter(schema.fields[use.name])
     for value in use.values:
         try:
             yield adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(f"{use.where} = {shown(value)}: {first_complaint(error)}") from error
+            raise ValueError(f"{use.where} = {abbreviated(value)}: {validation_message(error)}") from error
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:

@@ -1,4 +1,4 @@
-"""The settings of each cell. The equations stand with the cells, in rnnlab/models."""
+"""The settings of each cell. The equations are documented with the cells, in rnnlab/models."""
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -32,19 +32,19 @@ class GatedSettings(Settings):
     state_size: Width
     """Hidden units of each layer S."""
     use_input_gate: bool = False
-    """x and h each times a gate of [x, h], before anything else."""
+    """Multiply x and h each by a gate of [x, h], before anything else."""
     use_forget_gate: bool = False
-    """The new state times a gate of [x, h, new state]."""
+    """Multiply the new state by a gate of [x, h, new state]."""
     use_output_gate: bool = False
-    """The output times a gate; else it is times its own logistic function (swish)."""
+    """Multiply the output by a gate; otherwise by its own logistic function (swish)."""
     use_state_gate: bool = False
-    """A mixture of the old and the new state, by a gate of [x, h, new state]."""
+    """Mix the old and the new state by a gate of [x, h, new state]."""
     use_new_state: bool = True
-    """The new state reaches the layer's output; one of the three must."""
+    """Connect the new state to the layer's output. At least one of the three connections is required."""
     use_old_state: bool = False
-    """The old state reaches the layer's output."""
+    """Connect the old state to the layer's output."""
     use_residual: bool = True
-    """The layer's input reaches its output."""
+    """Connect the layer's input to its output."""
 
     @model_validator(mode="after")
     def _has_an_output(self) -> "GatedSettings":
@@ -53,21 +53,21 @@ class GatedSettings(Settings):
         return self
 
 
-# A product with a single column takes another path where a cohort has one model, and other bits: two at least.
+# At least two: in a cohort of one model, a product with a single column takes another code path with other bits.
 StackWidth = Annotated[int, Field(ge=2, le=16_384)]
 
 
-def _is_no_single_column(size: int) -> int:
+def _check_not_single_column(size: int) -> int:
     if size == 1:
         raise ValueError("1 is too small: give 0 for one-hot input, or at least 2")
     return size
 
 
-EmbeddingWidth = Annotated[int, Field(ge=0, le=16_384), AfterValidator(_is_no_single_column)]
+EmbeddingWidth = Annotated[int, Field(ge=0, le=16_384), AfterValidator(_check_not_single_column)]
 
 
 class StackSettings(Settings):
-    """What all other cells have in common (equations in rnnlab/models/cells.py, stacking in recurrent.py)."""
+    """Settings that all other cells share (equations in rnnlab/models/cells.py, stacking in recurrent.py)."""
 
     free_in_cohort: ClassVar[frozenset[str]] = frozenset({"weight_init", "recurrent_init"})
 
@@ -76,15 +76,15 @@ class StackSettings(Settings):
     state_size: StackWidth
     """Hidden units of each layer S."""
     embedding_size: EmbeddingWidth = 0
-    """Width of the embedding, at least 2; 0: the one-hot symbol is the input."""
+    """Width of the embedding, at least 2. 0: no embedding, the input is the one-hot symbol."""
     skip: Literal["none", "add", "concat"] = "none"
-    """Layers after the first: their output alone, input + output, or [output, input]."""
+    """Output of the layers after the first: the layer's output alone, input + output, or [output, input]."""
     start_state: Literal["zero", "learned"] = "zero"
-    """`learned`: a parameter that begins at zero."""
+    """Initial state. `learned`: a parameter, initialized to zero."""
     weight_init: Literal["torch", "normal"] = "torch"
-    """`torch`: the defaults of torch.nn; `normal`: N(0, 0.01), biases zero."""
+    """Initialization. `torch`: the defaults of torch.nn; `normal`: N(0, 0.01), biases zero."""
     recurrent_init: Literal["default", "identity", "orthogonal"] = "default"
-    """Of the weights from state to state; `default`: as `weight_init`."""
+    """Initialization of the state-to-state weights. `default`: as `weight_init`."""
 
 
 class PlainSettings(StackSettings):
@@ -94,15 +94,15 @@ class PlainSettings(StackSettings):
 
 
 class LinearSettings(StackSettings):
-    """Cells that are written with one linear map of [x, h], or as torch.nn does, with one of x and one of h."""
+    """Cells with either one linear map of [x, h], or two linear maps, of x and of h, as in torch.nn."""
 
     cell: Literal["rnn", "lstm"]
     linear: Literal["joint", "split"] = "split"
-    """`split`: torch.nn's two maps with two biases; `joint`: one map of [x, h] with one bias."""
+    """`split`: two maps with two biases, as in torch.nn; `joint`: one map of [x, h] with one bias."""
 
 
 class UpdateGateSettings(StackSettings):
-    """Cells with an update gate z, which says how much of the old state is kept, or how much of it is replaced."""
+    """Cells with an update gate z: the share of the old state that is kept, or the share that is replaced."""
 
     cell: Literal["gru-reset-before", "gru-reset-after", "gru-update-only"]
     update_gate: Literal["keeps", "replaces"] = "keeps"
@@ -113,7 +113,7 @@ OWN_CELL = r"^[A-Za-z_][A-Za-z0-9_]*@[0-9a-f]{64}$"
 
 
 class OwnSettings(StackSettings):
-    """A cell from a file of the user's: its class, and the SHA-256 of the file (docs/own-cell.md)."""
+    """A user's own cell: its class, and the SHA-256 of its file (docs/own-cell.md)."""
 
     cell: Annotated[str, Field(pattern=OWN_CELL)]
     """In an experiment file: "FILE.py:CLASS"."""
@@ -123,38 +123,38 @@ RecurrentSettings = LinearSettings | UpdateGateSettings | PlainSettings | OwnSet
 ModelSettings = GatedSettings | RecurrentSettings
 
 
-def _names(table: type[Settings]) -> tuple[Any, ...]:
+def _cell_names(table: type[Settings]) -> tuple[Any, ...]:
     return get_args(table.model_fields["cell"].annotation)
 
 
-# The name written in `cell = "..."` -> its table of settings; own cells have no fixed names.
+# Value of `cell` -> table of settings. Own cells are not listed: they have no fixed names.
 CELL_SETTINGS: dict[str, type[ModelSettings]] = {
-    name: table for table in get_args(ModelSettings) for name in _names(table)
+    name: table for table in get_args(ModelSettings) for name in _cell_names(table)
 }
 
 
 def is_own(cell: object) -> bool:
-    """Whether this is the name of a user's own cell."""
+    """Whether `cell` is the name of a user's own cell, CLASS@HASH."""
     return isinstance(cell, str) and re.match(OWN_CELL, cell) is not None
 
 
 def short_name(cell: object) -> str:
-    """The cell as messages show it: of an own one not the whole hash."""
+    """The name of the cell as messages show it: the hash of an own cell is shortened to 12 digits."""
     text = str(cell)
     return text[: text.index("@") + 13] if is_own(cell) else text
 
 
 def settings_table(cell: object) -> type[ModelSettings] | None:
-    """The table of settings of a cell, None where there is no such cell."""
+    """The table of settings of a cell; None for an unknown cell."""
     return OwnSettings if is_own(cell) else CELL_SETTINGS.get(str(cell))
 
 
-def _origin(value: Any) -> str:
+def _cell_tag(value: Any) -> str:
     cell = value.get("cell") if isinstance(value, dict) else getattr(value, "cell", None)
     return "own cell" if is_own(cell) else "built-in cell"
 
 
-# The model of a run config: told apart by `cell`.
+# The model of a run config; `cell` selects the table.
 AnyModel = Annotated[
     Annotated[
         Annotated[
@@ -164,5 +164,5 @@ AnyModel = Annotated[
         Tag("built-in cell"),
     ]
     | Annotated[OwnSettings, Tag("own cell")],
-    Discriminator(_origin),
+    Discriminator(_cell_tag),
 ]

@@ -1,21 +1,35 @@
-"""The experiment file: its tables, and how a TOML text becomes a validated Experiment."""
+"""The experiment file: validates a parsed TOML document and makes run configs of it."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.allowed_values import Use, check_uses, legal_values
+from rnnlab.spec.allowed_values import SettingUse, allowed_values, check_setting_uses
 from rnnlab.spec.code import CodeFile, check_code
+from rnnlab.spec.experiment_tables import (
+    NAME_PATTERN,
+    Adjustment,
+    AnalysisSettings,
+    CorpusChoice,
+    RoundRule,
+    SkipRule,
+)
 from rnnlab.spec.published_runs import PublishedRun, Reproduction
 from rnnlab.spec.run_config import RunConfig, parse_run_config, place_settings
-from rnnlab.spec.setting_schema import DEFAULT_CELL, DEFAULT_REGIME, Kinds, two_regimes, unfit, unknown_kind
+from rnnlab.spec.setting_schema import (
+    DEFAULT_CELL,
+    DEFAULT_REGIME,
+    SettingSchema,
+    no_common_regime,
+    regime_mismatch,
+    unknown_cell_or_regime,
+)
 from rnnlab.spec.settings import (
     ByteSettings,
     CorpusSettings,
-    Count,
     EvaluationSettings,
     Scalar,
     Seed,
@@ -24,160 +38,46 @@ from rnnlab.spec.settings import (
     SplitSettings,
     TokenizerSettings,
 )
-from rnnlab.spec.toml_format import shown, spelled, spelled_list
-from rnnlab.spec.validation_errors import first_complaint
+from rnnlab.spec.toml_format import abbreviated, to_toml, values_to_toml
+from rnnlab.spec.validation_errors import validation_message
 
 FIRST_ROUND = "explore"
-EVALUATION_WINDOWS = "evaluation.windows"  # what a scale may replace beside settings of runs
-_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-
-Condition = dict[str, Scalar | list[Scalar]]
-
-
-class CorpusChoice(Settings):
-    """The corpus an experiment asks for: a registered name or a file, and optionally the hash it must have."""
-
-    name: Annotated[str, Field(min_length=1)]
-    """A name from `rnnlab data list`, or a file, in the working directory or beside the experiment file."""
-    sha256: Sha256 | None = None
-    """Insists on its contents."""
-
-
-class SkipRule(Settings):
-    """Points of the grid that are left out: those where every named setting has (one of) the given value(s)."""
-
-    when: Condition = Field(min_length=1)
-    """Axis = value, or list of values; all must match."""
-    because: str = ""
-    """For people."""
-
-
-class Adjustment(Settings):
-    """What is set beside the grid where its point matches: all axes that `when` names have (one of) the values."""
-
-    when: Condition = Field(min_length=1)
-    """Axis = value, or list of values; all must match."""
-    set: dict[str, Scalar] = Field(min_length=1)
-    """Setting = value, for settings that go with an axis."""
-
-
-class Variant(Settings):
-    """One way to change a selected run: `set` these settings, but only `when` it matches (always, if left out)."""
-
-    set: dict[str, Scalar] = Field(default_factory=dict)
-    """Setting = value."""
-    when: Condition = Field(default_factory=dict)
-    """Setting = value, or list of values."""
-
-
-class Selection(Settings):
-    """Which runs of the round before go on: exactly one rule, on a result that is better when lower."""
-
-    by: str = "min_loss"
-    """A result; lower is better."""
-    best_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The best so large a share of the runs, rounded down, but never to none."""
-    top: Count | None = None
-    """The best so many."""
-    below: float | None = None
-    """All with a result lower than that."""
-    pareto: Literal["parameters", "seconds"] | None = None
-    """Those that no run beats both in the result and in this."""
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> "Selection":
-        rules = ("best_fraction", "top", "below", "pareto")
-        given = [name for name in rules if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of {', '.join(rules[:-1])} and {rules[-1]}, not {' and '.join(given) or 'none'}"
-            )
-        return self
-
-    def count(self, available: int) -> int:
-        """How many of `available` finished runs `top` or `best_fraction` select; at least one where there is any."""
-        if self.top is not None:
-            return min(self.top, available)
-        assert self.best_fraction is not None
-        # The nudge keeps 0.1 * 430 = 43.000000000000004 and 0.29 * 100 = 28.999999999999996 at what a person means.
-        return min(available, max(1, int(self.best_fraction * available + 1e-9)))
-
-    def in_words(self, found: tuple[int, int] | None = None) -> str:
-        """The selected runs in a sentence. found: how many there are, of how many; None: nobody knows yet."""
-        count = "" if found is None else f"{found[0]:,} of {found[1]:,} "
-        if self.below is not None:
-            return f"the {count}runs with {self.by} below {self.below:g}"
-        if self.pareto is not None:
-            return f"the {count}runs that none beats in both {self.by} and {self.pareto}"
-        share = "" if self.best_fraction is None else f"{100 * self.best_fraction:g}%"
-        if found is None:
-            return f"the best {share or self.top} by {self.by}"
-        return f"the best {count}runs by {self.by}" + (f" ({share})" if share else "")
-
-
-class NextRound(Settings):
-    """A later round: select runs of the round before, set, vary, keep, and repeat over seeds."""
-
-    name: Annotated[str, Field(pattern=_NAME)]
-    """Lower-case letters, digits, `-` and `_`; not `explore`, which is the grid."""
-    select: Selection
-    """Which runs go on."""
-    set: dict[str, Scalar] = Field(default_factory=dict)
-    """Setting = value, for all of them."""
-    vary: list[Variant] = Field(default_factory=lambda: [Variant()], min_length=1)
-    """Each of these changes applied to each of them; left out: as they are."""
-    keep: Condition = Field(default_factory=dict)
-    """After varying, only configs with these settings stay."""
-    seeds: Count | None = None
-    """Each config is repeated over so many fresh seeds."""
-
-
-class AnalysisSettings(Settings):
-    """What the tables and pictures are about."""
-
-    metric: str = "min_loss"
-    """The result that decides; lower is better."""
-    threshold: float | None = None
-    """Runs below it get a picture of their own."""
-    threshold_meaning: str = ""
-    """What being below says about a run: "the memory is in use"."""
-    focus: dict[str, Scalar] = Field(default_factory=dict)
-    """Setting = value: effects are also shown among the runs with these settings."""
+EVALUATION_WINDOWS = "evaluation.windows"  # a scale may also replace this, in addition to settings of runs
 
 
 class Experiment(Settings):
     """A whole experiment file."""
 
-    name: Annotated[str, Field(pattern=_NAME)]
-    """Lower-case letters, digits, `-` and `_`, at most 64: the folder, and the name in the job table."""
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    """Name in the job table and of the folders: lower-case letters, digits, `-` and `_`, at most 64."""
     title: str = ""
-    """One line for people."""
+    """One line, shown in reports."""
     corpus: CorpusChoice
-    """A name from `rnnlab data list`, a file, or a table with a hash to insist on."""
+    """A name from `rnnlab data list`, a file, or a table with the required hash."""
     tokenizer: TokenizerSettings = ByteSettings()
     """`{ kind = "..." }`: bytes, characters, letters or bpe."""
     split: SplitSettings = SplitSettings()
-    """Training, validation and test text."""
+    """Fractions of the text for training, validation and testing."""
     code: dict[Sha256, CodeFile] = Field(default_factory=dict)
-    """The text of a file with own cells, by its hash, as `rnnlab best` prints it; nobody writes it by hand."""
+    """Source of the files with own cells, by hash. Written by `rnnlab best`, not by hand."""
     evaluation: EvaluationSettings = EvaluationSettings()
-    """How much text a run is evaluated on."""
+    """Amount of text on which runs are evaluated."""
     seed: Seed = 0
-    """Of the first round."""
+    """Seed of the runs of the first round."""
     model: dict[str, Scalar]
-    """Settings of the model that all runs share."""
+    """Settings of the model that are equal for all runs."""
     training: dict[str, Scalar]
-    """Settings of the training that all runs share."""
+    """Settings of the training that are equal for all runs."""
     grid: dict[str, list[Scalar]]
-    """Setting = list of values; every combination is a run."""
+    """Setting = list of values. Every combination is a run."""
     skip: list[SkipRule] = Field(default_factory=list)
     """Points of the grid to leave out."""
     adjust: list[Adjustment] = Field(default_factory=list)
-    """What is set beside the grid at some of its points."""
-    rounds: list[NextRound] = Field(default_factory=list)
-    """What follows from the results of the grid."""
+    """Additional settings at some points of the grid."""
+    rounds: list[RoundRule] = Field(default_factory=list)
+    """Later rounds, which depend on the results of the grid."""
     analysis: AnalysisSettings = AnalysisSettings()
-    """What the report is about."""
+    """Settings of the report."""
     reproduction: Reproduction | None = None
     """Published runs to compare with."""
     scale: dict[str, dict[str, dict[str, Scalar]]] = Field(default_factory=dict)
@@ -187,75 +87,77 @@ class Experiment(Settings):
     @classmethod
     def _corpus_may_be_a_name(cls, value: Any) -> Any:
         if not isinstance(value, str | dict | CorpusChoice):
-            raise ValueError(f"{shown(value)} is no corpus: give a name, a file, or {{ name = ..., sha256 = ... }}")
+            raise ValueError(
+                f"{abbreviated(value)} is not a corpus: give a name, a file, or {{ name = ..., sha256 = ... }}"
+            )
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _settings_fit(self) -> "Experiment":
-        kinds = self.kinds
-        check_code(self.code, kinds.cells)
-        if complaint := unknown_kind(kinds):
-            raise ValueError(complaint)
-        for cell in kinds.cells:
-            complaints = [unfit(cell, regime) for regime in kinds.regimes]
-            if all(complaints):
-                raise ValueError(two_regimes(kinds.cells) or complaints[0])
+        schema = self.setting_schema
+        check_code(self.code, schema.cells)
+        if message := unknown_cell_or_regime(schema):
+            raise ValueError(message)
+        for cell in schema.cells:
+            mismatches = [regime_mismatch(cell, regime) for regime in schema.regimes]
+            if all(mismatches):
+                raise ValueError(no_common_regime(schema.cells) or mismatches[0])
         if not self.grid:
             raise ValueError("[grid] is empty: give at least one axis, for example state_size = [32, 64]")
-        check_uses(kinds, self.uses())
+        check_setting_uses(schema, self.setting_uses())
         given = {**self.model, **self.training, **self.grid}
         for table, other, own in (
-            ("model", "training", kinds.model_fields),
-            ("training", "model", kinds.training_fields),
+            ("model", "training", schema.model_fields),
+            ("training", "model", schema.training_fields),
         ):
             for name in getattr(self, table).keys() - own.keys():
-                where = "an axis of [grid], or the key atop the file" if name == "seed" else f"in [{other}]"
-                raise ValueError(f"{table}.{name}: {name} is given {where}, not in [{table}]")
+                where = "as an axis of [grid] or at the top of the file" if name == "seed" else f"in [{other}]"
+                raise ValueError(f"{table}.{name}: set {name} {where}, not in [{table}]")
             for name, field in own.items():
                 adjusted = any(name in rule.set for rule in self.adjust)
                 if field.is_required() and name not in given and not adjusted:
-                    raise ValueError(f"{table}.{name} is missing: give it there, or make it an axis of [grid]")
+                    raise ValueError(f"{table}.{name} is missing: set it, or make it an axis of [grid]")
         return self
 
     @model_validator(mode="after")
     def _axes_fit(self) -> "Experiment":
         for axis, values in self.grid.items():
-            if len(set(legal_values(self.kinds, Use(f"grid.{axis}", axis, values)))) < len(values):
-                raise ValueError(f"grid.{axis} names a value twice: {spelled_list(values)}")
+            if len(set(allowed_values(self.setting_schema, SettingUse(f"grid.{axis}", axis, values)))) < len(values):
+                raise ValueError(f"grid.{axis} contains a value twice: {values_to_toml(values)}")
             if axis in self.model or axis in self.training:
-                raise ValueError(f"{axis} is an axis of [grid] and a fixed setting too: leave one of them out")
+                raise ValueError(f"{axis} is both an axis of [grid] and a fixed setting: remove one of them")
         conditions = [(f"skip entry {number}", rule.when) for number, rule in enumerate(self.skip, start=1)]
         conditions += [(f"adjust entry {number}", rule.when) for number, rule in enumerate(self.adjust, start=1)]
         for where, condition in conditions:
             for axis in condition:
                 if axis not in self.grid:
                     raise ValueError(
-                        f"{where}: when.{axis}: no axis of [grid] is called so; axes are {', '.join(self.grid)}"
+                        f"{where}: when.{axis}: [grid] has no axis of this name; axes are {', '.join(self.grid)}"
                     )
         for number, adjustment in enumerate(self.adjust, start=1):
             for name in adjustment.set.keys() & self.grid.keys():
                 raise ValueError(f"adjust entry {number}: set.{name}: {name} is an axis of [grid]: skip points instead")
         if len(set(self.round_names)) < len(self.round_names):
             raise ValueError(
-                f"rounds are {', '.join(self.round_names)}: each must have a name of its own, and "
-                f"the first, the grid, is {FIRST_ROUND}"
+                f"rounds are {', '.join(self.round_names)}: each round must have a unique name, and "
+                f"{FIRST_ROUND} is the name of the first, the grid"
             )
         return self
 
     @cached_property
-    def kinds(self) -> Kinds:
-        """The cells and the regimes of the runs, fixed, axes of the grid, or those of published runs."""
+    def setting_schema(self) -> SettingSchema:
+        """The settings of the cells and regimes of all runs: fixed, axes of the grid, or those of published runs."""
         cells = [*(self.grid.get("cell") or [self.model.get("cell", DEFAULT_CELL)])]
         cells += [run.set["cell"] for run in self._published if "cell" in run.set]
         regimes = self.grid.get("regime") or [self.training.get("regime", DEFAULT_REGIME)]
-        return Kinds(tuple(dict.fromkeys(cells)), tuple(regimes))
+        return SettingSchema(tuple(dict.fromkeys(cells)), tuple(regimes))
 
     @property
     def _published(self) -> list[PublishedRun]:
         return [] if self.reproduction is None else self.reproduction.runs
 
-    def uses(self) -> Iterator[Use]:
-        """Every place of the file that gives values to settings of a run."""
+    def setting_uses(self) -> Iterator[SettingUse]:
+        """Every place in the file that gives values to settings of runs."""
         tables: list[tuple[str, Mapping[str, Scalar | list[Scalar]]]] = [
             ("grid.", self.grid),
             ("model.", self.model),
@@ -278,17 +180,17 @@ class Experiment(Settings):
             tables += [(f"scale.{scale}.", of_runs)]
         for prefix, table in tables:
             for name, value in table.items():
-                yield Use(f"{prefix}{name}", name, value if isinstance(value, list) else [value])
+                yield SettingUse(f"{prefix}{name}", name, value if isinstance(value, list) else [value])
 
     @property
     def round_names(self) -> list[str]:
-        """All rounds in order; the first is the grid itself."""
+        """The names of all rounds, in order; the first is the grid."""
         return [FIRST_ROUND, *(next_round.name for next_round in self.rounds)]
 
     def run_config(self, corpus: CorpusSettings, point: dict[str, Scalar]) -> RunConfig:
-        """The run config at one point of the grid, on a corpus that was found.
+        """The run config at one point of the grid, on the given corpus.
 
-        Raises SpecError for settings that do not go together.
+        Raises SpecError for incompatible settings.
         """
         document: dict[str, Any] = {
             "corpus": corpus.model_dump(),
@@ -301,21 +203,21 @@ class Experiment(Settings):
             place_settings(document, point)
             return parse_run_config(document)
         except SpecError as error:
-            where = ", ".join(f"{name} = {spelled(value)}" for name, value in point.items())
+            where = ", ".join(f"{name} = {to_toml(value)}" for name, value in point.items())
             raise SpecError(f"experiment {self.name}, at {where}: {error}") from error
 
 
 def parse_experiment(document: dict[str, Any], source: str) -> Experiment:
-    """An experiment from a parsed TOML document; `source` names it in complaints.
+    """An experiment from a parsed TOML document. source: its name in error messages.
 
-    Raises SpecError, in one line, naming the key, the value and what is allowed.
+    Raises SpecError, in one line, with the key, its value and the allowed values.
     """
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        raise SpecError(f"{source}: {first_complaint(error, Experiment)}") from error
+        raise SpecError(f"{source}: {validation_message(error, Experiment)}") from error
 
 
 def renamed(experiment: Experiment, name: str) -> Experiment:
-    """The same experiment under another name. Raises SpecError for a name that is not allowed."""
+    """The same experiment under another name. Raises SpecError for an invalid name."""
     return parse_experiment({**experiment.model_dump(), "name": name}, f"the name {name!r}")

@@ -1,21 +1,22 @@
-"""Enumeration of the first round: every combination of the axes, but for the skip rules, and adjusted where told."""
+"""Enumeration of the first round: every combination of the axes, without skipped points, with adjustments applied."""
 
 import itertools
 import math
 from collections.abc import Iterator, Mapping
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import Condition, Experiment
+from rnnlab.spec.experiment import Experiment
+from rnnlab.spec.experiment_tables import Condition
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.spec.settings import CorpusSettings, Scalar
 
-_MOST_POINTS = 1_000_000  # before the skip rules; enumerating them takes minutes
+_MAX_POINTS = 1_000_000  # before the skip rules; enumerating more would take minutes
 
 
 def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
-    """Whether every setting that the condition names has the given value, or one of the given values.
+    """Whether every setting named in the condition has the given value, or one of the given values.
 
-    A setting that a run does not have, because its cell has none of that name, matches nothing.
+    A setting that the run's cell does not have never matches.
     """
     return all(
         name in settings and settings[name] in (allowed if isinstance(allowed, list) else [allowed])
@@ -24,7 +25,7 @@ def matches(condition: Condition, settings: Mapping[str, Scalar]) -> bool:
 
 
 def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
-    """The points of the grid in the order of the file: the last axis varies fastest. With what is set for each."""
+    """The points of the grid, adjustments included, in the order of the file: the last axis varies fastest."""
     for values in itertools.product(*experiment.grid.values()):
         point = dict(zip(experiment.grid, values, strict=True))
         if not any(matches(rule.when, point) for rule in experiment.skip):
@@ -32,20 +33,20 @@ def grid_points(experiment: Experiment) -> Iterator[dict[str, Scalar]]:
 
 
 def adjustments(experiment: Experiment, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """What the experiment sets beside the grid at a point that has all its axes."""
+    """The settings that `[[adjust]]` adds at a point of the grid. The point must have a value for every axis."""
     adjusted = (rule.set for rule in experiment.adjust if matches(rule.when, point))
     return {name: value for settings in adjusted for name, value in settings.items()}
 
 
 def enumerate_configs(experiment: Experiment, corpus: CorpusSettings) -> list[RunConfig]:
-    """The run configs of the first round, each once.
+    """The run configs of the first round, without duplicates.
 
-    Raises SpecError if settings do not go together, if the skip rules leave nothing, and if the grid is far too large.
+    Raises SpecError if settings are incompatible, if the skip rules leave no run, or if the grid is too large.
     """
     points = math.prod(len(values) for values in experiment.grid.values())
-    if points > _MOST_POINTS:
+    if points > _MAX_POINTS:
         raise SpecError(
-            f"experiment {experiment.name}: the grid has {points:,} points, at most {_MOST_POINTS:,} are allowed: "
+            f"experiment {experiment.name}: the grid has {points:,} points, at most {_MAX_POINTS:,} are allowed: "
             "give its axes fewer values"
         )
     configs = {config.hash: config for config in (experiment.run_config(corpus, p) for p in grid_points(experiment))}

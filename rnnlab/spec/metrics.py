@@ -1,21 +1,21 @@
-"""The numbers that a result will have, known before anything is trained: what an experiment may rank by."""
+"""The metrics that results will contain, known before training: an experiment can rank by them."""
 
 from rnnlab.errors import SpecError
 from rnnlab.spec.experiment import Experiment
-from rnnlab.spec.toml_format import did_you_mean, shown
+from rnnlab.spec.toml_format import abbreviated, did_you_mean
 
 
-def result_numbers(experiment: Experiment) -> list[str]:
-    """The numbers of the results of an experiment's runs. Those that only some of its runs have are among them.
+def result_metrics(experiment: Experiment) -> list[str]:
+    """The metrics in the results of an experiment's runs, including those that only some of the runs have.
 
-    They follow from the regime, the windows and the split. `diverged_at_step` is none of them: no good run has it.
+    They follow from the regime, the windows and the split. `diverged_at_step` is excluded: only diverged runs have it.
     """
     values: dict[str, set[object]] = {}
-    for use in experiment.uses():
+    for use in experiment.setting_uses():
         values.setdefault(use.name, set()).update(use.values)
     parts = ["validation", "test"] if experiment.split.test else ["validation"]
     losses = list(parts)
-    if "bptt" in {*experiment.kinds.regimes, *values.get("regime", ())}:
+    if "bptt" in {*experiment.setting_schema.regimes, *values.get("regime", ())}:
         losses.append("training")
         if values.get("sampling", set()) - {"random"}:
             losses.append("epoch")
@@ -27,20 +27,20 @@ def result_numbers(experiment: Experiment) -> list[str]:
 
 
 def check_metrics(experiment: Experiment) -> None:
-    """Raises SpecError, in one line, if the file ranks, selects or compares by what no result of rnnlab's will have.
+    """Raises SpecError, in one line, if the file ranks, selects or compares by a metric that no result will have.
 
-    Only for experiments that are to be trained here: imported results bring numbers of their own.
+    Only for experiments that are trained here: imported results may have metrics of their own.
     """
     named = {"analysis.metric": experiment.analysis.metric}
     named |= {f"round {rule.name}: select.by": rule.select.by for rule in experiment.rounds}
     if experiment.reproduction is not None:
         for run in experiment.reproduction.runs:
             named |= {f"reproduction run {run.name!r}: reported.{name}": name for name in run.reported}
-    known = result_numbers(experiment)
+    known = result_metrics(experiment)
     for where, name in named.items():
         if name not in known:
-            value = "" if where.endswith(name) else f" = {shown(name)}"
+            value = "" if where.endswith(name) else f" = {abbreviated(name)}"
             raise SpecError(
-                f"experiment {experiment.name}: {where}{value}: results will have no such number: choose one of "
+                f"experiment {experiment.name}: {where}{value}: results will not have this metric: choose one of "
                 f"{', '.join(known)}{did_you_mean(name, known)}"
             )

@@ -1,4 +1,4 @@
-"""The `[reproduction]` table of an experiment file: runs that somebody has published, and what came of them there."""
+"""The `[reproduction]` table of an experiment file: published runs and their published results."""
 
 from typing import Annotated
 
@@ -8,36 +8,36 @@ from rnnlab.spec.settings import Count, Scalar, Settings
 
 
 class PublishedRun(Settings):
-    """One run that was published: its settings, and the numbers that were reported of it."""
+    """One published run: its settings and the results reported for it."""
 
     name: Annotated[str, Field(min_length=1)]
-    """For people; names differ."""
+    """Shown in tables; must be unique."""
     set: dict[str, Scalar]
-    """Settings beside those of `[model]` and `[training]`."""
+    """Settings in addition to those of `[model]` and `[training]`."""
     reported: dict[str, float] = Field(min_length=1)
-    """Number of a result, for example `held_out_perplexity` = what was published."""
+    """Metric = published value; the metric is, for example, `held_out_perplexity`."""
     note: str = ""
-    """What a reader has to know of this run."""
+    """Remarks on this run, for readers of the table."""
 
 
 class Reproduction(Settings):
-    """The published runs of a study, and how near is near enough."""
+    """The published runs of a study, and the tolerance of the comparison."""
 
     source: str
-    """Where the numbers come from."""
+    """Source of the numbers."""
     tolerance: Annotated[float, Field(gt=0, lt=1)]
     """Largest relative difference that counts as reproduced."""
     because: str
-    """Why this tolerance."""
+    """Reason for this tolerance."""
     seeds: Count = 1
-    """Each run is repeated over the seeds 0 to so many less one."""
+    """Number of seeds n; each run is repeated with the seeds 0 to n - 1."""
     runs: list[PublishedRun] = Field(min_length=1)
-    """What was published."""
+    """The published runs."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Reproduction":
         names = [run.name for run in self.runs]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two runs are called {name!r}: give each a name of its own")
+                raise ValueError(f"two runs are called {name!r}: give each run a unique name")
         return self

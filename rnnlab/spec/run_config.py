@@ -1,4 +1,4 @@
-"""A run config: everything that decides the result of one training run, frozen and identified by its hash."""
+"""A run config: everything that determines the result of one training run, frozen and identified by its hash."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,13 @@ from rnnlab.errors import SpecError
 from rnnlab.files import sha256_hex
 from rnnlab.spec.cell_settings import AnyModel, short_name
 from rnnlab.spec.regime_settings import TrainingSettings
-from rnnlab.spec.setting_schema import DEFAULT_CELL, DEFAULT_REGIME, Kinds, unfit, unknown_kind
+from rnnlab.spec.setting_schema import (
+    DEFAULT_CELL,
+    DEFAULT_REGIME,
+    SettingSchema,
+    regime_mismatch,
+    unknown_cell_or_regime,
+)
 from rnnlab.spec.settings import (
     CorpusSettings,
     EvaluationSettings,
@@ -22,11 +28,11 @@ from rnnlab.spec.settings import (
     TokenizerSettings,
 )
 from rnnlab.spec.toml_format import did_you_mean
-from rnnlab.spec.validation_errors import first_complaint
+from rnnlab.spec.validation_errors import validation_message
 
 
 class RunConfig(Settings):
-    """One point of an experiment. Two configs are the same run exactly if their canonical JSON is equal."""
+    """One point of an experiment. Two configs describe the same run if and only if their canonical JSON is equal."""
 
     corpus: CorpusSettings
     tokenizer: TokenizerSettings
@@ -38,15 +44,15 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _regime_fits_cell(self) -> "RunConfig":
-        if complaint := unfit(self.model.cell, self.training.regime):
-            raise ValueError(complaint)
+        if message := regime_mismatch(self.model.cell, self.training.regime):
+            raise ValueError(message)
         return self
 
     @cached_property
     def canonical_json(self) -> str:
-        """Sorted keys, no spaces, every field: the same text for the same run on every machine.
+        """JSON of all fields with sorted keys and no spaces: the same text for the same run on every machine.
 
-        Settings that came later are left out where they have the value that was the only one before.
+        Settings of `omitted_from_hash` are left out where they have the value given there.
         """
         return _canonical(self._document())
 
@@ -57,7 +63,7 @@ class RunConfig(Settings):
 
     @cached_property
     def group_key(self) -> str:
-        """Configs with equal keys have equal shapes and read the same text: they can be trained in one cohort."""
+        """Configs with equal keys have equal shapes and read the same text, so they can be trained in one cohort."""
         shared = self._document()
         del shared["seed"]
         for table in (self.model, self.training):
@@ -69,25 +75,25 @@ class RunConfig(Settings):
 
     def _document(self) -> dict[str, Any]:
         document = self.model_dump(mode="json")
-        for name, before in self.training.came_later.items():
+        for name, before in self.training.omitted_from_hash.items():
             if document["training"][name] == before:
                 del document["training"][name]
         return document
 
     @property
     def target_steps(self) -> int:
-        """Optimiser steps of the whole run."""
+        """Optimizer steps of the whole run."""
         return self.training.target_steps
 
     @cached_property
     def settings(self) -> dict[str, Scalar]:
-        """The settings of model and training and the seed under their own names, as a grid writes them."""
+        """The settings of model and training, and the seed, under the names used in a grid."""
         return {**self.model.model_dump(), **self.training.model_dump(), "seed": self.seed}
 
     def is_beginning_of(self, other: "RunConfig") -> bool:
-        """Whether a run of this config is, bit for bit, the first part of a run of `other`: it is only shorter.
+        """Whether a run of this config is, bit for bit, the first part of a run of `other`, which is only longer.
 
-        Nothing is said of runs with schedules, which end as they were planned.
+        Runs with a schedule cannot be prolonged: they are a beginning only of themselves.
         """
         name = self.training.duration_name
         if self == other or name == "schedule" or other.training.duration_name != name:
@@ -102,14 +108,14 @@ class RunConfig(Settings):
         """
         document = self.model_dump()
         place_settings(document, changes)
-        # Another cell or regime has other settings: those that it does not know are left behind.
-        known = kinds_of(document).fields
+        # Drop settings that a changed cell or regime does not have.
+        known = schema_of(document).fields
         for table in ("model", "training"):
             document[table] = {name: value for name, value in document[table].items() if name in known}
         return parse_run_config(document)
 
 
-# Made once: a large grid spends most of its time on this.
+# Created once: a large grid spends most of its time on encoding.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -117,59 +123,60 @@ def _canonical(document: Mapping[str, Any]) -> str:
     return _CANONICAL.encode(document)
 
 
-def kinds_of(document: Mapping[str, Any]) -> Kinds:
-    """The cell and the regime that a run document names. Raises SpecError for one that there is not."""
+def schema_of(document: Mapping[str, Any]) -> SettingSchema:
+    """The schema for the cell and regime of a run document. Raises SpecError if one of them is unknown."""
     cell = document.get("model", {}).get("cell", DEFAULT_CELL)
     regime = document.get("training", {}).get("regime", DEFAULT_REGIME)
-    kinds = _kinds(cell, regime) if isinstance(cell, str) and isinstance(regime, str) else Kinds((cell,), (regime,))
-    if complaint := unknown_kind(kinds):
-        raise SpecError(complaint)
-    return kinds
+    hashable = isinstance(cell, str) and isinstance(regime, str)
+    schema = _cached_schema(cell, regime) if hashable else SettingSchema((cell,), (regime,))
+    if message := unknown_cell_or_regime(schema):
+        raise SpecError(message)
+    return schema
 
 
 @cache
-def _kinds(cell: str, regime: str) -> Kinds:
-    """One for all runs of a kind: it keeps what settings they have."""
-    return Kinds((cell,), (regime,))
+def _cached_schema(cell: str, regime: str) -> SettingSchema:
+    """One object for all runs of a cell and regime: it caches their settings."""
+    return SettingSchema((cell,), (regime,))
 
 
 def place_settings(document: dict[str, Any], settings: Mapping[str, Scalar]) -> None:
-    """Write settings into the tables of a run document that they belong to.
+    """Write settings into the tables of a run document to which they belong.
 
-    Raises SpecError for a name that no table of the document's cell and regime has.
+    Raises SpecError for a name that the document's cell and regime do not have.
     """
-    # The cell and the regime come first: they decide what else there is.
-    kinds = kinds_of(document)
+    # The cell and the regime come first: they determine which other settings exist.
+    schema = schema_of(document)
     for name in sorted(settings, key=lambda name: name not in ("cell", "regime")):
-        if name not in kinds.fields:
+        if name not in schema.fields:
             raise SpecError(
-                f"unknown setting {name!r}: {kinds} knows {', '.join(kinds.fields)}{did_you_mean(name, kinds.fields)}"
+                f"unknown setting {name!r}: {schema} has {', '.join(schema.fields)}{did_you_mean(name, schema.fields)}"
             )
         if name == "seed":
             document["seed"] = settings[name]
         else:
-            document["training" if name in kinds.training_fields else "model"][name] = settings[name]
+            document["training" if name in schema.training_fields else "model"][name] = settings[name]
         if name in ("cell", "regime"):
-            kinds = kinds_of(document)
+            schema = schema_of(document)
 
 
 def run_config_from_json(text: str) -> RunConfig:
-    """A run config from its JSON, such as a job's payload. Raises SpecError if this rnnlab does not know a setting."""
+    """A run config from its JSON, such as a job's payload. Raises SpecError for a setting unknown to this version."""
     return parse_run_config(json.loads(text))
 
 
 def parse_run_config(document: Mapping[str, Any]) -> RunConfig:
     """A run config from a document of its tables.
 
-    Raises SpecError, in one line, naming the key, the value and what is allowed.
+    Raises SpecError, in one line, with the key, its value and the allowed values.
     """
-    kinds = kinds_of(document)
+    schema = schema_of(document)
     named = {
         **document,
-        "model": {"cell": kinds.cells[0], **document.get("model", {})},
-        "training": {"regime": kinds.regimes[0], **document.get("training", {})},
+        "model": {"cell": schema.cells[0], **document.get("model", {})},
+        "training": {"regime": schema.regimes[0], **document.get("training", {})},
     }
     try:
         return RunConfig.model_validate(named)
     except ValidationError as error:
-        raise SpecError(first_complaint(error, RunConfig)) from error
+        raise SpecError(validation_message(error, RunConfig)) from error

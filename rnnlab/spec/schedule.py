@@ -1,15 +1,15 @@
-"""Learning rates over the epochs of a run, as one text, so that a grid can vary them: "1@1e-2,1@1e-3"."""
+"""Learning rates over the epochs of a run, as one string, so that a grid can vary them: "1@1e-2,1@1e-3"."""
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rnnlab.spec.toml_format import shown
+from rnnlab.spec.toml_format import abbreviated
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Some epochs with one learning rate."""
+    """Consecutive epochs with one learning rate."""
 
     epochs: int  # >= 1
     learning_rate: float  # > 0
@@ -17,9 +17,9 @@ class Stage:
 
 @lru_cache(maxsize=64)
 def parse_schedule(text: str) -> list[Stage]:
-    """The stages of a schedule, in their order.
+    """The stages of a schedule, in order.
 
-    Raises ValueError for a text that is none.
+    Raises ValueError if `text` is not a schedule.
     """
     stages = []
     for part in text.split(","):
@@ -32,8 +32,8 @@ def parse_schedule(text: str) -> list[Stage]:
             stage.learning_rate
         ):
             raise ValueError(
-                f'{shown(text)} is no schedule: give epochs@rate, separated by commas, for example "1@1e-2,1@1e-3", '
-                "each of at least one epoch, with a rate above 0 and at most 100"
+                f"{abbreviated(text)} is not a schedule: give entries EPOCHS@RATE separated by commas, for example "
+                '"1@1e-2,1@1e-3", each with at least one epoch and a rate above 0 and at most 100'
             )
         stages.append(stage)
     return stages

@@ -1,4 +1,4 @@
-"""The settings of one run, as pydantic models: what may be written, its unit, its legal range."""
+"""The settings of one run, as pydantic models: type, unit and allowed range of each."""
 
 import math
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,75 +12,75 @@ Scalar = bool | int | float | str
 
 
 class Settings(BaseModel):
-    """A frozen table of settings; an unknown key or a value of another type is an error."""
+    """A frozen table of settings. An unknown key, or a value of another type, is an error."""
 
-    # A text below a field says what it is: docs/settings.md is made of them.
+    # The docstring below a field is its description; docs/settings.md is generated from these.
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    # Settings in which the members of one cohort may differ: they change no shape.
+    # Settings in which the members of one cohort may differ, because they do not change a shape.
     free_in_cohort: ClassVar[frozenset[str]] = frozenset()
-    # Settings that came later, with the value that all runs before them had. With it they are not part of the
-    # canonical JSON, so that those runs keep their hashes.
-    came_later: ClassVar[dict[str, Scalar]] = {}
+    # Setting -> the value with which it is left out of the canonical JSON. For settings added after the first release:
+    # runs with the value that all earlier runs had keep their hashes.
+    omitted_from_hash: ClassVar[dict[str, Scalar]] = {}
 
 
 class CorpusSettings(Settings):
-    """The text, identified by its contents: `name` is for people, `sha256` is what counts."""
+    """The text of a run. `sha256` identifies it; `name` is for display only."""
 
     name: Annotated[str, Field(min_length=1)]
     sha256: Sha256
 
 
 class FixedVocabulary(Settings):
-    """A tokenizer that learns nothing from the corpus."""
+    """A tokenizer with a fixed vocabulary, independent of the corpus."""
 
     @property
     def vocabulary_sha256(self) -> str | None:
-        """The hash of the learned vocabulary; None where nothing is learned."""
+        """Always None: no vocabulary is learned."""
         return None
 
 
 class ByteSettings(FixedVocabulary):
-    """`bytes`: vocabulary 256, one symbol a byte."""
+    """`bytes`: vocabulary of 256, one symbol per byte."""
 
     kind: Literal["bytes"] = "bytes"
 
 
 class LetterSettings(FixedVocabulary):
-    """`letters`: vocabulary 28, one symbol a lower-case letter; everything else is one space a run."""
+    """`letters`: vocabulary of 28, one symbol per lower-case letter; each run of other characters is one space."""
 
     kind: Literal["letters"] = "letters"
 
 
 class LearnedVocabulary(Settings):
-    """A tokenizer whose vocabulary is made from the corpus, once, by `rnnlab init`."""
+    """A tokenizer whose vocabulary `rnnlab init` learns from the corpus, once."""
 
     kind: str
     vocabulary: Sha256 | None = None
-    """Hash of the vocabulary; a file that gives it insists on it."""
+    """SHA-256 of the vocabulary. If given, `rnnlab init` fails for any other vocabulary."""
 
     @property
     def vocabulary_sha256(self) -> str | None:
-        """The hash of the learned vocabulary; None in an experiment file, where it is not decided yet."""
+        """The hash of the learned vocabulary; None in an experiment file before the vocabulary is learned."""
         return self.vocabulary
 
 
 class CharacterSettings(LearnedVocabulary):
-    """`characters`: one symbol a character, the distinct ones of the corpus, sorted."""
+    """`characters`: one symbol per distinct character of the corpus, sorted."""
 
     kind: Literal["characters"] = "characters"
     padding: bool = False
-    """One symbol more, id 0, that no text is encoded as."""
+    """Add a padding symbol with id 0, which never occurs in encoded text."""
 
 
-class PairSettings(LearnedVocabulary):
+class BpeSettings(LearnedVocabulary):
     """`bpe`: byte-pair encoding of bytes, learned from the training split."""
 
     kind: Literal["bpe"] = "bpe"
     vocab_size: Annotated[int, Field(ge=257, le=65_536)]
-    """Symbols: 256 bytes and what is merged of them."""
+    """Number of symbols: 256 bytes and the merged pairs."""
 
 
 def _tokenizer_kind(value: Any) -> str | None:
@@ -93,28 +93,28 @@ TokenizerSettings = Annotated[
     Annotated[ByteSettings, Tag("bytes")]
     | Annotated[CharacterSettings, Tag("characters")]
     | Annotated[LetterSettings, Tag("letters")]
-    | Annotated[PairSettings, Tag("bpe")],
+    | Annotated[BpeSettings, Tag("bpe")],
     Discriminator(_tokenizer_kind),
 ]
 
-# One entry a tokenizer; rnnlab/data/tokenizer.py has the classes of the same kinds.
+# One entry per tokenizer; rnnlab/data/tokenizer.py has the implementations under the same names.
 TOKENIZER_SETTINGS: dict[str, type[Settings]] = {
     "bytes": ByteSettings,
     "characters": CharacterSettings,
     "letters": LetterSettings,
-    "bpe": PairSettings,
+    "bpe": BpeSettings,
 }
 
 
 class SplitSettings(Settings):
-    """Contiguous fractions of the corpus, in this order; they add up to 1. Test 0: there is no test split."""
+    """Contiguous fractions of the corpus, in this order. They must add up to 1."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Share of the text that is trained on, from its start."""
+    """Fraction of the text for training, from its start."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """The share that follows."""
+    """Fraction for validation, after the training split."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """The rest; 0: there is no test split."""
+    """Fraction for testing, the rest. 0: no test split."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> "SplitSettings":
@@ -125,11 +125,11 @@ class SplitSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Loss on each split: over at most `windows` windows as long as in training.
+    """Evaluation of the loss on each split, over at most `windows` windows of the training length.
 
-    They are evenly spaced and do not overlap; for a run that trains on random windows they are drawn at random, the
-    same ones for every seed.
+    The windows are evenly spaced and do not overlap. For a run that trains on random windows, they are drawn at
+    random, the same ones for every seed.
     """
 
     windows: Count = 64
-    """At most so many windows of each split."""
+    """Maximum number of windows per split."""

@@ -1,4 +1,4 @@
-"""Values as TOML writes them: in experiment files that rnnlab makes, and in messages about those of the user."""
+"""Formats values as TOML: for experiment files that rnnlab writes, and for messages about the user's files."""
 
 import difflib
 import json
@@ -8,49 +8,49 @@ from typing import Any
 from rnnlab.spec.settings import Scalar
 
 
-def spelled(value: Scalar) -> str:
-    """The value in TOML: reading it gives back the same value of the same type."""
+def to_toml(value: Scalar) -> str:
+    """The value in TOML. Reading it gives the same value of the same type."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # Every escape of JSON is one of TOML, which wants the delete character escaped too.
+        # Every JSON escape is a TOML escape. TOML also requires the delete character to be escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
 
 
-def spelled_list(values: list[Scalar]) -> str:
+def values_to_toml(values: list[Scalar]) -> str:
     """The values in TOML, separated by commas."""
-    return ", ".join(spelled(value) for value in values)
+    return ", ".join(to_toml(value) for value in values)
 
 
-def spelled_settings(settings: Mapping[str, Scalar]) -> str:
-    """Settings with their values: `n_layers = 3, use_residual = true`."""
-    return ", ".join(f"{name} = {spelled(value)}" for name, value in settings.items())
+def settings_to_toml(settings: Mapping[str, Scalar]) -> str:
+    """Settings with their values, for example `n_layers = 3, use_residual = true`."""
+    return ", ".join(f"{name} = {to_toml(value)}" for name, value in settings.items())
 
 
-def spelled_condition(condition: Mapping[str, Scalar | list[Scalar]]) -> str:
-    """A condition on settings: `n_layers = 1 or 2, use_residual = true`."""
+def condition_text(condition: Mapping[str, Scalar | list[Scalar]]) -> str:
+    """A condition on settings, for example `n_layers = 1 or 2, use_residual = true`."""
     return ", ".join(
-        f"{name} = {' or '.join(map(spelled, allowed)) if isinstance(allowed, list) else spelled(allowed)}"
+        f"{name} = {' or '.join(map(to_toml, allowed)) if isinstance(allowed, list) else to_toml(allowed)}"
         for name, allowed in condition.items()
     )
 
 
-def shown(value: Any, most: int = 60) -> str:
-    """What somebody wrote, in one line of a message and not more than `most` characters of it."""
-    text = " ".join(_loosely(value).split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+def abbreviated(value: Any, max_length: int = 60) -> str:
+    """A value from a user's file, in one line of at most `max_length` characters."""
+    text = " ".join(_to_text(value).split())
+    return text if len(text) <= max_length else f"{text[: max_length - 3]}..."
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """`; did you mean NAME?` for the known name that is nearest to what somebody wrote; empty where none is near."""
+    """`; did you mean NAME?` for the known name most similar to the given one; empty if no name is similar."""
     near = difflib.get_close_matches(given, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _loosely(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_loosely(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {_to_text(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_loosely(entry) for entry in value) + "]"
-    return spelled(value) if isinstance(value, Scalar) else str(value)
+        return "[" + ", ".join(_to_text(entry) for entry in value) + "]"
+    return to_toml(value) if isinstance(value, Scalar) else str(value)

@@ -1,1 +1,1 @@
-"""Training of cohorts: optimiser, blocks of steps, curves, checkpoints, evaluation, sampling. Knows no queue."""
+"""Training of cohorts: optimizer, blocks of steps, curves, checkpoints, evaluation, sampling. Knows no queue."""

@@ -1,15 +1,15 @@
-"""Checkpoints: one run's state in one file, whole or not at all.
+"""Checkpoints: one run's state in one file, written atomically.
 
-A file is a header line and what torch.save wrote:
+A file is a header line and the output of torch.save:
 
     rnnlab-checkpoint 1 <SHA-256 of the body> <bytes of the body>\n
     <body>
 
-Version 1 is of the online regime; version 2 adds the averages over epochs of the BPTT regime.
+Version 1 is for the online regime; version 2 adds the averages over epochs of the BPTT regime.
 
-The body depends on the run's state alone: neither worker, epoch nor time is in it, so equal runs give equal bytes. The
-epoch of the claim that wrote it stands in the file's name, so that a stale worker cannot overwrite a newer file. What
-the run's tokenizer learned is in the body too, where it learned anything: the text is not needed to read and to write.
+The body depends on the run's state alone. It has no worker, epoch or time, so equal runs give equal bytes. The file's
+name has the epoch of the claim that wrote it, so that a stale worker cannot overwrite a newer file. The body also has
+the vocabulary, if the run's tokenizer learned one: the text is not needed to use the model.
 """
 
 import io
@@ -33,15 +33,15 @@ _KEPT_OF_EARLIER_CLAIMS = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds."""
+    """The contents of a checkpoint file."""
 
     config_json: str  # canonical JSON of the run config
-    state: RunState
-    vocabulary: str | None  # what the tokenizer learned, None where it learns nothing
+    state: RunState  # the run after its last step
+    vocabulary: str | None  # what the tokenizer learned; None if it learns nothing
 
 
 def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) -> bytes:
-    """The bytes of a checkpoint file. `vocabulary`: what the run's tokenizer learned, if anything."""
+    """The bytes of a checkpoint file. `vocabulary`: what the run's tokenizer learned; None if it learns nothing."""
     stream = io.BytesIO()
     epochs = not isinstance(config.training, OnlineSettings)
     torch.save(
@@ -65,9 +65,9 @@ def encode(config: RunConfig, state: RunState, vocabulary: str | None = None) ->
 
 
 def decode(data: bytes, source: str) -> Checkpoint:
-    """What the bytes of a checkpoint file say; `source` names it in complaints.
+    """Decode the bytes of a checkpoint file. `source` is its name for error messages.
 
-    Raises CheckpointError if they are torn, corrupt, or not a checkpoint of this version.
+    Raises CheckpointError if they are truncated, corrupt, or not a checkpoint of a known version.
     """
     header, _, body = data.partition(b"\n")
     fields = header.decode("ascii", errors="replace").split(" ")
@@ -75,7 +75,7 @@ def decode(data: bytes, source: str) -> Checkpoint:
         raise CheckpointError(f"{source} is not a checkpoint of rnnlab")
     if fields[1] not in _VERSIONS:
         raise CheckpointError(
-            f"{source} has checkpoint version {fields[1]}, this rnnlab reads {' and '.join(_VERSIONS)}: upgrade rnnlab"
+            f"{source} has checkpoint version {fields[1]}, but this rnnlab reads {' and '.join(_VERSIONS)}: upgrade it"
         )
     if str(len(body)) != fields[3]:
         raise CheckpointError(f"{source} is truncated: {len(body)} of {fields[3]} bytes")
@@ -102,7 +102,7 @@ def decode(data: bytes, source: str) -> Checkpoint:
 def read(path: Path) -> Checkpoint:
     """Read one checkpoint file.
 
-    Raises CheckpointError if it is missing, unreadable, torn or corrupt.
+    Raises CheckpointError if it is missing, unreadable, truncated or corrupt.
     """
     try:
         data = path.read_bytes()
@@ -112,9 +112,9 @@ def read(path: Path) -> Checkpoint:
 
 
 def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int, vocabulary: str | None = None) -> Path:
-    """Write a checkpoint and drop the older ones, except for the one before, which is kept as a second line.
+    """Write a checkpoint and delete older ones, except for the previous one, which is kept as a fallback.
 
-    Raises OSError (disk full); the older checkpoints are then untouched.
+    Raises OSError, for example if the disk is full; the older checkpoints are then unchanged.
     """
     path = run_dir / checkpoint_name(epoch, state.step)
     atomic_write(path, encode(config, state, vocabulary))
@@ -122,11 +122,11 @@ def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int, vocabul
     others: list[Path] = []
     for other in _newest_first(run_dir):
         parsed = parse_checkpoint_name(other.name)
-        # A checkpoint of a later epoch belongs to whoever took the job over.
+        # A checkpoint of a later epoch belongs to the worker that took over the job.
         if parsed and parsed[0] <= epoch:
             (mine if parsed[0] == epoch else others).append(other)
-    # Those of this claim are whole. One of an earlier claim may be damaged, however advanced its name says it is, so
-    # until there are two of this claim some more are kept.
+    # The checkpoints of this claim are intact. One of an earlier claim may be damaged, whatever step its name has. So
+    # more of those are kept until this claim has two.
     kept = mine[:2] if len(mine) > 1 else others[:_KEPT_OF_EARLIER_CLAIMS]
     for other in {*mine, *others} - {path, *kept}:
         other.unlink(missing_ok=True)
@@ -134,26 +134,26 @@ def write(run_dir: Path, config: RunConfig, state: RunState, epoch: int, vocabul
 
 
 def keep_only(run_dir: Path, path: Path | None) -> None:
-    """Drop every checkpoint but `path`, and what kills left of unfinished ones: for a run that is committed."""
+    """Delete every checkpoint except `path`, and temporary files of killed workers. For a run that is committed."""
     for other in [*_newest_first(run_dir), *run_dir.glob(".checkpoint-*.tmp")]:
         if other != path:
             other.unlink(missing_ok=True)
 
 
-def newest(run_dir: Path, config: RunConfig, complain: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that is whole; `complain` is told about each one that is not.
+def newest(run_dir: Path, config: RunConfig, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is intact, or None. `warn` is called for each one that is not.
 
-    The bits of a run depend on its config alone, so the most advanced whole file is right, whoever wrote it. That of a
-    shorter run which is otherwise the same will do: it is where an extended run begins.
+    The bits of a run depend on its config alone, so the most advanced intact file is correct, whichever worker wrote
+    it. A checkpoint of a shorter run with otherwise the same config is usable: an extended run starts from it.
     """
     for path in _newest_first(run_dir):
         try:
             checkpoint = read(path)
         except CheckpointError as error:
-            complain(f"{error}; falling back to the one before")
+            warn(f"{error}; falling back to the previous checkpoint")
             continue
         if not _is_usable(checkpoint, config):
-            complain(f"checkpoint {path} belongs to another run config: it is not used")
+            warn(f"checkpoint {path} belongs to another run config: ignored")
             continue
         return checkpoint
     return None

@@ -1,4 +1,4 @@
-"""What a worker trains with: the texts, the device, resuming from a run folder, the results of finished runs."""
+"""Training on one device: texts, resuming from a run folder, and the results of finished runs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,34 +16,35 @@ from rnnlab.provenance import program_provenance
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.evaluation.final_losses import final_losses, result_of
+from rnnlab.training.engines.native_engine import arithmetic_of
+from rnnlab.training.evaluation.final_losses import final_losses
+from rnnlab.training.evaluation.run_result import result_of
 from rnnlab.training.evaluation.text_units import TextRate, text_rate, with_text_units
-from rnnlab.training.native import arithmetic_of
 from rnnlab.training.run_state import RunState, fresh_state
 
 
-class Workbench:
-    """Training on one device. Texts are read once and kept."""
+class TrainingContext:
+    """Training on one device. Each text is read once and kept in memory."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._texts: dict[str, tuple[Splits[Tensor], Tokenizer]] = {}
-        self._rates: dict[str, dict[str, TextRate]] = {}  # by text and split: how much text a symbol stands for
-        self._vocabularies: dict[str | None, str] = {}  # by their hashes
+        self._rates: dict[str, dict[str, TextRate]] = {}  # how much text a symbol stands for, by text and split
+        self._vocabularies: dict[str | None, str] = {}  # by SHA-256
 
     def keep_vocabulary(self, vocabulary: str) -> None:
-        """What a tokenizer learned at `init`, for the runs whose configs name its hash."""
+        """Keep the vocabulary that a tokenizer learned at `init`, for the runs whose configs have its hash."""
         self._vocabularies[sha256_hex(vocabulary.encode())] = vocabulary
 
     def vocabulary(self, config: RunConfig) -> str | None:
-        """What the config's tokenizer learned, as far as it is kept here; None where it learns nothing."""
+        """The vocabulary of the config's tokenizer; None if it is not kept here or if the tokenizer learns nothing."""
         return self._vocabularies.get(config.tokenizer.vocabulary_sha256)
 
     def text(self, config: RunConfig) -> tuple[Splits[Tensor], Tokenizer]:
-        """The token splits and the tokenizer that the config names.
+        """The token splits and the tokenizer of the config.
 
-        Raises CorpusError if the text is not on this machine or too short for the config's windows, UsageError if the
-        vocabulary of the tokenizer is not kept here.
+        Raises CorpusError if the text is not on this machine or is too short for the config's windows, and UsageError
+        if the vocabulary of the tokenizer is not kept here.
         """
         key = f"{config.corpus.sha256} {config.split} {config.tokenizer} {config.training.span}"
         if key not in self._texts:
@@ -54,12 +55,12 @@ class Workbench:
             self._texts[key] = load_splits(corpus, tokenizer, fractions, config.training.span), tokenizer
         return self._texts[key]
 
-    def resume(self, config: RunConfig, run_dir: Path, complain: Callable[[str], None]) -> RunState:
-        """The run as its newest whole checkpoint has it, or before its first step where there is none.
+    def resume(self, config: RunConfig, run_dir: Path, warn: Callable[[str], None]) -> RunState:
+        """The run's state from its newest intact checkpoint, or its initial state if there is none.
 
-        `complain` is told about checkpoints that are torn, corrupt or foreign.
+        `warn` is called for each checkpoint that is truncated, corrupt or of another run.
         """
-        found = checkpoint.newest(run_dir, config, complain)
+        found = checkpoint.newest(run_dir, config, warn)
         return found.state if found is not None else fresh_state(config, self.text(config)[1].vocabulary_size)
 
     def cohort(self, members: Sequence[Member]) -> Cohort:
@@ -68,19 +69,19 @@ class Workbench:
         return Cohort(members, splits.train, tokenizer.vocabulary_size, self.device)
 
     def results(self, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
-        """The results of finished runs of one group, held-out losses and provenance included."""
+        """The results of finished runs of one group, with held-out losses and provenance."""
         splits, tokenizer = self.text(finished[0].config)
-        whole = [member for member in finished if member.state.diverged_at_step is None]
+        not_diverged = [member for member in finished if member.state.diverged_at_step is None]
         losses = iter(
             final_losses(
-                [member.config for member in whole],
-                [member.state for member in whole],
+                [member.config for member in not_diverged],
+                [member.state for member in not_diverged],
                 splits,
                 tokenizer.vocabulary_size,
                 self.device,
                 max_threads,
             )
-            if whole
+            if not_diverged
             else []
         )
         provenance = program_provenance() | {"torch_version": torch.__version__, "device": str(self.device)}

@@ -1,6 +1,6 @@
-"""A trained model for use: it predicts, reads and writes text, and can be trained further as any torch module.
+"""A trained model for use: it predicts, reads and writes text, and can be trained further like any torch module.
 
-Shapes: B batch rows, T symbols, S state size, V vocabulary.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from rnnlab.training.text_generation import sample
 
 
 class LanguageModel(nn.Module):
-    """One language model with its tokenizer. It is made in eval mode, on the CPU, in float32, with gradients enabled.
+    """One language model with its tokenizer. It is created in eval mode, on the CPU, in float32, with gradients.
 
-    The parameters are copies: training changes no checkpoint. Those of a gated model are torch.nn.Linear's; those of
-    other cells have the names and shapes of rnnlab/models/recurrent/recurrent_cohort.py, a weight [inputs, outputs].
-    There is no dropout or the like, so training mode computes the same.
+    The parameters are copies: training changes no checkpoint. A gated model has torch.nn.Linear modules; other cells
+    have the names and shapes of rnnlab/models/recurrent/recurrent_cohort.py, a weight [inputs, outputs]. There is no
+    dropout or similar layer, so training mode computes the same.
     """
 
     def __init__(self, config: RunConfig, tokenizer: Tokenizer, parameters: Mapping[str, Tensor]) -> None:
-        """parameters: of one model, named as in its checkpoint."""
+        """parameters: those of one model, named as in its checkpoint."""
         super().__init__()
         self.config = config  # everything that decided the run: config.model, config.training, config.hash, ...
         self.tokenizer = tokenizer
@@ -37,15 +37,15 @@ class LanguageModel(nn.Module):
         return self.tokenizer.vocabulary_size
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
-        """The state before the first symbol: for each layer its state [B, S]; two for each layer of an LSTM."""
+        """The state before the first symbol: one tensor [B, S] for each layer, two for each layer of an LSTM."""
         return self.network.initial_state(batch_size)
 
     def forward(self, tokens_BT: Tensor, state: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """Token ids (integers, T >= 1) and the state before them -> logits [B, T, V] and the state after them.
 
-        logits[:, t] predict the token after tokens[:, t]; softmax of them are probabilities. Without `state` the tokens
-        are the beginning of a text. Gradients flow back through all T symbols, but with the cell `gated`: its state
-        is detached at every symbol, as in its training.
+        logits[:, t] predict the token after tokens[:, t]; their softmax is the probability of each token. Without
+        `state` the tokens are the beginning of a text. Gradients flow back through all T symbols, except with the cell
+        `gated`: its state is detached at every symbol, as in training.
         Raises ValueError for tokens that are not integers [B, T].
         """
         if tokens_BT.dim() != 2 or tokens_BT.is_floating_point() or not tokens_BT.shape[1]:
@@ -55,7 +55,7 @@ class LanguageModel(nn.Module):
         return self.network.window(tokens_BT.to(torch.int64), before)
 
     def encode(self, text: str | bytes) -> Tensor:
-        """The token ids of a text, int64 [T], on the model's device. A text of type str is taken as UTF-8.
+        """The token ids of a text, int64 [T], on the model's device. A str is encoded as UTF-8.
 
         Raises UsageError for a text that the vocabulary cannot express.
         """
@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
         return torch.tensor(ids.tolist(), dtype=torch.int64, device=self._device)
 
     def decode(self, tokens: Tensor | Sequence[int]) -> str:
-        """The text of token ids [T]; bytes that are no UTF-8 become U+FFFD.
+        """The text of token ids [T]. Bytes that are not valid UTF-8 become U+FFFD.
 
         Raises ValueError for an id outside the vocabulary.
         """
@@ -71,10 +71,10 @@ class LanguageModel(nn.Module):
         return self.tokenizer.decode(ids).decode(errors="replace")
 
     def generate(self, prime: str = "The ", length: int = 500, temperature: float = 0.8, seed: int = 0) -> str:
-        """`prime`, continued by `length` symbols that the model draws: the text of `rnnlab sample`.
+        """`prime`, continued by `length` symbols drawn from the model: the text of `rnnlab sample`.
 
-        temperature: of the softmax; below 1 is safer, above 1 wilder, 0 always takes the likeliest symbol. The same
-        seed draws the same text.
+        temperature: of the softmax; below 1 the text is more predictable, above 1 less, and 0 always takes the most
+        likely symbol. The same seed gives the same text.
         Raises UsageError for a prime that is empty or that the vocabulary cannot express, and for a negative number.
         """
         ids = self.encode(prime).tolist()
@@ -82,13 +82,13 @@ class LanguageModel(nn.Module):
         return prime + self.decode(list(drawn))
 
     def continuation(self, prime: Sequence[int], *, length: int, temperature: float, seed: int) -> Iterator[int]:
-        """The ids of `generate`, as they are drawn after the ids `prime`. Raises UsageError as it does."""
+        """The ids that `generate` draws after the ids `prime`, one by one. Raises UsageError like `generate`."""
         state: list[Tensor] | None = None
 
         def read(ids: Sequence[int]) -> Tensor:
             nonlocal state
             tokens_BT = torch.tensor([list(ids)], dtype=torch.int64, device=self._device)
-            with one_thread():  # several might round otherwise, and another symbol be drawn
+            with one_thread():  # with several threads the rounding, and so the drawn symbol, may differ
                 logits_BTV, state = self.forward(tokens_BT, state)
             return logits_BTV[0, -1]
 

@@ -1,6 +1,6 @@
-"""The symbols that each run of a cohort sees in the online regime, as a pure function of (seed, step).
+"""The symbols of one run in the online regime, as a pure function of (seed, step).
 
-Shapes: K steps of a block, M models, B batch rows, W window length (symbols).
+Shapes: K steps of a block, B batch rows, W symbols of a window with its last target.
 """
 
 import torch
@@ -10,8 +10,8 @@ from rnnlab.data.batches import window_positions, windows
 from rnnlab.spec.regime_settings import OnlineSettings
 
 
-class WindowStream:
-    """The random windows of one run, one after the other; each is read symbol by symbol."""
+class OnlineBatches:
+    """The random windows of one run, one after the other. Each window is read symbol by symbol, one symbol a step."""
 
     def __init__(self, training: OnlineSettings, seed: int, tokens: Tensor) -> None:
         """`tokens` is the training split, 1-D, any integer type."""
@@ -22,20 +22,20 @@ class WindowStream:
         self._window_BW = torch.empty(0)
 
     def fill(self, first_step: int, inputs_KB: Tensor, targets_KB: Tensor) -> list[int]:
-        """Write the symbols of the K steps from `first_step` on; returns the rows at which a window starts."""
+        """Write the symbols of K steps from `first_step` on. Returns the indices of steps at which a window starts."""
         training = self._training
         per_window = training.steps_per_window
         starts = []
-        row = 0
-        while row < len(inputs_KB):
-            index, offset = divmod(first_step + row, per_window)
+        k = 0
+        while k < len(inputs_KB):
+            index, offset = divmod(first_step + k, per_window)
             if offset == 0:
-                starts.append(row)
+                starts.append(k)
             window_BW = self._window(index, training.batch_size, training.window_length)
-            n = min(per_window - offset, len(inputs_KB) - row)
-            inputs_KB[row : row + n] = window_BW[:, offset : offset + n].T
-            targets_KB[row : row + n] = window_BW[:, offset + 1 : offset + 1 + n].T
-            row += n
+            n = min(per_window - offset, len(inputs_KB) - k)
+            inputs_KB[k : k + n] = window_BW[:, offset : offset + n].T
+            targets_KB[k : k + n] = window_BW[:, offset + 1 : offset + 1 + n].T
+            k += n
         return starts
 
     def _window(self, index: int, batch_size: int, length: int) -> Tensor:

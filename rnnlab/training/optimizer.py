@@ -1,6 +1,6 @@
-"""The optimiser of a cohort: clipping, weight decay and the update, with settings of its own for each model.
+"""The optimizer of a cohort: clipping, weight decay and the update, with separate settings for each model.
 
-Shapes: M models, U users of a parameter (some of the M), K steps of a block.
+Shapes: K steps of a block, M models, U models of a subset.
 """
 
 import itertools
@@ -12,17 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnlab.models.numerics import Users
+from rnnlab.models.model_subset import ModelSubset
 from rnnlab.spec.regime_settings import TrainingSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-# torch's fused Adam treats so many numbers at a time and what is left over with other code, whose bits differ.
-_WHOLE = 16
+# torch's fused Adam updates this many numbers at a time, and the remainder with other code, whose bits differ.
+_VECTOR_ELEMENTS = 16
 
 
 @dataclass
 class _Group:
-    """What is updated with one learning rate and one weight decay: slices of parameters, as flat tensors."""
+    """The slices of parameters, as flat tensors, with one learning rate and one weight decay."""
 
     learning_rate: float
     weight_decay: float
@@ -34,9 +34,9 @@ class _Group:
 
 
 class _Updates(NamedTuple):
-    """All that one step does."""
+    """The update of one step."""
 
-    kind: int
+    kind: int  # equal for updates that do the same to the same memory
     groups: list[_Group]
 
 
@@ -46,40 +46,43 @@ class CohortOptimizer:
     Clipping: g = g * min(1, clip_norm / (|g| + 1e-6)), with |g| the norm over all parameters of one model.
     Weight decay w: SGD and Adam add w p to g; AdamW (Loshchilov and Hutter 2019) multiplies p by 1 - lr w.
     SGD: p = p - lr g. Adam (Kingma and Ba 2015, algorithm 1): torch's fused kernel, which reads and writes each number
-    once. Neighbours with equal settings and equal step counts are one slice; a parameter whose size would bring the
-    kernel's leftovers into the midst of a slice has a slice for each model, so that a model's bits are its own.
+    once. Neighbors with equal settings and equal step counts are one slice. If a parameter's size is not a multiple of
+    the kernel's vector, each model has its own slice, so that the remainder is at the end of each model's numbers and
+    its bits do not depend on its neighbors.
     """
 
     def __init__(
         self,
         parameters: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
-        users: Mapping[str, Users],
+        subsets: Mapping[str, ModelSubset],
         first_moments: Mapping[str, Tensor],
         second_moments: Mapping[str, Tensor],
         trainings: Sequence[TrainingSettings],
     ) -> None:
-        """Parameters, gradients and moments are [U, ...] and are updated in place; there are no moments with SGD."""
+        """Parameters, gradients and moments are [U, ...] and are updated in place. SGD has no moments."""
         self._names = list(parameters)
-        self._users = [users[name] for name in self._names]
+        self._users = [subsets[name] for name in self._names]
         self._parameters = [parameters[name].detach() for name in self._names]
         self._gradients = [gradients[name] for name in self._names]
         self._trainings = list(trainings)
         self._kind = trainings[0].optimizer
         self._moments = [] if self._kind == "sgd" else [first_moments, second_moments]
-        # Where nobody clips the operation is left out, as it would change no bit of any model.
+        # Without clipping in any model the operation is left out: it would change no bit.
         self._clips = any(one.clip_norm for one in trainings)
         like = self._parameters[0]
         clips = [one.clip_norm or math.inf for one in trainings]
         self._clip_M = torch.tensor(clips, dtype=like.dtype, device=like.device)
         self._kinds = itertools.count()
-        self._alike_M: list[int] = []  # the first model that each one is updated like
+        self._same_as_M: list[int] = []  # for each model, the first model with the same settings and step count
 
-    def tensors(self) -> list[tuple[Users, list[Tensor]]]:
-        """Of each parameter: its users; itself, its gradient and its moments, [U, ...]."""
+    def tensors(self) -> list[tuple[ModelSubset, list[Tensor]]]:
+        """For each parameter: its models, and the tensors [U, ...]: itself, its gradient and its moments."""
         kinds = [dict(zip(self._names, kind, strict=True)) for kind in (self._parameters, self._gradients)]
         kinds += [dict(kind) for kind in self._moments]
-        return [(users, [kind[name] for kind in kinds]) for name, users in zip(self._names, self._users, strict=True)]
+        return [
+            (subsets, [kind[name] for kind in kinds]) for name, subsets in zip(self._names, self._users, strict=True)
+        ]
 
     def plan(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the next `n_steps` updates; `steps_done` counts each model's updates so far."""
@@ -88,12 +91,12 @@ class CohortOptimizer:
             for one, done in zip(self._trainings, steps_done, strict=True)
         ]
         decays_M = [one.weight_decay for one in self._trainings]
-        # Of equal neighbours in everything that an update depends on: they keep it for the whole block.
+        # Everything that an update depends on. Models that have it in common have it in common for the whole block.
         settings_M = list(zip(rates_MK, decays_M, steps_done, strict=True))
-        alike_M = [settings_M.index(one) for one in settings_M]
-        if alike_M != self._alike_M:
-            self._alike_M = alike_M
-            self._lay_out()
+        same_as_M = [settings_M.index(one) for one in settings_M]
+        if same_as_M != self._same_as_M:
+            self._same_as_M = same_as_M
+            self._slice_tensors()
         self._updates_K = [
             self._grouped([(rates_MK[m][k], decays_M[m]) for m in self._model_of]) for k in range(n_steps)
         ]
@@ -101,12 +104,12 @@ class CohortOptimizer:
             step.fill_(steps_done[model])
 
     def kind_of(self, k: int) -> int:
-        """A number that is equal for those updates that do the same to the same memory."""
+        """A number that is equal for updates that do the same to the same memory."""
         return self._updates_K[k].kind
 
     @torch.no_grad()
     def update(self, k: int) -> None:
-        """Update k of those prepared, of every model."""
+        """Do update k of those prepared, for every model."""
         if self._clips:
             self._clip()
         if self._kind != "sgd":
@@ -137,31 +140,31 @@ class CohortOptimizer:
             maximize=False,
         )
 
-    def _lay_out(self) -> None:
-        """Cut the tensors into slices, each with a count of steps."""
-        self._model_of: list[int] = []  # by slice: one of its models
-        self._slices: list[list[Tensor]] = []  # parameter, gradient, moments
-        self._made: dict[tuple[tuple[float, float], ...], _Updates] = {}
-        for name, users, parameter, gradient in zip(
+    def _slice_tensors(self) -> None:
+        """Cut the tensors into slices, each with its own step count."""
+        self._model_of: list[int] = []  # for each slice, one of its models
+        self._slices: list[list[Tensor]] = []  # for each slice: parameter, gradient, moments
+        self._updates: dict[tuple[tuple[float, float], ...], _Updates] = {}
+        for name, subsets, parameter, gradient in zip(
             self._names, self._users, self._parameters, self._gradients, strict=True
         ):
             tensors = [parameter, gradient, *(moments[name] for moments in self._moments)]
-            whole = parameter[0].numel() % _WHOLE == 0
-            for _, run in itertools.groupby(
-                range(len(users)), key=lambda row: (self._alike_M[users.members[row]], None if whole else row)
+            whole = parameter[0].numel() % _VECTOR_ELEMENTS == 0
+            for _, group in itertools.groupby(
+                range(len(subsets)), key=lambda row: (self._same_as_M[subsets.members[row]], None if whole else row)
             ):
-                rows = list(run)
+                rows = list(group)
                 cut = slice(rows[0], rows[-1] + 1)
-                self._model_of.append(users.members[rows[0]])
+                self._model_of.append(subsets.members[rows[0]])
                 self._slices.append([tensor[cut].view(-1) for tensor in tensors])
         device = self._parameters[0].device
         self._steps = [torch.zeros((), dtype=torch.float32, device=device) for _ in self._slices]
 
     def _grouped(self, settings: Sequence[tuple[float, float]]) -> _Updates:
-        """The slices by their learning rates and weight decays, given one by one."""
-        known = self._made.get(tuple(settings))
-        if known is not None:
-            return known
+        """The slices grouped by learning rate and weight decay; `settings` has both for each slice."""
+        cached = self._updates.get(tuple(settings))
+        if cached is not None:
+            return cached
         groups = {key: _Group(*key) for key in settings}
         for key, tensors, step in zip(settings, self._slices, self._steps, strict=True):
             group = groups[key]
@@ -169,15 +172,15 @@ class CohortOptimizer:
             for slices, tensor in zip(lists, tensors, strict=False):
                 slices.append(tensor)
             group.steps.append(step)
-        self._made[tuple(settings)] = _Updates(next(self._kinds), list(groups.values()))
-        return self._made[tuple(settings)]
+        self._updates[tuple(settings)] = _Updates(next(self._kinds), list(groups.values()))
+        return self._updates[tuple(settings)]
 
     def _clip(self) -> None:
-        """Scale each model's gradients; by exactly 1 where they are short enough or not clipped."""
+        """Scale each model's gradients: by exactly 1 if their norm is small enough or the model does not clip."""
         total_M = torch.zeros_like(self._clip_M)
-        for gradient, users in zip(self._gradients, self._users, strict=True):
-            total_M = users.add(total_M, gradient.flatten(1).square().sum(dim=1))
+        for gradient, subsets in zip(self._gradients, self._users, strict=True):
+            total_M = subsets.add(total_M, gradient.flatten(1).square().sum(dim=1))
         factor_M = (self._clip_M / (total_M.sqrt() + 1e-6)).clamp(max=1.0)
         factor_M = torch.where(self._clip_M.isinf(), torch.ones_like(factor_M), factor_M)
-        for gradient, users in zip(self._gradients, self._users, strict=True):
-            gradient.mul_(users.take(factor_M).view((-1,) + (1,) * (gradient.dim() - 1)))
+        for gradient, subsets in zip(self._gradients, self._users, strict=True):
+            gradient.mul_(subsets.take(factor_M).view((-1,) + (1,) * (gradient.dim() - 1)))

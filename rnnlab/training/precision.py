@@ -1,4 +1,4 @@
-"""How exactly matrix products are computed."""
+"""The precision of matrix products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from rnnlab.spec.regime_settings import Precision
 
 @contextmanager
 def products_in(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Products of float32 tensors meanwhile: IEEE, or on a GPU with factors rounded to TF32 (10 bits)."""
+    """A context that sets the precision of float32 products: IEEE, or on a GPU factors rounded to TF32 (10 bits)."""
     if device.type != "cuda":
         yield
         return

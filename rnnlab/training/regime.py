@@ -1,6 +1,6 @@
-"""What a cohort needs of a training regime.
+"""The interface of a training regime.
 
-Shapes: M models, B batch rows, S state size.
+Shapes: K steps of a block, M models, B batch rows, S state size.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class Regime(Protocol):
-    """How a cohort is trained: what each step sees, and what the gradients are."""
+    """How a cohort is trained: the data of each step, its losses and its gradients."""
 
-    inputs: list[Tensor]  # what a step reads that is new in each, [M, ...] each
-    n_symbols: int  # that a step reads one after the other
+    inputs: list[Tensor]  # buffers whose contents are new in each step, [M, ...] each
+    n_symbols: int  # symbols that a step reads one after the other; > 0
 
     @property
     def hidden(self) -> list[Tensor]:
@@ -25,13 +25,13 @@ class Regime(Protocol):
 
     @property
     def on_fixed_buffers(self) -> bool:
-        """Whether `compute` reads and writes the same memory each time, so that it can be captured."""
+        """Whether `compute` reads and writes the same memory each time, so that it can be traced or captured."""
 
-    def lay_out(self, steps_done: Sequence[int], n_steps: int) -> None:
+    def prepare(self, steps_done: Sequence[int], n_steps: int) -> None:
         """Prepare the data of the next `n_steps` steps."""
 
     def data(self, first: int, n_steps: int) -> list[Tensor]:
-        """What `inputs` are to hold in steps `first` to `first + n_steps - 1` of those, [n_steps, M, ...] each."""
+        """The contents of `inputs` in the prepared steps from `first` to `first + n_steps - 1`, [K, M, ...] each."""
 
     def compute(self) -> None:
-        """The losses of what lies ready, and the gradients of each in their buffers; nothing waits for the device."""
+        """Compute the losses of `inputs` and their gradients, in the buffers, without waiting for the device."""

@@ -1,4 +1,4 @@
-"""The state of one run between two optimiser steps: all that is needed to go on, bit for bit.
+"""The state of one run between two optimizer steps: everything that is needed to continue it, bit for bit.
 
 Shapes: L layers, B batch rows, S state size.
 """
@@ -19,32 +19,32 @@ from rnnlab.spec.run_config import RunConfig
 # Online regime, as published with the dynamics experiment: an average that starts at 3 nats.
 EMA_DECAY = 0.95
 EMA_START_NATS = 3.0
-# BPTT regime, as published with the unrolled experiment: an average that starts at 0 and is divided by the weight that
-# the losses have in it.
+# BPTT regime, as published with the unrolled experiment: an average that starts at 0 and is divided by the total weight
+# of the losses in it.
 DEBIASED_DECAY = 0.98
 
 
 @dataclass(frozen=True)
 class RunState:
-    """One run after `step` optimiser steps; tensors lie on the CPU, in float32."""
+    """One run after `step` optimizer steps. Tensors are on the CPU, in float32."""
 
-    parameters: dict[str, Tensor]
+    parameters: dict[str, Tensor]  # by the names of `parameter_shapes`
     first_moments: dict[str, Tensor]  # Adam's m, shaped like the parameters; empty with SGD
     second_moments: dict[str, Tensor]  # Adam's v; empty with SGD
-    hidden_LBS: Tensor  # state of each layer (two each with LSTMs), where one is carried from step to step; else L = 0
-    step: int = 0
+    hidden_LBS: Tensor  # state of each layer (two of each LSTM layer) if it is carried from step to step; else L = 0
+    step: int = 0  # optimizer steps done; >= 0
     ema_loss: float = EMA_START_NATS  # nats per symbol; starts at log(V) where V is above 256
-    curve_steps: list[int] = field(default_factory=list)
+    curve_steps: list[int] = field(default_factory=list)  # steps at which the average was recorded, ascending
     curve_ema_loss: list[float] = field(default_factory=list)  # nats per symbol
     diverged_at_step: int | None = None  # the first step whose loss was NaN or infinite
-    epoch_sum: float = 0.0  # of the losses of the epoch so far; 0 where there are no epochs
-    epoch_loss: float | None = None  # mean of the batch losses of the last whole epoch, nats per symbol
+    epoch_sum: float = 0.0  # sum of the losses of the current epoch; 0 without epochs
+    epoch_loss: float | None = None  # mean of the batch losses of the last complete epoch, nats per symbol
 
     def recorded(self, losses: list[float], training: TrainingSettings) -> "RunState":
-        """This state's curve, averages and step counter after steps with these losses; tensors are left as they are.
+        """This state with curve, averages and step counter after steps with these losses; tensors are unchanged.
 
-        In float64; each `record_every` steps the moving average is recorded. At the first loss that is not finite the
-        curve ends.
+        Computed in float64. The moving average is recorded every `record_every` steps. The curve ends at the first loss
+        that is not finite.
         """
         online = isinstance(training, OnlineSettings)
         decay = EMA_DECAY if online else DEBIASED_DECAY
@@ -77,12 +77,12 @@ class RunState:
         )
 
     def is_finished(self, config: RunConfig) -> bool:
-        """Whether nothing is left to train."""
+        """Whether the run has reached its last step or diverged."""
         return self.diverged_at_step is not None or self.step >= config.target_steps
 
 
 def debiased(ema_loss: float, step: int) -> float:
-    """The moving average of the BPTT regime after `step` >= 1 steps, without what it still has of its start at 0."""
+    """The moving average of the BPTT regime after `step` >= 1 steps, corrected for its start at 0."""
     return float(ema_loss / (1 - DEBIASED_DECAY**step))
 
 
@@ -91,8 +91,8 @@ def fresh_state(config: RunConfig, vocabulary_size: int) -> RunState:
     parameters = initial_parameters(parameter_shapes(config.model, vocabulary_size), config.seed)
     moments = {} if config.training.optimizer == "sgd" else parameters
     online = isinstance(config.training, OnlineSettings)
-    # With more symbols than bytes, an average that began at 3 nats, below the loss of knowing nothing, would have its
-    # minimum there.
+    # With more symbols than bytes, an average that starts at 3 nats starts below the loss of a uniform prediction, and
+    # would have its minimum there.
     start = EMA_START_NATS if vocabulary_size <= 256 else math.log(vocabulary_size)
     return RunState(
         parameters=parameters,

@@ -1,4 +1,4 @@
-"""Drawing symbols one after the other.
+"""Drawing symbols from a model, one after the other.
 
 Shapes: V vocabulary.
 """
@@ -18,9 +18,9 @@ def sample(
 ) -> Iterator[int]:
     """Ids drawn one after the other from softmax(logits / temperature), after the model has read the ids `prime`.
 
-    read: lets the model read ids, after those that it has read before -> logits [V] of the next one.
-    Temperature 0 always takes the likeliest symbol. Raises UsageError for a negative length, temperature or seed, or an
-    empty prime.
+    read: lets the model read more ids -> logits [V] of the next one.
+    Temperature 0 always takes the most likely symbol. Raises UsageError for a negative length, temperature or seed, and
+    for an empty prime.
     """
     if length < 0 or seed < 0 or not temperature >= 0:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""The worker: claims jobs, trains them in cohorts, and commits what came of it.
+"""The worker: it claims jobs, trains them in cohorts, and commits the results.
 
-The only package that knows both the queue and the training. The job table is the truth for scheduling, the run folder
-is the truth for resuming.
+This is the only package that imports both the queue and the training. The job table decides what is trained, and the
+run folder decides where a run resumes.
 """
 
 from rnnlab.worker.process import Worker

@@ -1,51 +1,27 @@
-"""Jobs in training: a place for each, and the team of those whose cohort trains them together."""
+"""Jobs that a worker trains together."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
-from rnnlab.queue.job import Job
-from rnnlab.spec.run_config import RunConfig
-from rnnlab.training.cohort import Cohort, Member
+from rnnlab.training.cohort import Cohort
+from rnnlab.worker.running_job import JobSnapshot, RunningJob
 
 
 @dataclass
-class Place:
-    """One job in training."""
+class ActiveCohort:
+    """A cohort and its jobs, in the same order. All jobs have the same group key."""
 
-    job: Job
-    config: RunConfig
-    run_dir: Path
-    seconds: float  # time in training so far, that of earlier claims included
-
-    def log(self, text: str) -> None:
-        """One line, or a traceback, in the job's own log. It is for people: a full disk must not stop the job."""
-        with contextlib.suppress(OSError):
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            with (self.run_dir / "log.txt").open("a", encoding="utf-8") as stream:
-                stream.write(f"{datetime.now().astimezone().isoformat(timespec='milliseconds')} {text}\n")
-
-
-Trainee = tuple[Place, Member]  # a job, and its run as it stands
-
-
-@dataclass
-class Team:
-    """A cohort and its places, in the same order. Members with equal group keys, or one job alone."""
-
-    places: Sequence[Place]
+    jobs: Sequence[RunningJob]
     cohort: Cohort
     checkpoint_at: float  # time.monotonic() of the next checkpoint
-    alone: bool = False  # retraining after an exception of its cohort: nobody joins
-    on_trial: bool = False  # its workers died and died: until it has made progress, this one trains nothing else
+    alone: bool = False  # one job that retrains after an exception in its cohort: no other job joins
+    suspected: bool = False  # its workers died repeatedly: this worker trains no other job until it makes progress
 
     @property
     def group_key(self) -> str:
-        """What the members share."""
-        return self.places[0].config.group_key
+        """The group key of the jobs."""
+        return self.jobs[0].config.group_key
 
-    def trainees(self) -> list[Trainee]:
-        """The jobs with their runs as they stand, copied out of the cohort."""
-        return list(zip(self.places, self.cohort.members(), strict=True))
+    def snapshots(self) -> list[JobSnapshot]:
+        """The jobs with their runs at the current step, copied out of the cohort."""
+        return [JobSnapshot(*pair) for pair in zip(self.jobs, self.cohort.members(), strict=True)]

@@ -1,38 +1,39 @@
-"""Checkpoints beside training: what is written is a copy, and the cohort trains on meanwhile."""
+"""Checkpoints that a thread writes during training: it writes a copy, while the cohort continues to train."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from rnnlab.worker.active_cohort import Trainee
-from rnnlab.worker.job_committer import Ledger, Written
+from rnnlab.worker.job_committer import JobCommitter, WrittenCheckpoints
+from rnnlab.worker.running_job import JobSnapshot
 
 
-class Checkpoints:
-    """One round of checkpoints at a time, by a thread of its own.
+class CheckpointWriter:
+    """Writes one set of checkpoints at a time in its own thread.
 
-    Whoever writes about the same jobs otherwise waits for it first.
+    Before any other code writes about the same jobs, it must call `wait`.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, committer: JobCommitter) -> None:
+        self._committer = committer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        self._round: Future[Written] | None = None
+        self._pending: Future[WrittenCheckpoints] | None = None
 
-    def begin(self, trainees: Sequence[Trainee]) -> None:
-        """Write a checkpoint of each and commit it; the round before was waited for."""
-        assert self._round is None
-        self._round = self._thread.submit(self._ledger.checkpoint, trainees, [place.seconds for place, _ in trainees])
+    def begin(self, snapshots: Sequence[JobSnapshot]) -> None:
+        """Start to write and commit a checkpoint of each. `wait` must have been called for the previous set."""
+        assert self._pending is None
+        seconds = [snapshot.running.seconds for snapshot in snapshots]
+        self._pending = self._thread.submit(self._committer.checkpoint, snapshots, seconds)
 
     @property
-    def in_work(self) -> bool:
-        """Whether there is a round that has not ended yet."""
-        return self._round is not None and not self._round.done()
+    def is_writing(self) -> bool:
+        """Whether a set is not complete yet."""
+        return self._pending is not None and not self._pending.done()
 
-    def wait(self) -> Written:
-        """The end of a round, if one was begun: what `Ledger.checkpoint` returned or raised."""
-        round_, self._round = self._round, None
-        return Written() if round_ is None else round_.result()
+    def wait(self) -> WrittenCheckpoints:
+        """Wait for the set, if any: return or raise what `JobCommitter.checkpoint` returned or raised."""
+        pending, self._pending = self._pending, None
+        return WrittenCheckpoints() if pending is None else pending.result()
 
     def close(self) -> None:
-        """Wait for the thread's end."""
+        """Wait for the thread to end."""
         self._thread.shutdown()

@@ -1,4 +1,4 @@
-"""One worker process: shift after shift, until nothing is left to do."""
+"""One worker process: one session after another, until no job is left."""
 
 import threading
 
@@ -6,100 +6,108 @@ import torch
 
 from rnnlab.errors import DatabaseAwayError, TakenForDeadError, WorkerStoppedError
 from rnnlab.files import Workspace
-from rnnlab.kernels.build import NOT_WANTED, why_none
+from rnnlab.kernels.build import DISABLED, unavailable_reason
 from rnnlab.queue.database import sibling_engine
+from rnnlab.queue.liveness import new_worker_id
+from rnnlab.queue.retry_policy import RetryPolicy
 from rnnlab.queue.store import Store
 from rnnlab.training.cohort_size.measured_sizes import default_path
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
-from rnnlab.worker.active_cohort import Team
-from rnnlab.worker.job_committer import Tally
-from rnnlab.worker.session import Shift
+from rnnlab.training.context import TrainingContext
+from rnnlab.worker.active_cohort import ActiveCohort
+from rnnlab.worker.session import WorkerSession
+from rnnlab.worker.worker_context import JobCounts, WorkerContext
 from rnnlab.worker.worker_options import WorkerOptions, WorkerView
 
-# A transaction waits so long for a locked database; then the worker looks whether it has to stop, and waits on.
-_TURN_SECONDS = 5.0
+# How long a transaction waits for a locked database. Then the worker checks whether it has to stop, and waits again.
+_BUSY_SECONDS = 5.0
 
 
 class Worker:
-    """One worker. `run` returns when nothing is left to do, or after `stop_requested` was set.
+    """One worker. `run` returns when no job is left, or after `stop_requested` was set.
 
-    A worker that was taken for dead (stopped for longer than its lease, cut off from the database) drops its jobs,
-    which others have by then, and carries on under a new name.
+    A worker that was declared dead (it was suspended for longer than its lease, or cut off from the database) drops its
+    jobs, which other workers have taken, and continues with other jobs under a new id.
     """
 
     def __init__(self, store: Store, workspace: Workspace, options: WorkerOptions, view: WorkerView) -> None:
         self.stop_requested = threading.Event()
-        engine = sibling_engine(store.engine, busy_seconds=_TURN_SECONDS)
+        engine = sibling_engine(store.engine, busy_seconds=_BUSY_SECONDS)
         self._store = Store(engine, lease_seconds=store.lease_seconds, clock=store.clock)
         self._workspace = workspace
         self._options = options
         self._view = view
-        self._bench = Workbench(options.device)
-        self._sizes = CohortSizes(
-            self._bench, default_path(), tell=view.message, should_stop=self.stop_requested.is_set
+        self._training = TrainingContext(options.device)
+        self._cohort_sizes = CohortSizes(
+            self._training, default_path(), tell=view.message, should_stop=self.stop_requested.is_set
         )
-        self._tally = Tally()
-        self._shift = self._next_shift()
+        self._counts = JobCounts()
+        self._session = self._new_session()
 
-    def _next_shift(self) -> Shift:
-        return Shift(
-            self._store,
-            self._workspace,
-            self._options,
-            self._view,
-            self._bench,
-            self._sizes,
-            self._tally,
-            self.stop_requested,
+    def _new_session(self) -> WorkerSession:
+        lease_lost = threading.Event()
+        return WorkerSession(
+            WorkerContext(
+                worker_id=new_worker_id(),
+                store=self._store,
+                workspace=self._workspace,
+                options=self._options,
+                view=self._view,
+                training=self._training,
+                cohort_sizes=self._cohort_sizes,
+                counts=self._counts,
+                stop_requested=self.stop_requested,
+                lease_lost=lease_lost,
+                retry=RetryPolicy.for_worker(self._view.message, self.stop_requested, lease_lost),
+            )
         )
 
     @property
     def finished(self) -> int:
-        """Jobs that this worker has ended with a result."""
-        return self._tally.finished
+        """Number of jobs that this worker has ended with a result."""
+        return self._counts.finished
 
     @property
     def failed(self) -> int:
-        """Jobs that this worker has ended with an exception."""
-        return self._tally.failed
+        """Number of jobs that this worker has ended with an exception."""
+        return self._counts.failed
 
     @property
-    def teams(self) -> list[Team]:
-        """What is in training."""
-        return self._shift.teams.in_training
+    def active_cohorts(self) -> list[ActiveCohort]:
+        """The cohorts that this worker trains now."""
+        return self._session.scheduler.cohorts
 
     def run(self) -> None:
-        """Train until nothing is left or a stop is requested; release what is not finished.
+        """Train until no job is left or a stop is requested; release unfinished jobs.
 
-        Raises RnnlabError when the worker cannot go on (disk full, corpus missing, device broken, table gone); its
-        jobs are then released as far as the table can be reached, and rescued by others where it cannot.
+        Raises RnnlabError if the worker cannot continue (disk full, corpus missing, device broken, table missing). Its
+        jobs are then released if the table can be reached, and otherwise rescued by other workers.
         """
-        reason = why_none() if self._options.device.type == "cpu" else None
-        if reason not in (None, NOT_WANTED):
-            self._view.message(f"training steps are done by torch, which is several times slower: {reason}")
+        reason = unavailable_reason() if self._options.device.type == "cpu" else None
+        if reason not in (None, DISABLED):
+            self._view.message(f"torch performs the training steps, which is several times slower: {reason}")
         try:
-            self._shifts()
+            self._run_sessions()
         finally:
             self._store.engine.dispose()
 
-    def _shifts(self) -> None:
+    def _run_sessions(self) -> None:
         while True:
             try:
-                self._shift.run()
+                self._session.run()
                 return
             except TakenForDeadError as error:
                 if self.stop_requested.is_set():
                     return
-                self._view.message(f"{error}: its jobs go on elsewhere; carrying on with other work")
-                self._shift = self._next_shift()
+                self._view.message(f"{error}: other workers continue its jobs; this worker continues with other jobs")
+                self._session = self._new_session()
             except DatabaseAwayError as error:
                 if not self.stop_requested.is_set():
                     raise
-                self._view.message(f"{error}; its jobs go on from their checkpoints when others take them")
+                self._view.message(f"{error}; its jobs resume from their checkpoints when other workers claim them")
                 return
             except torch.AcceleratorError as error:
                 raise WorkerStoppedError(
-                    f"device {self._options.device} failed ({str(error).splitlines()[0]}) and is of no use to this "
-                    "process any more: start a new worker; the jobs go on from their checkpoints"
+                    f"device {self._options.device} failed ({str(error).splitlines()[0]}); this worker cannot "
+                    "continue: start a new worker; its jobs resume from their checkpoints"
                 ) from error

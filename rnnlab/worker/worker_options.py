@@ -1,4 +1,4 @@
-"""What a user may say about a worker, and where the worker says what happens."""
+"""The options of a worker, and the interface through which it reports."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,26 +10,26 @@ from rnnlab.queue.job import Job
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a user may say about one worker."""
+    """The options of one worker."""
 
     device: torch.device
-    experiment: str | None = None  # claim jobs of this experiment only
-    cohort_size: int | None = None  # jobs trained at once; None: what suits the device
-    max_jobs: int | None = None  # end after this many jobs
-    watch: bool = False  # stay when nothing is left to do
-    checkpoint_seconds: float = 60.0  # between two checkpoints of a job
-    heartbeat_seconds: float = 10.0  # between two renewals of the lease
-    allow_code: bool = False  # run the code of own cells
+    experiment: str | None = None  # claim only jobs of this experiment; None: of all
+    cohort_size: int | None = None  # jobs trained at once, >= 1; None: what suits the device
+    max_jobs: int | None = None  # end after this many jobs, >= 1; None: no limit
+    watch: bool = False  # wait for new jobs when no job is left
+    checkpoint_seconds: float = 60.0  # time between two checkpoints of a job, >= 0
+    heartbeat_seconds: float = 10.0  # time between two renewals of the lease, > 0
+    allow_code: bool = False  # execute the code of users' own cells
 
 
 class WorkerView(Protocol):
-    """Where a worker says what happens: a terminal, a log, nothing."""
+    """Where a worker reports: a terminal, a log, nothing."""
 
     def message(self, text: str) -> None:
-        """Something that a person wants to know."""
+        """Report a message for people, one line."""
 
     def block_done(self, training: int, steps: int, seconds: float) -> None:
-        """`training` jobs made `steps` steps each in `seconds`."""
+        """Report that `training` jobs made `steps` steps each in `seconds`."""
 
     def job_done(self, job: Job, result: dict[str, Any]) -> None:
-        """A job ended with this result."""
+        """Report that a job ended with this result."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnlab.actions.doctor import Finding, Verdict, examine
+from rnnlab.actions.doctor import Finding, Verdict, run_checks
 from rnnlab.files import Workspace
 
 
@@ -17,13 +17,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def _findings(workspace: Workspace, database: Path | None = None) -> dict[str, Finding]:
-    return {finding.topic: finding for finding in examine(workspace, database or workspace.default_database)}
+    return {finding.topic: finding for finding in run_checks(workspace, database or workspace.default_database)}
 
 
 def test_a_fresh_machine_is_well_and_stays_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
     findings = _findings(workspace)
     assert {finding.verdict for finding in findings.values()} <= {Verdict.GOOD, Verdict.WARNING}
-    assert findings["results folder"].text.endswith("(will be made)")
+    assert findings["results folder"].text.endswith("(will be created)")
     assert "rnnlab init" in findings["database"].text
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "plots").exists()

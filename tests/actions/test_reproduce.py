@@ -102,14 +102,16 @@ def test_a_number_that_results_do_not_have_is_a_mistake(store: Store, plan: Plan
 
 
 def test_a_run_that_was_not_published_cannot_be_asked_for(store: Store, plan: Plan) -> None:
-    with pytest.raises(UsageError, match="no published run of small has 'wide' in its name: there are shallow, deep"):
+    with pytest.raises(
+        UsageError, match="no published run of small has 'wide' in its name: the runs are shallow, deep"
+    ):
         enqueue_published(store, plan, seeds=None, only=["wide"])
     assert store.jobs() == []
 
 
 def test_an_experiment_without_published_runs(store: Store, small_toml: str, data_folder: Path) -> None:
     plan = make_plan(parse_experiment(tomllib.loads(small_toml), "small.toml"), None)
-    with pytest.raises(UsageError, match=r"experiment small names no published runs: it has no \[reproduction\] table"):
+    with pytest.raises(UsageError, match=r"experiment small has no published runs: it has no \[reproduction\] table"):
         enqueue_published(store, plan, seeds=None, only=[])
 
 

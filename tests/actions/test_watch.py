@@ -14,7 +14,7 @@ from rnnlab.plans.enqueue import initialize
 from rnnlab.plans.plan import Plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Job, WorkerRecord
-from rnnlab.queue.reading import Improvement
+from rnnlab.queue.reader import Improvement
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.settings import CorpusSettings

@@ -5,7 +5,7 @@ import functools
 import pandas as pd
 import pytest
 
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
 from tests.support.made_up_page import MadeUpPage, made_up_page
 from tests.support.published_runs import published_jobs
 

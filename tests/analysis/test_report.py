@@ -10,12 +10,15 @@ import pytest
 import rnnlab.analysis.report as report_module
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import write_round
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.noise import run_noise
+from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.errors import UsageError
 from rnnlab.files import Workspace
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import SWITCHES, make_job, published_csv
+from tests.support.round_statistics import runs_of, statistics_of
 
 QUESTION = Question(
     threshold=1.9,
@@ -28,6 +31,11 @@ PICTURES = [
 ]
 
 
+def asked(frame: pd.DataFrame) -> RoundStatistics:
+    """The statistics of these runs for `QUESTION`."""
+    return RoundStatistics(Runs(frame, QUESTION))
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Two empty folders."""
@@ -35,7 +43,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> None:
-    written = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION)
+    written = write_round(workspace, "dynamics", "explore", asked(explore), {})
     assert written.sentence == (
         "With S = 256, new state, residual: the forget gate lowers min_loss in 47 of 48 pairs, median -0.071. "
         "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256. "
@@ -84,9 +92,9 @@ def text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame
 ) -> None:
-    write_round(workspace, "dynamics", "explore", explore.head(40), {}, QUESTION)
-    write_round(workspace, "dynamics", "replicate", replicate, {}, Question())
-    report = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report
+    write_round(workspace, "dynamics", "explore", asked(explore.head(40)), {})
+    write_round(workspace, "dynamics", "replicate", statistics_of(replicate), {})
+    report = write_round(workspace, "dynamics", "explore", asked(explore), {}).report
     text = report.read_text()
     assert re.findall("^## Round (.*)$", text, flags=re.MULTILINE) == ["explore", "replicate"]
     assert "All 432 jobs are finished" in text
@@ -94,13 +102,15 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     assert "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071".capitalize() in text
     assert "cannot be told apart" in text
     assert "paired over the seeds that both ran with, or Welch's" in text
-    again = write_round(workspace, "dynamics", "explore", explore, {}, QUESTION).report.read_text()
+    again = write_round(workspace, "dynamics", "explore", asked(explore), {}).report.read_text()
     assert again == text
 
 
 @pytest.mark.usefixtures("text_alone")
 def test_tables_of_the_report_are_rectangular(workspace: Workspace, replicate: pd.DataFrame) -> None:
-    text = write_round(workspace, "dynamics", "replicate", replicate, {}, Question(threshold=1.9)).report.read_text()
+    text = write_round(
+        workspace, "dynamics", "replicate", statistics_of(replicate, threshold=1.9), {}
+    ).report.read_text()
     tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
     assert len(tables) == 6  # numbers, best runs, effects, levels, shares, seeds
     for table in tables:
@@ -109,8 +119,10 @@ def test_tables_of_the_report_are_rectangular(workspace: Workspace, replicate: p
 
 def test_a_partial_round_with_curves(workspace: Workspace) -> None:
     made = made_up_round(30, diverged=2, unfinished=10, points=50)
-    written = write_round(workspace, "demo", "explore", results_frame(made.jobs), made.curves, Question(threshold=1.8))
-    assert written.sentence.startswith("20 of 30 jobs are finished; 2 of them diverged and stand last. ")
+    written = write_round(
+        workspace, "demo", "explore", statistics_of(results_frame(made.jobs), threshold=1.8), made.curves
+    )
+    assert written.sentence.startswith("20 of 30 jobs are finished; 2 of them diverged and are ranked last. ")
     assert ". Best: " in written.sentence
     text = written.report.read_text()
     assert "no training curves" not in text
@@ -123,11 +135,11 @@ def test_a_partial_round_with_curves(workspace: Workspace) -> None:
 @pytest.mark.usefixtures("text_alone")
 def test_a_round_in_short(workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
     """An answer: an effect, not the luckiest run of several seeds, and what the noise says of a round of one seed."""
-    noise = run_noise([replicate])
+    noise = run_noise([runs_of(replicate)])
     assert noise is not None
 
     def said(frame: pd.DataFrame) -> str:
-        return write_round(workspace, "dynamics", "any", frame, {}, Question(), noise).sentence
+        return write_round(workspace, "dynamics", "any", statistics_of(frame, noise=noise), {}).sentence
 
     close = (explore["min_loss"] < explore["min_loss"].min() + noise.least_difference).sum() - 1
     assert said(explore) == (
@@ -140,12 +152,12 @@ def test_a_round_in_short(workspace: Workspace, explore: pd.DataFrame, replicate
         "(in all: forget + input + state gate, new state, S = 512); it cannot be told apart from 6 of the 8 others"
     )
     lost = results_frame([make_job(i, {"n_layers": i}, {"min_loss": None}) for i in (1, 2)])
-    assert said(lost) == "All 2 jobs are finished; 2 of them diverged and stand last"
+    assert said(lost) == "All 2 jobs are finished; 2 of them diverged and are ranked last"
 
 
 def test_a_round_without_a_finished_job(workspace: Workspace) -> None:
     frame = results_frame(made_up_round(5, unfinished=5).jobs)
-    written = write_round(workspace, "demo", "explore", frame, {}, Question(threshold=1.8))
+    written = write_round(workspace, "demo", "explore", statistics_of(frame, threshold=1.8), {})
     assert written.sentence == "0 of 5 jobs are finished"
     assert written.pictures == []
     assert [path.name for path in written.tables] == ["explore.csv"]
@@ -155,14 +167,17 @@ def test_a_round_without_a_finished_job(workspace: Workspace) -> None:
 @pytest.mark.usefixtures("text_alone")
 def test_a_focus_that_no_run_has_is_said(workspace: Workspace) -> None:
     frame = results_frame(made_up_round(12).jobs)
-    text = write_round(workspace, "demo", "explore", frame, {}, Question(focus={"state_size": 99})).report.read_text()
+    text = write_round(
+        workspace, "demo", "explore", statistics_of(frame, focus={"state_size": 99}), {}
+    ).report.read_text()
     assert "Only runs with S = 99: none of these is finished" in text
 
 
 @pytest.mark.parametrize("question", [Question("accuracy"), Question(focus={"gates": 3})])
 def test_a_wrong_name_writes_nothing(workspace: Workspace, question: Question) -> None:
     with pytest.raises(UsageError, match=r"accuracy|gates"):
-        write_round(workspace, "demo", "explore", results_frame(made_up_round(12).jobs), {}, question)
+        statistics = RoundStatistics(Runs(results_frame(made_up_round(12).jobs), question))
+        write_round(workspace, "demo", "explore", statistics, {})
     assert not workspace.results_dir.exists()
     assert not workspace.plots_dir.exists()
 
@@ -173,7 +188,7 @@ def test_runs_that_differ_in_everything_at_once_are_not_compared(workspace: Work
         for i in (1, 2, 3)
         for seed in (0, 1)
     ]
-    text = write_round(workspace, "picked", "explore", results_frame(jobs), {}, Question()).report.read_text()
+    text = write_round(workspace, "picked", "explore", statistics_of(results_frame(jobs)), {}).report.read_text()
     assert "No two configurations differ in one setting only" in text
     assert "vary together" in text
     assert "| 0.0% |" not in text
@@ -182,6 +197,6 @@ def test_runs_that_differ_in_everything_at_once_are_not_compared(workspace: Work
 
 def test_levels_without_a_pair_are_named(workspace: Workspace) -> None:
     jobs = [make_job(i, {"size": i, "gate": i == 3}, {"min_loss": float(i)}) for i in (1, 2, 3)]
-    text = write_round(workspace, "picked", "explore", results_frame(jobs), {}, Question()).report.read_text()
+    text = write_round(workspace, "picked", "explore", statistics_of(results_frame(jobs)), {}).report.read_text()
     assert "| size | 1 | 2 | 1 |" in text
     assert "Without a pair: gate on against off, size 3 against 1." in text

@@ -6,10 +6,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from rnnlab.analysis.runs import comparable, factors, levels, restrict, results_frame, setting_columns
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.results_frame import results_frame, setting_columns
+from rnnlab.analysis.runs import Rows, Runs
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Status
 from tests.support.published_runs import SWITCHES, make_job, published_csv
+from tests.support.round_statistics import runs_of
 
 
 def test_one_row_a_job_with_settings_and_numbers_as_published(explore: pd.DataFrame) -> None:
@@ -18,7 +22,7 @@ def test_one_row_a_job_with_settings_and_numbers_as_published(explore: pd.DataFr
     assert explore["seconds"].tolist() == published["seconds"].tolist()
     for name in [*SWITCHES, "n_layers", "state_size"]:
         assert explore[name].astype(int).tolist() == published[name].tolist()
-    assert factors(explore) == ["n_layers", "state_size", *sorted(SWITCHES)]  # canonical JSON sorts its keys
+    assert Rows(explore).factors == ["n_layers", "state_size", *sorted(SWITCHES)]  # canonical JSON sorts its keys
 
 
 def test_settings_keep_payload_order_and_leave_out_the_seed() -> None:
@@ -49,7 +53,7 @@ def test_a_missing_setting_is_none_and_leaves_integers_whole() -> None:
     frame = results_frame([make_job(1, {"size": 256}, None), make_job(2, {}, None)])
     assert frame["size"].tolist() == [256, None]
     assert isinstance(frame["size"].iloc[0], int)
-    assert factors(frame) == ["size"]
+    assert Rows(frame).factors == ["size"]
 
 
 def test_a_setting_that_came_later_has_its_value_of_before_where_it_is_left_out() -> None:
@@ -94,18 +98,22 @@ def test_only_finished_runs_with_a_finite_metric_compare() -> None:
         make_job(3, {}, {"min_loss": float("nan")}, seed=2),
         make_job(4, {}, {"min_loss": 0.1}, seed=3, status=Status.RUNNING),
     ]
-    assert comparable(results_frame(jobs), "min_loss")["id"].tolist() == [1]
+    runs = runs_of(results_frame(jobs))
+    assert runs.comparable.frame["id"].tolist() == [1]
+    assert runs.diverged.frame["id"].tolist() == [2, 3]
 
 
 def test_unknown_names_are_refused_in_words() -> None:
     frame = results_frame([make_job(1, {"n_layers": 1}, {"min_loss": 1.0})])
     with pytest.raises(UsageError, match=r"metric 'accuracy' .* min_loss, final_loss"):
-        comparable(frame, "accuracy")
+        Runs(frame, Question("accuracy"))
     with pytest.raises(UsageError, match=r"no setting 'layers' .* n_layers"):
-        restrict(frame, {"layers": 1})
+        Runs(frame).restrict({"layers": 1})
+    with pytest.raises(UsageError, match=r"no setting 'layers' .* n_layers"):
+        Runs(frame, Question(focus={"layers": 1}))
 
 
 def test_no_jobs_at_all() -> None:
     frame = results_frame([])
     assert len(frame) == 0
-    assert factors(frame) == []
+    assert Rows(frame).factors == []

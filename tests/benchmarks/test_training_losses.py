@@ -45,7 +45,7 @@ CASES = {f"{number}-{case.name}": case for number, case in enumerate(_cases())}
 
 
 def _rnnlab_losses(task: Task) -> Array:
-    """Losses [N, M] of the first steps: what the moving average has taken in at each step."""
+    """Losses [K, M] of the first steps: what the moving average has taken in at each step."""
     contender = RnnlabCohorts(task, CPU)
     decay = EMA_DECAY if task.config.training.regime == "online" else DEBIASED_DECAY
     (cohort,) = contender.cohorts
@@ -60,8 +60,8 @@ def _rnnlab_losses(task: Task) -> Array:
 @pytest.mark.parametrize("name", CASES)
 def test_losses_are_those_of_rnnlab(name: str) -> None:
     task = make_task(CASES[name])
-    expected_NM = _rnnlab_losses(task)
-    assert np.ptp(expected_NM, axis=1).min() > 0  # other seeds, other models and other text
+    expected_KM = _rnnlab_losses(task)
+    assert np.ptp(expected_KM, axis=1).min() > 0  # other seeds, other models and other text
     kinds = {"plain": [0], "torch.func": None, "jax": None}
     if importlib.util.find_spec("jax") is None:
         del kinds["jax"]  # test_jax_is_here says so
@@ -70,7 +70,7 @@ def test_losses_are_those_of_rnnlab(name: str) -> None:
         contender.train_block()
         losses = contender.losses_KM[:N_STEPS]  # type: ignore[attr-defined]
         assert losses.dtype in (np.float32, np.float64)
-        np.testing.assert_allclose(losses, expected_NM[:, : losses.shape[1]], rtol=2e-5, err_msg=kind)
+        np.testing.assert_allclose(losses, expected_KM[:, : losses.shape[1]], rtol=2e-5, err_msg=kind)
 
 
 def test_jax_is_here() -> None:

@@ -138,7 +138,7 @@ def test_what_the_commands_say_is_raised(cli: Cli, monkeypatch: pytest.MonkeyPat
         rnnlab.load_model(99)
     with pytest.raises(UsageError, match="has no finished job yet"):
         rnnlab.load_model()
-    with pytest.raises(CheckpointError, match="job 1 has no whole checkpoint"):
+    with pytest.raises(CheckpointError, match="job 1 has no intact checkpoint"):
         rnnlab.load_model(1)
     assert cli("show", "1").code == 0  # the exceptions left the database free
 

@@ -16,12 +16,12 @@ Prepare = Callable[[Cli], None]
 
 AXES = "n_layers = [1, 2]\nuse_forget_gate = [false, true]"
 EXPERIMENT_FILES = [
-    ("seed = 0", "sede = 0", r"bad\.toml: unknown key sede: known here are name, title, corpus"),
+    ("seed = 0", "sede = 0", r"bad\.toml: unknown key sede: known keys are name, title, corpus"),
     ('cell = "gated"', 'cell = "elman"', r'bad\.toml: model\.cell = "elman": known cells are gated, rnn, .*'),
     (
         'cell = "gated"',
         'cell = "lstm"',
-        r'bad\.toml: cell "lstm" is trained with regime = "bptt": give that in \[training\]',
+        r'bad\.toml: cell "lstm" needs regime = "bptt": set it in \[training\]',
     ),
     (AXES, "", r"bad\.toml: \[grid\] is empty: give at least one axis"),
     ("n_layers = [1, 2]", "n_layers = []", r"bad\.toml: grid\.n_layers is empty: give at least one value"),
@@ -30,7 +30,7 @@ EXPERIMENT_FILES = [
     (
         "[grid]",
         "[[skip]]\nwhen = { state_size = 4 }\n[grid]",
-        r"when\.state_size: no axis of \[grid\] is called so; axes are n_layers, use_forget_gate",
+        r"when\.state_size: \[grid\] has no axis of this name; axes are n_layers, use_forget_gate",
     ),
     ("[grid]", "[[skip]]\nwhen = { n_layers = [1, 2] }\n[grid]", "experiment small: the skip rules leave no run of"),
     (
@@ -40,10 +40,14 @@ EXPERIMENT_FILES = [
     ),
     ("state_size = 4", "state_size = 4\nuse_new_state = false\nuse_residual = false", "the layer has no output"),
     ("set = { windows = 3 }", "set = { windows = 0 }", r"round refine: set\.windows = 0: must be at least 1"),
-    ('"generated"', '"missing.txt"', r"no corpus or file 'missing\.txt': known corpora are enwik8, "),
-    ('"generated"', '""', r'corpus\.name = "": must be a text that is not empty'),
-    ('"generated"', '"enwik8"', "corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`, or without network"),
-    ('"generated"', f'{{ name = "generated", sha256 = "{"1" * 64}" }}', "'generated' is another text here .*111111111"),
+    ('"generated"', '"missing.txt"', r"no corpus or file 'missing\.txt': give a known corpus \(enwik8, "),
+    ('"generated"', '""', r'corpus\.name = "": must be a non-empty string'),
+    ('"generated"', '"enwik8"', "corpus enwik8 is not on this machine: run `rnnlab data fetch enwik8`, or download"),
+    (
+        '"generated"',
+        f'{{ name = "generated", sha256 = "{"1" * 64}" }}',
+        "'generated' is a different text here .*111111111",
+    ),
 ]
 
 
@@ -73,9 +77,9 @@ METRICS = [
     (
         'by = "min_loss", top',
         'by = "host", top',
-        r'round replicate: select\.by = "host": results will have no such number',
+        r'round replicate: select\.by = "host": results will not have this metric',
     ),
-    ('by = "min_loss", top', 'by = "epoch_loss", top', "results will have no such number"),
+    ('by = "min_loss", top', 'by = "epoch_loss", top', "results will not have this metric"),
     (
         '[[rounds]]\nname = "refine"',
         '[reproduction]\nsource = "s"\ntolerance = 0.1\nbecause = "b"\n[[reproduction.runs]]\nname = "r"\nset = {}\n'
@@ -107,9 +111,13 @@ def test_experiment_file_that_is_none(cli: Cli) -> None:
     check_complaint(
         cli, ["init", "missing.toml"], r"experiment file missing\.toml cannot be read: No such file or directory"
     )
-    check_complaint(cli, ["init", "nothing"], "no experiment called 'nothing': built in are demo, dynamics")
     check_complaint(
-        cli, ["init", "binary.bin"], r"no experiment called 'binary\.bin': built in are .*; a file of your own is"
+        cli, ["init", "nothing"], "no experiment called 'nothing': the built-in experiments are demo, dynamics"
+    )
+    check_complaint(
+        cli,
+        ["init", "binary.bin"],
+        r"no experiment called 'binary\.bin': the built-in experiments are .*; give a file of your own",
     )
     check_complaint(cli, ["init", ""], "no experiment called ''")
 
@@ -118,7 +126,7 @@ def test_scale(cli: Cli) -> None:
     check_complaint(
         cli,
         ["init", "small.toml", "--scale", "tiny"],
-        "experiment small has no scale 'tiny': its file defines none, leave it",
+        "experiment small has no scale 'tiny': its file defines none, omit --scale",
     )
     check_complaint(cli, ["run", "dynamics", "--scale", "big"], "experiment dynamics has no scale 'big': it has tiny")
 
@@ -131,11 +139,11 @@ def test_corpus_file(cli: Cli) -> None:
     cli.file("empty.txt", "")
     cli.file("damaged.gz", b"\x1f\x8b\x08broken")
     for option, complaint in [
-        ("missing.txt", r"no corpus or file 'missing\.txt': known corpora are enwik8"),
-        ("empty.txt", r"empty\.txt holds no text: give a file that is not empty"),
+        ("missing.txt", r"no corpus or file 'missing\.txt': give a known corpus \(enwik8"),
+        ("empty.txt", r"empty\.txt is empty: give a file with text"),
         ("damaged.gz", r"damaged\.gz is a damaged gzip file"),
         (".", "is a folder: give the path of a text file"),
-        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: give a text"),
+        ("short.txt", "corpus 'short' has 100 tokens and its validation split 5, but each split needs 11: use a text"),
     ]:
         for command in (["init", "small.toml"], ["init", "small.toml", "--dry-run"], ["run", "small.toml"]):
             check_complaint(cli, [*command, "--corpus", option], complaint)
@@ -159,7 +167,7 @@ def test_a_text_is_stored_with_jobs_and_not_before(cli: Cli, small_toml: str) ->
 def test_a_text_beside_the_experiment_file(cli: Cli, small_toml: str) -> None:
     (cli.folder / "sub").mkdir()
     cli.file("sub/small.toml", small_toml.replace('"generated"', '"mine.txt"'))
-    complaint = r"no corpus or file 'mine\.txt': .* and was looked for in the working directory"
+    complaint = r"no corpus or file 'mine\.txt': .* searched the working directory"
     check_complaint(cli, ["init", "sub/small.toml"], f"{complaint} and in sub")
     cli.file("sub/mine.txt", "to be or not to be, " * 50)
     check_complaint(cli, ["init", "sub/small.toml", "--corpus", "mine.txt"], complaint)
@@ -168,7 +176,7 @@ def test_a_text_beside_the_experiment_file(cli: Cli, small_toml: str) -> None:
     assert cli("init", "sub/small.toml").code == 0
     # One in the working directory goes before it.
     cli.file("mine.txt", "that is the question, " * 50)
-    check_complaint(cli, ["init", "sub/small.toml"], "small was started on corpus mine")
+    check_complaint(cli, ["init", "sub/small.toml"], "small was started with corpus mine")
 
 
 def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_toml: str) -> None:
@@ -179,12 +187,12 @@ def test_corpus_of_the_command_line_goes_above_that_of_the_file(cli: Cli, small_
     check_complaint(
         cli,
         ["init", "insisting.toml"],
-        r"corpus 'mine\.txt' is another text here \(sha256 [0-9a-f]{12}, expected 1{12}",
+        r"corpus 'mine\.txt' is a different text here \(sha256 [0-9a-f]{12}, expected 1{12}",
     )
     outcome = cli("init", "insisting.toml", "--corpus", "hers.txt")
     assert (outcome.code, outcome.out) == (0, "small: added 4 jobs, 4 in the grid\n")
     check_complaint(
-        cli, ["init", "insisting.toml", "--corpus", "mine.txt"], r"small was started on corpus hers \(.*not on mine"
+        cli, ["init", "insisting.toml", "--corpus", "mine.txt"], r"small was started with corpus hers \(.*not with mine"
     )
 
 
@@ -192,7 +200,7 @@ def test_another_protocol_under_the_same_name(with_jobs: Cli, small_toml: str) -
     with_jobs.file("small.toml", small_toml.replace("batch_size = 2", "batch_size = 3"))
     for command in ("init", "run"):
         check_complaint(
-            with_jobs, [command, "small.toml"], "small was started with batch_size = 2, now it has 3: give the exper"
+            with_jobs, [command, "small.toml"], "small was started with batch_size = 2, now it has 3: rename the exper"
         )
 
 
@@ -226,7 +234,10 @@ def _folder(cli: Cli) -> None:
 DATABASES: dict[str, tuple[Prepare, str]] = {
     "garbage": (_garbage, r"job database .*jobs\.db is not a SQLite database: name another with --db"),
     "foreign": (_foreign, r"database .*jobs\.db .*of rnnlab's: name another with --db"),
-    "newer": (_newer, r"jobs\.db was written by a newer rnnlab \(schema \d+, this one knows \d+\): upgrade rnnlab"),
+    "newer": (
+        _newer,
+        r"jobs\.db was written by a newer rnnlab \(schema \d+, this rnnlab supports \d+\): upgrade rnnlab",
+    ),
     "folder": (_folder, r"job database .*jobs\.db is not a file: name another with --db"),
 }
 WITH_DATABASE = [
@@ -270,7 +281,7 @@ def test_no_database_yet(cli: Cli, command: list[str]) -> None:
 def test_results_folder_that_cannot_be_written(cli: Cli) -> None:
     """Below a regular file: permissions would not stop every user of this test."""
     cli.file("runs.csv", "n_layers,use_forget_gate,min_loss\n1,0,2.4\n")
-    complaint = r"results folder .*small\.toml/x cannot be written \(.*\): make it writable or choose another folder"
+    complaint = r"results folder .*small\.toml/x is not writable \(.*\): make it writable or choose another folder"
     for command in (
         ["init", "small.toml"],
         ["run", "small.toml"],
@@ -281,14 +292,14 @@ def test_results_folder_that_cannot_be_written(cli: Cli) -> None:
         # The database lies elsewhere, and is not made either.
         check_complaint(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
     assert cli("init", "small.toml", "--db", "jobs.db").code == 0
-    complaint = r"results folder .*small\.toml/x.* cannot be written.*: make it writable or choose another folder"
+    complaint = r"results folder .*small\.toml/x.* is not writable.*: make it writable or choose another folder"
     for command in (["worker"], ["analyze"], ["retry", "--failed"]):
         check_complaint(cli, [*command, "--results", "small.toml/x", "--db", "jobs.db"], complaint)
     check_complaint(cli, ["status", "--results", "small.toml/x"], r"job database .*small\.toml/x/rnnlab\.db")
 
 
 def test_plots_folder_that_cannot_be_written(with_results: Cli) -> None:
-    complaint = r"plots folder .*small\.toml/x/small cannot be written \(.*\): make it writable or choose another fold"
+    complaint = r"plots folder .*small\.toml/x/small is not writable \(.*\): make it writable or choose another fold"
     for command in (["analyze"], ["run", "small.toml"], ["run", "small.toml", "--db", "new.db", "--results", "new"]):
         check_complaint(with_results, [*command, "--plots", "small.toml/x"], complaint)
 
@@ -303,9 +314,11 @@ def test_device(with_jobs: Cli) -> None:
     check_complaint(with_jobs, ["init", "small.toml", "--dry-run", "--device", "gpu"], complaint.format("gpu"))
     check_complaint(with_jobs, ["run", "small.toml", "--device", "gpu"], complaint.format("gpu"))
     check_complaint(
-        with_jobs, ["worker", "--device", "cuda:99"], r"--device cuda:99: torch sees \d+ GPUs? here; --device cpu"
+        with_jobs,
+        ["worker", "--device", "cuda:99"],
+        r"--device cuda:99: torch finds \d+ GPUs on this host: give another",
     )
-    check_complaint(with_jobs, ["init", "small.toml", "--device", "cpu"], "--device is where --dry-run measures")
+    check_complaint(with_jobs, ["init", "small.toml", "--device", "cpu"], "--device requires --dry-run")
 
 
 def test_unknown_experiment(with_jobs: Cli) -> None:
@@ -327,12 +340,12 @@ def test_several_experiments(with_jobs: Cli, small_toml: str) -> None:
     with_jobs.file("other.toml", small_toml.replace('name = "small"', 'name = "other"'))
     assert with_jobs("init", "other.toml").code == 0
     for command in (["analyze"], ["best"], ["sample"], ["eval"]):
-        check_complaint(with_jobs, command, "name an experiment: this database has other, small")
+        check_complaint(with_jobs, command, "this database has several experiments: name one of other, small")
 
 
 def test_nothing_finished(with_jobs: Cli) -> None:
     for command in (["best"], ["sample"], ["eval"]):
-        check_complaint(with_jobs, command, "experiment small has no finished job yet: `rnnlab worker` trains them")
+        check_complaint(with_jobs, command, "experiment small has no finished job yet: run `rnnlab worker`")
 
 
 def test_no_best_job_among_finished_ones(with_results: Cli, small_toml: str) -> None:
@@ -344,16 +357,16 @@ def test_no_best_job_among_finished_ones(with_results: Cli, small_toml: str) -> 
     assert cli("init", "small.toml").code == 0
     for command in (["best", "small"], ["sample", "--experiment", "small"]):
         check_complaint(
-            cli, command, "no result of experiment small has 'test_loss', its metric: they have min_loss: change"
+            cli, command, "no result of experiment small contains its metric 'test_loss', only min_loss: change"
         )
 
 
 def test_job(with_results: Cli) -> None:
-    check_complaint(with_results, ["sample", "99"], "no job '99': give a number or the first digits of a hash")
-    check_complaint(with_results, ["sample", "best"], "no job 'best': give a number or the first digits of a hash")
+    check_complaint(with_results, ["sample", "99"], "no job '99': give a job number or the first digits of a hash")
+    check_complaint(with_results, ["sample", "best"], "no job 'best': give a job number or the first digits of a hash")
     check_complaint(with_results, ["sample", ""], "no job ''")
     check_complaint(with_results, ["sample", "9" * 30], "no job '9{30}'")
-    complaint = r"job 1 has no whole checkpoint in .*: its result was imported, its model was not"
+    complaint = r"job 1 has no intact checkpoint in .*: its result was imported without a model"
     check_complaint(with_results, ["sample", "1"], complaint)
 
 
@@ -361,8 +374,8 @@ def test_ambiguous_hash(cli: Cli, small_toml: str) -> None:
     cli.file("small.toml", small_toml.replace("n_layers = [1, 2]", f"n_layers = [1, 2]\nseed = {list(range(20))}"))
     assert cli("init", "small.toml").code == 0
     # 80 hashes: several begin with the same letter.
-    letter = next(x for x in "abcdef" if "fits" in cli("sample", x).err)
-    check_complaint(cli, ["sample", letter], rf"'{letter}' fits \d+ jobs: \d+, \d+.*; give a number")
+    letter = next(x for x in "abcdef" if "matches" in cli("sample", x).err)
+    check_complaint(cli, ["sample", letter], rf"'{letter}' matches \d+ jobs: \d+, \d+.*; give a number")
 
 
 def test_sampling_options(with_jobs: Cli) -> None:
@@ -386,8 +399,8 @@ def test_results_file(cli: Cli) -> None:
 
     good = "n_layers,use_forget_gate,min_loss\n1,0,2.4\n"
     bad("n_layers,min_loss\n1,2.4\n", r"runs\.csv lacks the column 'use_forget_gate': experiment small varies")
-    bad(good.replace("2.4", "good"), r"runs\.csv, line 2: min_loss = 'good', but a number is expected, or nothing")
-    bad(good + "1,0\n", r"runs\.csv, line 3: has another number of fields than the header, which has 3")
+    bad(good.replace("2.4", "good"), r"runs\.csv, line 2: min_loss = 'good': must be a number or empty")
+    bad(good + "1,0\n", r"runs\.csv, line 3: the number of fields differs from the header, which has 3")
     bad("", r"runs\.csv has no rows: give a CSV file with a header line")
     bad(bytes(range(256)), r"runs\.csv is not a CSV file: .*can't decode")
     bad(good, "--round polish: the rounds of the experiment are explore, refine, replicate", "--round", "polish")
@@ -400,7 +413,9 @@ def test_results_file(cli: Cli) -> None:
     )
     cli.file("runs.csv", good)
     check_complaint(
-        cli, ["import", "runs.csv", "--experiment", "nothing"], "no experiment called 'nothing': built in are"
+        cli,
+        ["import", "runs.csv", "--experiment", "nothing"],
+        "no experiment called 'nothing': the built-in experiments are",
     )
 
 
@@ -413,7 +428,7 @@ def test_results_file(cli: Cli) -> None:
         (["init", "bad.toml"], r"bad\.toml: unknown key sede"),  # SpecError
         (["init", "small.toml", "--corpus", "missing.txt"], "no corpus or file"),  # CorpusError
         (["status"], "no job database at"),  # DatabaseError
-        (["sample", "1", "--db", "jobs.db"], "job 1 has no whole checkpoint"),  # CheckpointError
+        (["sample", "1", "--db", "jobs.db"], "job 1 has no intact checkpoint"),  # CheckpointError
         (["best", "nothing", "--db", "jobs.db"], "no experiment 'nothing'"),  # UsageError
     ],
 )
@@ -461,5 +476,5 @@ def test_usage_errors_of_the_parser_are_one_line_too(cli: Cli, arguments: list[s
     assert line.startswith("rnnlab: ")
     assert complaint in line
     assert not re.search("Input should|Value error|parse", line)  # words of a library
-    assert line.endswith(f"`{command} --help` shows what is allowed")
+    assert line.endswith(f"see `{command} --help`")
     assert cli.tree() == before

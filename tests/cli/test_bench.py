@@ -31,7 +31,7 @@ def test_rounds_of_an_experiment(cli: Cli) -> None:
     assert [line.split()[:2] for line in rounds[1:-1]] == [["explore", "4"], ["refine", "4"], ["replicate", "6"]]
     assert rounds[0].split("  ")[-2:] == ["1 process", "3 processes"]
     assert rounds[-1].startswith("all rounds    14 ")
-    assert outcome.err == "which runs go on is not known yet: later rounds are those of the largest models\n"
+    assert outcome.err == "later rounds are estimated for the largest models: the selected runs are not known yet\n"
 
 
 @pytest.mark.parametrize("rule", ["below = 1.5", 'pareto = "parameters"'])
@@ -65,7 +65,7 @@ def test_without_time_one_group_is_measured_and_the_others_are_estimated(cli: Cl
     rates = [line.split()[-2] for line in outcome.out.split("\n\n")[0].splitlines()[1:]]
     estimated = sum(rate.startswith("~") for rate in rates)
     assert 0 < estimated < len(rates)
-    assert outcome.err.startswith(f"~: {estimated} rows estimated from the most similar group that was measured; ")
+    assert outcome.err.startswith(f"~: {estimated} rows estimated from the most similar measured group; ")
 
 
 def test_the_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,9 +83,9 @@ def test_the_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_input(cli: Cli) -> None:
-    check_complaint(cli, ["bench", "nothing"], "no experiment called 'nothing': built in are ")
-    check_complaint(cli, ["bench", "--scale", "tiny"], "--scale tiny: give an experiment with it")
-    check_complaint(cli, ["bench", "--corpus", "generated"], "--corpus generated: give an experiment with it")
+    check_complaint(cli, ["bench", "nothing"], "no experiment called 'nothing': the built-in experiments are ")
+    check_complaint(cli, ["bench", "--scale", "tiny"], "--scale tiny requires an experiment")
+    check_complaint(cli, ["bench", "--corpus", "generated"], "--corpus generated requires an experiment")
     check_complaint(cli, ["bench", "--device", "gpu"], "--device gpu: give auto, cpu, cuda or cuda:N")
     check_complaint(cli, ["bench", "small.toml", "--corpus", "missing.txt"], "no corpus or file 'missing.txt'")
     check_complaint(cli, ["bench", "small.toml", "--processes", "0"], "--processes")

@@ -13,7 +13,7 @@ THEIRS = "n_layers,use_forget_gate,min_loss\n1,0,1.3\n1,1,1.4\n2,0,1.1\n2,1,1.2\
 
 @pytest.fixture
 def two(with_results: Cli, small_toml: str) -> Cli:
-    """Beside `small`: `longer`, which somebody else has run."""
+    """`small`, and `longer`, whose runs were imported."""
     with_results.file("longer.toml", small_toml.replace("windows = 2\nl", "windows = 9\nl"))
     with_results.file("theirs.csv", THEIRS)
     assert with_results("import", "theirs.csv", "--experiment", "longer.toml", "--as", "longer").code == 0
@@ -42,7 +42,7 @@ def test_what_it_says_and_writes(two: Cli) -> None:
     ]
     text = written["results/small/compare-longer.md"].decode()
     assert "| windows | 2 | 9 |" in text
-    assert "- Best of small: 2.1000 with forget gate, L = 2; in longer it has 1.2000 and place 2 of 4.\n" in text
+    assert "- Best of small: 2.1000 with forget gate, L = 2; in longer it has 1.2000 and rank 2 of 4.\n" in text
     assert "![Every configuration in both](../../plots/small/compare-longer-losses.png)" in text
     rows = list(csv.DictReader(written["results/small/compare-longer.csv"].decode().splitlines()))
     assert [(row["n_layers"], row["use_forget_gate"], row["here"], row["there"]) for row in rows] == [
@@ -63,8 +63,8 @@ def test_rounds_and_experiments_that_cannot_be_compared(two: Cli) -> None:
         (["small", "small"], "small cannot be compared with itself: name two experiments"),
         (
             ["small", "longer", "--round", "refine"],
-            "round 'refine' of small has no finished job: --round takes one that both experiments have, and small has "
-            "explore",
+            "round 'refine' of small has no finished job: give --round a round that is finished in both experiments; "
+            "small has explore",
         ),
     ):
         outcome = two("compare", *arguments)
@@ -73,7 +73,7 @@ def test_rounds_and_experiments_that_cannot_be_compared(two: Cli) -> None:
     assert two("import", "one.csv", "--experiment", "longer.toml", "--as", "one").code == 0
     outcome = two("compare", "small", "one")
     assert outcome.code == 2 and outcome.err.startswith(
-        "rnnlab: too few configurations can be compared (1, and it takes 3)"
+        "rnnlab: too few configurations can be compared (1; at least 3 are needed)"
     )
     assert not files(two.folder)
     assert not (two.folder / "plots").exists()

@@ -47,8 +47,11 @@ def test_flag_before_environment_before_file(cli: Cli, monkeypatch: pytest.Monke
     ("text", "complaint"),
     [
         ("results = ", "rnnlab.toml is not a TOML file"),
-        ('colour = "red"', "rnnlab.toml: unknown setting 'colour'; known are db, results, plots, device, data"),
-        ("results = 3", "rnnlab.toml: results = 3, but a text is expected"),
+        (
+            'colour = "red"',
+            "rnnlab.toml: unknown setting 'colour': known settings are db, results, plots, device, data",
+        ),
+        ("results = 3", "rnnlab.toml: results = 3: must be a string"),
     ],
 )
 def test_a_bad_file_is_one_line(cli: Cli, text: str, complaint: str) -> None:
@@ -83,7 +86,7 @@ def test_words_about_jobs_that_are_not_there(with_jobs: Cli) -> None:
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
         assert "no job '99'" in outcome.err
     assert "has no log" in with_jobs("logs", "1").err
-    assert with_jobs("retry").err.startswith("rnnlab: give jobs, or --experiment NAME")
+    assert with_jobs("retry").err.startswith("rnnlab: no jobs given: name jobs")
     assert with_jobs("status", "--watch", "--json").code == 2
 
 
@@ -95,10 +98,10 @@ def test_gc_lists_first_and_removes_then(with_jobs: Cli) -> None:
     mine.mkdir()
     (mine / "notes.txt").write_text("somebody's\n")
     listed = with_jobs("gc", "--dry-run")
-    assert "run folder of no job" in listed.out
+    assert "run folder without a job" in listed.out
     assert str(mine) not in listed.out
     assert orphan.exists()
     assert with_jobs("gc").code == 0
     assert not orphan.exists()
     assert (mine / "notes.txt").exists()
-    assert with_jobs("gc").err.startswith("0 things")
+    assert with_jobs("gc").err.startswith("0 items")

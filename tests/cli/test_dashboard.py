@@ -9,7 +9,7 @@ from rich.console import Console
 from rnnlab.actions.status import BestRun, ExperimentStatus, Failure, RoundStatus, WorkerStatus
 from rnnlab.actions.watch import BestStory, ExperimentView, Snapshot
 from rnnlab.cli.dashboard import dashboard
-from rnnlab.queue.reading import Improvement
+from rnnlab.queue.reader import Improvement
 
 STATUS = ExperimentStatus(
     experiment="dynamics",
@@ -51,7 +51,7 @@ def drawn(snapshot: Snapshot, width: int = 80, height: int = 24, flags: str = ""
 def test_everything_fits_an_ordinary_terminal() -> None:
     lines = drawn(Snapshot(0.0, [VIEW], workers(2)))
     assert lines[:3] == [
-        "FAILED: 2 jobs of dynamics; to let them run again: rnnlab retry --failed",
+        "FAILED: 2 jobs of dynamics; to run them again: rnnlab retry --failed",
         "  job 17: RuntimeError: out of memory",
         "  job 23: ValueError:  [2Jno luck",
     ]
@@ -64,16 +64,16 @@ def test_everything_fits_an_ordinary_terminal() -> None:
         "  best so far min_loss 1.5928: job 113 of round explore",
         "    forget + state gate, L = 2, S = 256",
     ]
-    assert lines[9] == "    its curve     3.0000 █▆▃▁▁ 1.6000"
+    assert lines[9] == "    best curve    3.0000 █▆▃▁▁ 1.6000"
     assert lines[10].startswith("    best so far   2.4000 ████")
     assert lines[10].endswith("▁▁▁ 1.5928 after 298 jobs")
     assert lines[11:15] == [
-        "2 workers alive, 200 model-steps/s together",
+        "2 workers alive, 200 model-steps/s in total",
         "  worker    host   pid  device  jobs  model-steps/s  heartbeat",
         "  00000000  deep  1000  cpu       16            100    3 s ago",
         "  00000000  deep  1001  cpu       16            100    3 s ago",
     ]
-    assert lines[15].endswith("Ctrl-C ends this view, not the workers")
+    assert lines[15].endswith("Ctrl-C closes this view; workers continue")
     assert len(lines) == 16
 
 
@@ -109,7 +109,7 @@ def test_before_there_is_a_worker() -> None:
         failures=[],
     )
     lines = drawn(Snapshot(0.0, [ExperimentView(waiting, None)], []), flags=" --db jobs.db")
-    assert "  time left unknown: nothing was trained here yet" in lines
+    assert "  time left unknown: nothing has been trained here yet" in lines
     assert "  next: rnnlab worker dynamics --db jobs.db" in lines
     assert "0 workers alive" in lines
     assert not any("best" in line for line in lines)
@@ -130,17 +130,17 @@ def test_a_finished_experiment() -> None:
 
 
 def test_an_empty_table() -> None:
-    assert drawn(Snapshot(0.0, [], []))[:2] == ["no experiment yet; next: rnnlab init NAME", "0 workers alive"]
+    assert drawn(Snapshot(0.0, [], []))[:2] == ["no experiments; next: rnnlab init NAME", "0 workers alive"]
 
 
 def test_a_hundred_workers_the_dead_first() -> None:
     lines = drawn(Snapshot(0.0, [VIEW], workers(100, dead=2)))
     assert len(lines) == 24
-    heading = lines.index("98 workers alive, 9,800 model-steps/s together, 2 dead (the next live one takes…")
+    heading = lines.index("98 workers alive, 9,800 model-steps/s in total, 2 dead (the next live worker ta…")
     assert [line.split()[2] for line in lines[heading + 2 : heading + 4]] == ["1098", "1099"]
     assert [line.endswith("DEAD") for line in lines[heading + 2 : -2]] == [True, True] + [False] * (20 - heading - 2)
     shown = len(lines) - heading - 4
-    assert lines[-2] == f"  and {100 - shown} workers more"
+    assert lines[-2] == f"  and {100 - shown} more workers"
     tall = drawn(Snapshot(0.0, [VIEW], workers(100, dead=2)), height=130)
     assert sum("cpu" in line for line in tall) == 100
 
@@ -152,7 +152,7 @@ def test_many_failures_leave_room_for_the_rest() -> None:
     assert lines[0].startswith("FAILED: 900 jobs of dynamics")
     assert lines[4].startswith("  job 4: ValueError: so so")
     assert lines[4].endswith("…")
-    assert lines[5] == "  and 896 failed jobs more"
+    assert lines[5] == "  and 896 more failed jobs"
     assert lines[6] == "dynamics"
 
 
@@ -162,14 +162,14 @@ def test_several_experiments_those_with_open_jobs_in_full() -> None:
     )
     views = [ExperimentView(replace(done, experiment=f"old-{number}"), STORY) for number in range(3)]
     lines = drawn(Snapshot(0.0, [*views, VIEW], workers(2)))
-    assert any(line.startswith("    its curve") for line in lines[lines.index("dynamics") :])
+    assert any(line.startswith("    best curve") for line in lines[lines.index("dynamics") :])
     assert [line.split()[0] for line in lines if line.startswith("old-")] == ["old-0", "old-1", "old-2"]
 
     many = [ExperimentView(replace(done, experiment=f"old-{number}"), STORY) for number in range(40)]
     lines = drawn(Snapshot(0.0, [*many, VIEW], workers(2)))
     assert any(line.startswith("dynamics  explore: 298 of 432 jobs done") for line in lines)
     shown = sum(line.startswith("old-") for line in lines)
-    assert f"and {40 - shown} experiments more" in lines
+    assert f"and {40 - shown} more experiments" in lines
 
 
 @pytest.mark.parametrize("width", [20, 40, 79, 250])

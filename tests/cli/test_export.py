@@ -71,7 +71,7 @@ def test_the_next_command_is_named(with_results: Cli) -> None:
 
 def test_runs_that_tensorboard_cannot_show_are_counted(with_jobs: Cli) -> None:
     pytest.importorskip("tensorboard")
-    assert "4 runs left out: nothing has been recorded of them\n" in with_jobs("export", "--to", "tensorboard").err
+    assert "4 runs omitted: nothing has been recorded for them\n" in with_jobs("export", "--to", "tensorboard").err
 
 
 def check(cli: Cli, arguments: list[str], complaint: str) -> None:
@@ -84,17 +84,23 @@ def check(cli: Cli, arguments: list[str], complaint: str) -> None:
 
 BAD = [
     (["--to", "xml"], r"'xml' is not one of 'csv', 'json', 'parquet', 'optuna', 'tensorboard'"),
-    ([], r"Missing option '--to'.* csv, json, parquet, optuna, tensorboard: `rnnlab export --help`"),
+    ([], r"Missing option '--to'.* csv, json, parquet, optuna, tensorboard: see `rnnlab export --help`"),
     (["other", "--to", "csv"], "no experiment 'other' in this database: it has small"),
     (["--to", "csv", "--db", "absent.db"], r"absent\.db"),
-    (["--to", "json", "--curves"], "--curves is for csv and parquet: --to json has the curves in any case"),
+    (["--to", "json", "--curves"], "--curves applies to csv and parquet: --to json always contains the curves"),
     (["--to", "csv", "--out", "results"], "--out results is a folder: name a file"),
-    (["--to", "csv", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is a database: it would be lost"),
-    (["--to", "csv", "--out", "small.toml/x"], r"folder .*small\.toml cannot be written"),
-    (["--to", "optuna", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is no journal of Optuna"),
-    (["--to", "optuna", "--out", "small.toml"], r"--out small\.toml is no journal of Optuna"),
+    (
+        ["--to", "csv", "--out", "results/rnnlab.db"],
+        r"--out results/rnnlab\.db is a database, which the export would overwrite",
+    ),
+    (["--to", "csv", "--out", "small.toml/x"], r"folder .*small\.toml is not writable"),
+    (["--to", "optuna", "--out", "results/rnnlab.db"], r"--out results/rnnlab\.db is not an Optuna journal"),
+    (["--to", "optuna", "--out", "small.toml"], r"--out small\.toml is not an Optuna journal"),
     (["--to", "tensorboard", "--out", "small.toml"], r"--out small\.toml is a file: name a folder"),
-    (["--to", "tensorboard", "--out", "results"], r"--out results holds .*, which is no export: name another folder"),
+    (
+        ["--to", "tensorboard", "--out", "results"],
+        r"--out results holds .*, which is not part of an export: name another folder",
+    ),
 ]
 
 

@@ -61,7 +61,7 @@ def test_folders_are_taken_back_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     new = tmp_path / "old" / "new" / "newer"
     with (
-        pytest.raises(UsageError, match=r"^plots folder .*file/x cannot be written"),
+        pytest.raises(UsageError, match=r"^plots folder .*file/x is not writable"),
         writable((new, "results folder"), (tmp_path / "file" / "x", "plots folder")),
     ):
         raise AssertionError("not reached")

@@ -167,8 +167,11 @@ def test_without_permission_nothing_is_executed(own: Cli, monkeypatch: pytest.Mo
         outcome = own(*command)
         assert outcome.code == 2
         assert len(outcome.err.splitlines()) == 1
-        assert "is code, which is not run unasked: read it, then add --allow-code" in outcome.err
-    with pytest.raises(CellError, match="is code, which is not run unasked"):
+        assert (
+            "is code, which does not run without permission: read it, and if you trust it add --allow-code"
+            in outcome.err
+        )
+    with pytest.raises(CellError, match="is code, which does not run without permission"):
         rnnlab.init("own.toml")
     assert "add --allow-code" in own("check-cell", "cells/mine.py:Minimal").err
     assert own.tree() == before
@@ -209,7 +212,7 @@ def test_hints_give_the_permission_to_those_commands_that_take_it(own: Cli) -> N
     store.stop_worker("w")
     engine.dispose()
     outcome = own.in_subprocess("run", "own.toml", "--allow-code", "--device", "cpu")
-    assert "`rnnlab retry --failed` lets them run again" in outcome.err
+    assert "run them again with `rnnlab retry --failed`" in outcome.err
 
 
 def test_another_code_under_the_same_name_is_refused(own: Cli) -> None:
@@ -240,16 +243,16 @@ def test_own_cells_beside_built_in_ones(own: Cli) -> None:
 
 BAD = {
     "no file": (None, "cells/mine.py cannot be read: No such file or directory"),
-    "no class": ("class Other:\n    pass\n", "mine.py has no class Minimal: its cells are none"),
-    "no cell": ("class Minimal:\n    pass\n", "Minimal in mine.py is no cell"),
+    "no class": ("class Other:\n    pass\n", "mine.py has no class Minimal; its cells: none"),
+    "no cell": ("class Minimal:\n    pass\n", "Minimal in mine.py is not a cell"),
     "no step": (
         "from rnnlab.models.cells import Cell\nclass Minimal(Cell):\n    def parameters(self, n):\n        ...\n",
-        "Minimal in mine.py lacks step: a cell must define parameters and step",
+        "Minimal in mine.py does not define step: a cell must define parameters and step",
     ),
     "raises": ("import math\n\nx = 1 / 0\n", "mine.py, line 3: ZeroDivisionError: division by zero"),
     "leaves": ("raise SystemExit('bye')\n", "mine.py, line 1: SystemExit: bye"),
     "no Python": ("class Minimal(:\n", "mine.py, line 1: SyntaxError"),
-    "no text": ("\udcff", "is no text in UTF-8"),
+    "no text": ("\udcff", "is not a UTF-8 text file"),
     "wrong step": (
         EXAMPLE.replace("return ((1 - f) * h + f * c,)", "return (1 - f) * h + f * c"),
         "step() returns Tensor: it must return a tuple of n_states = 1 tensors",
@@ -284,10 +287,10 @@ def test_bad_code_is_one_line(own: Cli, case: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("cells/mine.py", "a cell of your own is named FILE.py:CLASS"),
-        ("cells/mine.py:9", "a cell of your own is named FILE.py:CLASS"),
-        ("Minimal", 'a class of your own: "FILE.py:CLASS"'),
-        (f"Minimal@{'0' * 64}", "cell Minimal@000000000000: its code is not in the experiment"),
+        ("cells/mine.py", "write a cell of your own as FILE.py:CLASS"),
+        ("cells/mine.py:9", "write a cell of your own as FILE.py:CLASS"),
+        ("Minimal", 'a class of your own as "FILE.py:CLASS"'),
+        (f"Minimal@{'0' * 64}", "cell Minimal@000000000000: the experiment does not contain its code"),
     ],
 )
 def test_a_cell_that_is_spelled_otherwise(own: Cli, cell: str, sentence: str) -> None:
@@ -307,17 +310,17 @@ def test_code_that_its_hash_does_not_fit(own: Cli) -> None:
 
 def test_the_wrong_regime_is_named(own: Cli) -> None:
     own.file("own.toml", OWN.replace('regime = "bptt"\n', ""))
-    assert 'is trained with regime = "bptt"' in own("init", "own.toml", "--allow-code").err
+    assert 'needs regime = "bptt"' in own("init", "own.toml", "--allow-code").err
 
 
 def test_check_cell(own: Cli) -> None:
     outcome = own("check-cell", "cells/mine.py:Minimal", "--allow-code")
     assert outcome.code == 0
-    assert outcome.out.count("ok     ") == 7
+    assert outcome.out.count("ok      ") == 7
     write_cell(own, EXAMPLE.replace("(1 - f) * h + f * c,", "(1 - f) * h + f * c, h,"))
     outcome = own("check-cell", "cells/mine.py:Minimal", "--allow-code")
     assert outcome.code == 1
-    assert "WRONG  shapes: step() returns 2 tensors" in outcome.out
+    assert "FAILED  shapes: step() returns 2 tensors" in outcome.out
     assert "no cell 'gru'" in own("check-cell", "gru").err
 
 

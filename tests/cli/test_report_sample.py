@@ -60,15 +60,29 @@ def _not_again(*_: Any, **__: Any) -> None:
     raise AssertionError("a second process")
 
 
+def test_sampling_is_stopped_after_a_minute(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def run_too_long(command: list[str], timeout: float, **_: Any) -> None:
+        limits.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", run_too_long)
+    found = sampled(store)
+    assert limits == [60.0]
+    assert found.missing == f"`rnnlab sample {found.job_id}` took longer than 60 s"
+    assert not Path("results/small/sample.json").exists()
+
+
 def test_what_goes_wrong_is_said(store: Store, trained: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = [job for job in jobs(trained.folder / "results" / "rnnlab.db") if job.result]
     (checkpoint,) = Path("results/small").glob("explore/*/checkpoint-*.rnn")
-    monkeypatch.setattr(sampled_module, "_SECONDS", 0.01)
+    monkeypatch.setattr(sampled_module, "TIMEOUT_SECONDS", 0.01)
     assert sampled(store).missing == f"`rnnlab sample {job.id}` took longer than 0.01 s"
     monkeypatch.undo()
     monkeypatch.chdir(trained.folder)
     checkpoint.write_bytes(b"no checkpoint")
-    assert f"job {job.id} has no whole checkpoint" in sampled(store).missing
+    assert f"job {job.id} has no intact checkpoint" in sampled(store).missing
     monkeypatch.setattr(sampled_module, "_COMMAND", [str(trained.folder / "nothing")])
     assert "did not start" in sampled(store).missing
     checkpoint.unlink()
@@ -79,5 +93,5 @@ def test_what_goes_wrong_is_said(store: Store, trained: Cli, monkeypatch: pytest
 def test_imported_runs_have_no_text_and_the_report_says_so(with_results: Cli) -> None:
     assert with_results("analyze").code == 0
     html = (with_results.folder / "results" / "small" / "report.html").read_text()
-    assert "Job 4 of round explore has no text here: its checkpoint is not in the results folder." in html
+    assert "Job 4 of round explore: no text was sampled (its checkpoint is not in the results folder)." in html
     assert "4 of them imported" in html

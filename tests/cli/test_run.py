@@ -1,15 +1,16 @@
-"""`rnnlab run` and `reproduce` while the database is away for a moment: they wait for it, as the workers do."""
+"""`rnnlab run` and `reproduce` when the database does not answer for a moment: they wait, as the workers do."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from rnnlab.cli import database_wait, reproduce, run
+from rnnlab.cli import reproduce, run
 from rnnlab.cli.worker_pool import WorkerPool
 from rnnlab.errors import DatabaseAwayError
+from rnnlab.queue import retry_policy
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from tests.support.commands import Cli, jobs
 
@@ -32,7 +33,7 @@ READS = ("any_open", "counts", "jobs", "progress", "experiment", "curves")  # wh
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(database_wait, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(retry_policy, "_COMMAND_PAUSE_SECONDS", 0.01)
 
 
 def shake(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
@@ -105,7 +106,9 @@ class Pool:
 
 
 @pytest.mark.parametrize("reason", ["a stop", "no worker left"])
-def test_nobody_waits_for_a_database_in_vain(store: Store, capsys: pytest.CaptureFixture[str], reason: str) -> None:
+def test_no_command_waits_for_a_database_without_need(
+    store: Store, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
     pool, tries = Pool(all_ended=False), []
 
     def open_jobs() -> int:
@@ -122,7 +125,7 @@ class _SeenEnoughError(Exception):
     pass
 
 
-def test_a_view_that_is_drawn_anew_waits_too(
+def test_a_repeated_view_waits_too(
     with_jobs: Cli, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Off a terminal: the first look fails, and the second view is the last."""

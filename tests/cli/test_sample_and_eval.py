@@ -14,7 +14,7 @@ import torch
 from rnnlab.plans.plan import config_of
 from rnnlab.queue.job import Job
 from rnnlab.spec.experiment import parse_experiment
-from rnnlab.spec.metrics import result_numbers
+from rnnlab.spec.metrics import result_metrics
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.checkpoint import Checkpoint
@@ -63,7 +63,7 @@ def test_eval_agrees_with_the_table_and_sample_needs_no_corpus(
 
     for path in (cli.folder / "results").rglob("*.rnn"):
         path.write_bytes(b"")
-    assert "it is done, so its final checkpoint was deleted or damaged" in cli("sample", *asked).err
+    assert "it is done, so its final checkpoint was deleted, damaged or moved" in cli("sample", *asked).err
 
 
 @pytest.mark.parametrize("own", ['loss_at = "last"', "embedding_size = 3"])
@@ -231,12 +231,14 @@ def test_bad_flags(cli: Cli, small_toml: str) -> None:
 
     assert complaint("eval", "1", "--context", "0") == "rnnlab: --context 0: give a number of at least 1\n"
     assert complaint("eval", "1", "--windows", "-1") == "rnnlab: --windows -1: give a number of at least 1\n"
-    assert "job 1 has no whole checkpoint in" in complaint("eval", "1")
-    assert "it was not trained here (yet); `rnnlab worker` trains it" in complaint("eval", "1")
+    assert "job 1 has no intact checkpoint in" in complaint("eval", "1")
+    assert "it has not been trained here: run `rnnlab worker` to train it" in complaint("eval", "1")
     assert "no job '99'" in complaint("eval", "99")
     assert cli("eval", "1", "--split", "all").code == 2
     running_job(cli)
-    assert "--prime '€': the vocabulary has no character '€' (U+20AC)" in complaint("sample", "1", "--prime", "€")
+    assert "--prime '€': the character '€' (U+20AC) is not in the vocabulary" in complaint(
+        "sample", "1", "--prime", "€"
+    )
     assert "the text is not UTF-8" in complaint("sample", "1", "--prime", "\udcff")
 
 
@@ -265,7 +267,7 @@ record_every = 1
 [grid]
 seed = [0]
 """
-    known = result_numbers(parse_experiment(tomllib.loads(text), "known.toml"))
+    known = result_metrics(parse_experiment(tomllib.loads(text), "known.toml"))
     cli.file("known.toml", text)
     assert cli("init", "known.toml").code == 0
     (job,) = train(cli)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rnnlab.cost.history import Cost, Speed, cost_of
+from rnnlab.cost.history import Cost, MeasuredSpeed, cost_of
 from rnnlab.queue.job import NewJob, Status
-from rnnlab.queue.reading import Progress
+from rnnlab.queue.reader import Progress
 
 PROGRESS = [
     Progress("explore", "small", Status.DONE, True, 2, 200, 200, 10.0),
@@ -16,7 +16,7 @@ PROGRESS = [
 
 
 def test_each_group_at_its_own_speed() -> None:
-    speed = Speed(PROGRESS)
+    speed = MeasuredSpeed(PROGRESS)
     assert (speed.of("small"), speed.of("large"), speed.of("imported"), speed.of("never")) == (10.0, 1.0, None, None)
     assert speed.mean == 350 / 125
     assert speed.seconds_left(PROGRESS) == pytest.approx(50 / 10 + 300 / 1)
@@ -24,5 +24,5 @@ def test_each_group_at_its_own_speed() -> None:
 
 def test_cost() -> None:
     jobs = [NewJob("1", "{}", "small", 1000), NewJob("2", "{}", "large", 30), NewJob("3", "{}", "never", 7)]
-    assert cost_of(jobs, Speed(PROGRESS)) == Cost(steps=1037, seconds=130.0, jobs=3, unmeasured=1)
-    assert cost_of(jobs, Speed([])) == Cost(steps=1037, seconds=0.0, jobs=3, unmeasured=3)
+    assert cost_of(jobs, MeasuredSpeed(PROGRESS)) == Cost(steps=1037, seconds=130.0, jobs=3, unmeasured=1)
+    assert cost_of(jobs, MeasuredSpeed([])) == Cost(steps=1037, seconds=0.0, jobs=3, unmeasured=3)

@@ -1,4 +1,4 @@
-"""A data folder of its own for each test, and a web server that can misbehave."""
+"""A separate data folder for each test, and a web server that can fail in several ways."""
 
 import threading
 import time
@@ -22,14 +22,14 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass
 class Server:
-    """What the web server sends, and what it was asked."""
+    """The web server's responses, and the requests that it received."""
 
     url: str
     content: bytes = b""
     knows_ranges: bool = True
-    cut_after_bytes: int | None = None  # of the body; the length it announces is that of the whole
+    cut_after_bytes: int | None = None  # of the body; the announced length is that of the whole body
     delay_seconds: float = 0.0  # before it answers
-    status: int | None = None  # an error to answer instead
+    status: int | None = None  # an HTTP error to send instead
     ranges_asked: list[str | None] = field(default_factory=list)
 
 
@@ -73,7 +73,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PublicCorpus]:
-    """Let the public corpus `timemachine` be the given text at the given URL."""
+    """Make the public corpus `timemachine` the given text at the given URL."""
 
     def register_text(
         text: bytes, url: str = "http://example.invalid/x", zip_member: str | None = None

@@ -18,7 +18,7 @@ GOLDEN = [5385, 11336, 25820, 39945, 8276, 31851, 10939, 31557]
 
 
 def test_golden_positions() -> None:
-    """A change here changes every result: published runs could not be repeated."""
+    """A change here changes every result: published runs could not be reproduced."""
     assert window_positions(0, 0, 8, 100_000, 1_000).tolist() == GOLDEN
 
 
@@ -70,7 +70,7 @@ def test_every_window_fits(seed: int, index: int, window_length: int, rest: int)
 
 
 def test_positions_are_uniform_over_all_starts() -> None:
-    """Chi-square against the uniform law: 49 degrees of freedom, so mean 49 and standard deviation 9.9."""
+    """Chi-square against the uniform distribution: 49 degrees of freedom, so mean 49 and standard deviation 9.9."""
     draws = torch.cat([window_positions(11, index, 256, 149, 100) for index in range(200)])
     counts = torch.bincount(draws, minlength=50)
     assert len(counts) == 50
@@ -80,9 +80,9 @@ def test_positions_are_uniform_over_all_starts() -> None:
 
 def test_windows_are_slices_of_the_text() -> None:
     for kind in (torch.uint8, torch.int64):
-        tokens_N = torch.arange(200).to(kind)
+        tokens_C = torch.arange(200).to(kind)
         positions_B = torch.tensor([0, 190, 17, 17])
-        tokens_BW = windows(tokens_N, positions_B, 10)
+        tokens_BW = windows(tokens_C, positions_B, 10)
         assert tokens_BW.dtype == kind
         assert tokens_BW.tolist() == [list(range(start, start + 10)) for start in (0, 190, 17, 17)]
 

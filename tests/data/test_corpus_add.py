@@ -36,7 +36,7 @@ def test_add_under_the_stem_and_under_a_name(notes: Path) -> None:
 def test_a_name_stands_for_one_text(notes: Path) -> None:
     add(notes, "thus")
     notes.write_bytes(b"something else")
-    with pytest.raises(CorpusError, match=rf"stands for another text \(sha256 {HASH[:12]}, this one has"):
+    with pytest.raises(CorpusError, match=rf"belongs to another text \(sha256 {HASH[:12]}, this one has"):
         add(notes, "thus")
     assert resolve("thus").sha256 == HASH
 
@@ -48,7 +48,7 @@ def test_names_that_are_not_allowed(notes: Path, name: str) -> None:
 
 
 def test_names_that_are_taken_by_rnnlab(notes: Path, tmp_path: Path, register: Register) -> None:
-    with pytest.raises(CorpusError, match=r"stdlib is a text that rnnlab makes itself"):
+    with pytest.raises(CorpusError, match=r"stdlib is the name of a text that rnnlab generates"):
         add(notes, "stdlib")
     register(TEXT)
     with pytest.raises(CorpusError, match=r"the text of the known corpus timemachine: use that name"):
@@ -77,7 +77,7 @@ def test_a_public_corpus_as_downloaded_or_unpacked(tmp_path: Path, register: Reg
     packed = tmp_path / "timemachine.zip"
     packed.write_bytes(zipped(TEXT, "inside"))
     corpus = add(packed)
-    assert (corpus.name, corpus.sha256, corpus.licence) == ("timemachine", HASH, entry.licence)
+    assert (corpus.name, corpus.sha256, corpus.license) == ("timemachine", HASH, entry.license)
     text_path(HASH).unlink()
     (tmp_path / "whatever").write_bytes(TEXT)
     assert add(tmp_path / "whatever", "timemachine").sha256 == HASH

@@ -47,7 +47,7 @@ def test_a_text_that_is_here_is_not_fetched_again(server: Server, register: Regi
 def test_resolve_downloads_only_when_asked(server: Server, register: Register) -> None:
     register(TEXT, server.url)
     server.content = TEXT
-    with pytest.raises(CorpusError, match=r"is not on this machine: `rnnlab data fetch timemachine`"):
+    with pytest.raises(CorpusError, match=r"is not on this machine: run `rnnlab data fetch timemachine`"):
         resolve("timemachine")
     assert server.ranges_asked == []
     assert read_bytes(resolve("timemachine", download=True)) == TEXT
@@ -76,7 +76,7 @@ def test_a_wrong_text_is_refused_and_not_kept(server: Server, register: Register
 
 def cut_off(server: Server, part: Path, after_bytes: int) -> None:
     server.cut_after_bytes = after_bytes
-    with pytest.raises(CorpusError, match=rf"broke after {after_bytes:,} of 300,000 bytes.*goes on where this stopped"):
+    with pytest.raises(CorpusError, match=rf"closed after {after_bytes:,} of 300,000 bytes.*resumes the download"):
         fetch("timemachine")
     assert part.read_bytes() == TEXT[:after_bytes]
     server.cut_after_bytes = None
@@ -102,7 +102,7 @@ def test_a_server_that_knows_no_ranges(server: Server, register: Register, part:
 
 
 def test_a_whole_part_is_fetched_again(server: Server, register: Register, part: Path) -> None:
-    """A process died between its download and the cache; the server answers "range not satisfiable"."""
+    """A process died between download and storage; the server answers "range not satisfiable"."""
     register(TEXT, server.url)
     server.content = TEXT
     part.parent.mkdir(parents=True)
@@ -134,7 +134,7 @@ print(fetch("timemachine").sha256)
 
 def test_processes_that_fetch_at_once_make_one_download(server: Server) -> None:
     server.content = TEXT
-    server.delay_seconds = 1.0  # so that the others come while the first one waits
+    server.delay_seconds = 1.0  # so that the others start while the first one waits
     command = [sys.executable, "-c", FETCH, server.url, sha256_hex(TEXT), str(len(TEXT))]
     fetching = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0] for process in fetching] == [f"{sha256_hex(TEXT)}\n"] * 3
@@ -154,10 +154,10 @@ def test_without_network(register: Register, data_folder: Path, monkeypatch: pyt
     assert "\n" not in message
     assert f"cannot download {url} (" in message
     assert "Connection refused" in message
-    assert f"download {url} elsewhere and `rnnlab data add FILE --name timemachine`" in message
+    assert f"download {url} on another machine and run `rnnlab data add FILE --name timemachine`" in message
     place = data_folder / "timemachine.txt"
-    assert message.endswith(f"or put it there as {place}")
-    # Which is what it says.
+    assert message.endswith(f"or save its file as {place}")
+    # The advice of the message works.
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(TEXT)
     assert read_bytes(fetch("timemachine")) == TEXT
@@ -181,5 +181,5 @@ def test_a_part_that_cannot_be_written(server: Server, register: Register, part:
 
 def test_names_that_cannot_be_fetched() -> None:
     assert fetch("generated").name == "generated"
-    with pytest.raises(CorpusError, match=r"no known corpus 'notes' to fetch: known corpora are enwik8"):
+    with pytest.raises(CorpusError, match=r"there is no known corpus 'notes'; known corpora: enwik8"):
         fetch("notes")

@@ -59,7 +59,7 @@ def test_gzip_is_known_by_its_content(tmp_path: Path, file_name: str) -> None:
 
 
 def test_a_file_goes_before_a_name(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text under the stem may be an older state of the file."""
+    """The text stored under the stem may be an older version of the file."""
     resolve(str(notes))
     monkeypatch.chdir(tmp_path)
     Path("notes").write_bytes(b"newer")
@@ -86,7 +86,7 @@ def test_odd_file_names_make_plain_names(tmp_path: Path) -> None:
 def test_a_public_corpus_under_any_file_name_is_known(register: Register, notes: Path) -> None:
     entry = register(TEXT)
     corpus = resolve(str(notes))
-    assert (corpus.name, corpus.licence) == (entry.name, entry.licence)
+    assert (corpus.name, corpus.license) == (entry.name, entry.license)
     assert resolve(entry.name) == corpus
 
 
@@ -114,8 +114,8 @@ def test_an_unknown_name() -> None:
     with pytest.raises(CorpusError) as error:
         resolve("shakespear")
     assert one_line(error) == (
-        "no corpus or file 'shakespear': known corpora are enwik8, tinyshakespeare, timemachine, nietzsche, "
-        "pydoc-topics, stdlib, generated; a file's path works too, and was looked for in the working directory"
+        "there is no corpus or file 'shakespear': give a known corpus (enwik8, tinyshakespeare, timemachine, "
+        "nietzsche, pydoc-topics, stdlib, generated) or the path of a text file; searched the working directory"
     )
 
 
@@ -123,9 +123,9 @@ def test_a_public_corpus_that_is_not_here(data_folder: Path) -> None:
     with pytest.raises(CorpusError) as error:
         resolve("enwik8")
     assert one_line(error) == (
-        "corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`, or without network download "
-        "http://mattmahoney.net/dc/enwik8.zip elsewhere and `rnnlab data add FILE --name enwik8`, "
-        f"or put it there as {data_folder / 'enwik8'}"
+        "corpus enwik8 is not on this machine: run `rnnlab data fetch enwik8`, or download "
+        "http://mattmahoney.net/dc/enwik8.zip on another machine and run `rnnlab data add FILE --name enwik8`, "
+        f"or save its file as {data_folder / 'enwik8'}"
     )
 
 
@@ -134,7 +134,7 @@ def test_expected_hash(notes: Path) -> None:
     with pytest.raises(CorpusError) as error:
         resolve(str(notes), expected_sha256="ab" * 32)
     assert f"(sha256 {HASH[:12]}, expected abababababab)" in one_line(error)
-    with pytest.raises(CorpusError, match=r"differs between Python versions .*use the Python that"):
+    with pytest.raises(CorpusError, match=r"differs between Python versions .*use the Python version of"):
         resolve("pydoc-topics", expected_sha256="ab" * 32)
 
 
@@ -153,7 +153,7 @@ def test_find_says_which_text_is_missing() -> None:
         "the text of corpus 'my book' (sha256 abababababab) is not on this machine: run `rnnlab data add FILE` here "
         "with the file of that text"
     )
-    with pytest.raises(CorpusError, match=r"corpus enwik8 is not on this machine: `rnnlab data fetch enwik8`"):
+    with pytest.raises(CorpusError, match=r"corpus enwik8 is not on this machine: run `rnnlab data fetch enwik8`"):
         find(PUBLIC["enwik8"].sha256, "enwik8")
     with pytest.raises(CorpusError, match=r"expected abababababab"):
         find("ab" * 32, "pydoc-topics")
@@ -168,8 +168,8 @@ def test_find_makes_an_offline_corpus() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"", "holds no text", id="empty"),
-        pytest.param(gzip.compress(b""), "holds no text", id="gzip-empty"),
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(gzip.compress(b""), "is empty", id="gzip-empty"),
         pytest.param(gzip.compress(TEXT)[:-5], "damaged gzip file", id="gzip-without-end"),
         pytest.param(gzip.compress(TEXT)[:12] + b"!!!!!!!!!!!!!", "damaged gzip file", id="gzip-overwritten"),
         pytest.param(b"\x1f\x8b", "damaged gzip file", id="gzip-magic-alone"),
@@ -191,7 +191,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
         resolve("x" * 300)
     with pytest.raises(CorpusError, match=r"no corpus or file"):
         resolve("a\0b")
-    with pytest.raises(CorpusError, match=r"names no home folder"):
+    with pytest.raises(CorpusError, match=r"there is no such home folder"):
         resolve("~no-such-user/notes.txt")
 
 
@@ -247,7 +247,7 @@ def test_a_full_disk(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("rnnlab.data.cache.atomic_write", full)
-    with pytest.raises(CorpusError, match=r"cannot be written \(No space left on device\): make room") as error:
+    with pytest.raises(CorpusError, match=r"cannot be written \(No space left on device\): free some space") as error:
         resolve(str(notes))
     one_line(error)
 
@@ -261,7 +261,7 @@ def test_the_data_folder_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_processes_can_resolve_the_same_text_at_once(notes: Path, tmp_path: Path) -> None:
-    """All start together, on a text large enough that they overlap."""
+    """All processes start together, on a text large enough that they overlap."""
     notes.write_bytes(TEXT * 100_000)
     program = (
         "import pathlib, sys, time\n"

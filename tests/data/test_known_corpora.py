@@ -23,7 +23,7 @@ def test_public_entries_are_complete(name: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", public.sha256)
     assert public.url.startswith("http")
     assert public.size_bytes > 0
-    assert "\n" not in public.licence
+    assert "\n" not in public.license
     assert public_with_hash(public.sha256) is public
     assert public.url in how_to_get(public.name)
     "".encode(public.encoding)
@@ -60,7 +60,7 @@ def test_missing_sources_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CorpusError, match=r"/nowhere/lib cannot be read"):
         stdlib_sources()
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(CorpusError, match=r"carries no pydoc_data"):
+    with pytest.raises(CorpusError, match=r"has no module pydoc_data"):
         pydoc_topics()
 
 
@@ -74,7 +74,7 @@ def test_a_library_without_sources_is_one_clear_line(
 
 
 def test_corpora_need_neither_torch_nor_numpy() -> None:
-    """They would make `rnnlab init` and `rnnlab data list` slow."""
+    """Reading texts would make `rnnlab init` and `rnnlab data list` slow."""
     program = (
         "import sys, rnnlab.cli.data, rnnlab.data.corpus, rnnlab.data.listing as listing; listing.list_corpora(); "
         "print(sorted({'torch', 'numpy'} & set(sys.modules)))"

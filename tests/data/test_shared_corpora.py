@@ -1,4 +1,4 @@
-"""The real public corpora, where they lie beside the checkout: sizes, hashes, and the statistics published of them."""
+"""The real public corpora, if they are next to the checkout: sizes, hashes, and their published statistics."""
 
 import string
 from itertools import pairwise
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rnnlab.data.bpe import PairTokenizer
+from rnnlab.data.bpe import BpeTokenizer
 from rnnlab.data.characters import CharacterTokenizer
 from rnnlab.data.corpus import read_bytes, resolve
 from rnnlab.data.known_corpora import PUBLIC
@@ -65,7 +65,7 @@ def shared_text(name: str) -> bytes:
 
 def test_characters_of_tinyshakespeare() -> None:
     text = shared_text("tinyshakespeare")
-    tokenizer = CharacterTokenizer.learned(text, Fractions(0.9, 0.05, 0.05))
+    tokenizer = CharacterTokenizer.learn(text, Fractions(0.9, 0.05, 0.05))
     assert tokenizer.vocabulary_size == 65
     assert "".join(tokenizer.characters) == "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
     assert len(encoded_splits(text, tokenizer, Fractions(0.9, 0.1, 0.0), "x").train) == 1_003_854
@@ -73,7 +73,7 @@ def test_characters_of_tinyshakespeare() -> None:
 
 def test_characters_of_nietzsche() -> None:
     text = shared_text("nietzsche")
-    tokenizer = CharacterTokenizer.learned(text, Fractions(0.8, 0.1, 0.1), padding=True)
+    tokenizer = CharacterTokenizer.learn(text, Fractions(0.8, 0.1, 0.1), padding=True)
     ids = tokenizer.encode(text)
     assert (tokenizer.vocabulary_size, len(ids)) == (85, 600_893)
     assert ids[:10].tolist() == [40, 42, 29, 30, 25, 27, 29, 1, 1, 1]
@@ -90,7 +90,7 @@ def test_letters_of_the_time_machine() -> None:
 
 def test_pairs_of_tinyshakespeare() -> None:
     text = shared_text("tinyshakespeare")
-    tokenizer = PairTokenizer.learned(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
+    tokenizer = BpeTokenizer.learn(text, Fractions(0.9, 0.05, 0.05), vocab_size=512)
     parts = encoded_splits(text, tokenizer, Fractions(0.9, 0.05, 0.05), "x")
     assert b"".join(map(tokenizer.decode, (parts.train, parts.validation, parts.test))) == text
     assert len(tokenizer.decode(parts.train)) == 1_003_854

@@ -54,7 +54,7 @@ def test_a_corpus_that_is_too_short_is_one_clear_line() -> None:
     with pytest.raises(CorpusError) as error:
         split(range(5_000), Fractions(0.8, 0.1, 0.1), need=1_000, corpus="notes")
     assert str(error.value) == (
-        "corpus 'notes' has 5,000 tokens and its validation split 500, but each split needs 1,000: give a text of at "
+        "corpus 'notes' has 5,000 tokens and its validation split 500, but each split needs 1,000: use a text of at "
         "least 9,996 tokens, or other fractions"
     )
 

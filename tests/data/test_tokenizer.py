@@ -1,4 +1,4 @@
-"""What every tokenizer promises, and the plain one of bytes."""
+"""Properties of all tokenizers, and the tokenizer of bytes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ SETTINGS: dict[str, Mapping[str, Any]] = {"bpe": {"vocab_size": 300}}
 
 @pytest.fixture(params=TOKENIZERS)
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    """One of each kind, made from TEXT."""
+    """One of each kind, learned from TEXT."""
     return learn_tokenizer(request.param, TEXT, SHARES, SETTINGS.get(request.param, {}))
 
 
@@ -52,7 +52,7 @@ def test_ids_are_those_of_the_vocabulary(tokenizer: Tokenizer) -> None:
 
 
 def test_every_id_has_a_text(tokenizer: Tokenizer) -> None:
-    """A model may draw any of them, one at a time."""
+    """A model may draw any id, one at a time."""
     everything = list(range(tokenizer.vocabulary_size))
     assert tokenizer.decode(everything) == b"".join(tokenizer.decode([one]) for one in everything)
 
@@ -73,21 +73,21 @@ def test_a_vocabulary_that_does_not_fit() -> None:
     vocabulary = learn_tokenizer("characters", b"abc", SHARES, {}).vocabulary
     assert vocabulary is not None
     own = sha256_hex(vocabulary.encode())
-    with pytest.raises(UsageError, match=rf"for vocabulary 111111111111 .* there is vocabulary {own[:12]} here"):
+    with pytest.raises(UsageError, match=rf"the run has vocabulary 111111111111 .* vocabulary {own[:12]} was found"):
         make_tokenizer("characters", vocabulary, "1" * 64)
-    with pytest.raises(UsageError, match=r"was made for vocabulary 111111111111 .* there is no vocabulary here"):
+    with pytest.raises(UsageError, match=r"the run has vocabulary 111111111111 .* no vocabulary was found"):
         make_tokenizer("characters", None, "1" * 64)
-    with pytest.raises(UsageError, match=r"was made for no vocabulary of tokenizer 'bytes'"):
+    with pytest.raises(UsageError, match=r"the run has no vocabulary of tokenizer 'bytes'"):
         make_tokenizer("bytes", vocabulary)
 
 
 def test_an_unknown_tokenizer() -> None:
-    with pytest.raises(UsageError, match=r"no tokenizer 'words': known tokenizers are bytes, characters, letters, bpe"):
+    with pytest.raises(UsageError, match=r"no tokenizer 'words'; known tokenizers: bytes, characters, letters, bpe"):
         make_tokenizer("words")
 
 
 def test_splits_hold_out_the_same_text_whatever_the_tokenizer(tokenizer: Tokenizer) -> None:
-    """Of an ASCII text that is normalised already. Its end has more symbols a byte than its beginning."""
+    """For a normalized ASCII text. Its end has more symbols per byte than its beginning."""
     text = b"the cat sat on the mat and ran " * 50 + b"quick wizards vex jumping dwarf foxes by zloty " * 12
     if tokenizer.vocabulary is not None:
         kind = next(kind for kind, one in TOKENIZERS.items() if isinstance(tokenizer, one))

@@ -1,1 +1,1 @@
-"""What only a GPU can show; skipped where there is none."""
+"""Tests that need a GPU; skipped without one."""

@@ -7,9 +7,9 @@ import torch
 
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cuda_graphs import Replay
+from rnnlab.training.engines.cuda_graphs import Replay
+from rnnlab.training.engines.torch_engine import TorchEngine
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.torch_steps import TorchSteps
 from tests.support.cells import settings_of
 from tests.support.models import all_gate_settings, bptt_config, random_tokens, run_config
 
@@ -42,8 +42,8 @@ def _trained(configs: list[RunConfig], device: str, *, captured: bool = True, bl
     return cohort.members()
 
 
-def _by_torch(cohort: Cohort) -> TorchSteps:
-    assert isinstance(cohort._engine, TorchSteps)
+def _by_torch(cohort: Cohort) -> TorchEngine:
+    assert isinstance(cohort._engine, TorchEngine)
     return cohort._engine
 
 

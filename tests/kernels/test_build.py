@@ -1,4 +1,4 @@
-"""Where kernels come from, and that rnnlab trains without them."""
+"""The build of the kernels, its failures, and its cache."""
 
 import shutil
 import stat
@@ -8,19 +8,19 @@ from pathlib import Path
 import filelock
 import pytest
 
-from rnnlab.actions.doctor import examine
+from rnnlab.actions.doctor import run_checks
 from rnnlab.files import Workspace
 from rnnlab.kernels import build
 from tests.support.kernels import need_kernels
 
 
 @pytest.fixture(autouse=True)
-def _looked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty cache folder; what is found is forgotten before and after."""
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty cache folder; the loaded library is forgotten before and after."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     yield
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
 
 
 def _compiler(path: Path, script: str) -> str:
@@ -41,7 +41,7 @@ def test_compiled_once_and_found_again(tmp_path: Path, monkeypatch: pytest.Monke
     made = list((tmp_path / "cache" / "rnnlab" / "kernels").glob("*.so"))
     assert len(made) == 1
     before = made[0].stat()
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     build.load()
     after = list(made[0].parent.glob("*.so"))
     assert after == made
@@ -61,26 +61,26 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_compiler_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "/nowhere/cc")
-    assert "'/nowhere/cc' does not run" in _refusal()
+    assert "'/nowhere/cc' cannot be run" in _refusal()
 
 
 def test_a_compiler_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = 'case "$1" in --version) echo 1;; *) echo "note" >&2; echo "kernels.c:1: error: no" >&2; exit 1;; esac'
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
-    assert _refusal().endswith("refused kernels.c: kernels.c:1: error: no")
+    assert _refusal().endswith("failed on kernels.c: kernels.c:1: error: no")
     assert list((tmp_path / "cache").rglob("*.so")) == []
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     need_kernels()
-    build._found.cache_clear()
+    build._library_or_reason.cache_clear()
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("a file")
     assert _refusal() == f"the cache folder {tmp_path}/cache/rnnlab/kernels cannot be written (Not a directory)"
     workspace = Workspace(tmp_path, tmp_path)
-    finding = next(one for one in examine(workspace, tmp_path / "none.db") if one.topic == "kernels")
+    finding = next(one for one in run_checks(workspace, tmp_path / "none.db") if one.topic == "kernels")
     assert finding.text.endswith(
-        "several times slower; make it writable, or name another cache folder in XDG_CACHE_HOME"
+        "several times slower; make it writable, or set XDG_CACHE_HOME to another cache folder"
     )
 
 
@@ -91,14 +91,14 @@ def test_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the cache folder is shared with a machine of another kind."""
+    """As when the cache folder is shared with another kind of machine."""
     script = 'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo junk > "$2"; shift; done'
     monkeypatch.setenv("CC", _compiler(tmp_path / "cc", script))
     assert ".so" in _refusal()
 
 
 def test_a_damaged_library_is_made_again(tmp_path: Path) -> None:
-    """As a power cut may leave it."""
+    """As after a power failure."""
     path = tmp_path / "cache" / "rnnlab" / "kernels" / f"{build._identity(build._compiler())}.so"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")

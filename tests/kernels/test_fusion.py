@@ -1,4 +1,4 @@
-"""What is left out of a program, and what must not be."""
+"""Operations that are fused, and operations that must not be."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels import build
-from rnnlab.kernels.fusion import simplified
-from rnnlab.kernels.lowering import lowered
+from rnnlab.kernels.fusion import fuse
+from rnnlab.kernels.lowering import lower
 from rnnlab.kernels.operations import SETTINGS, Code
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 from tests.support.kernels import need_kernels
 
 _M = 3
@@ -24,13 +24,13 @@ def _seed() -> None:
 
 
 def _codes(function: Callable[[], object], kept: Sequence[Tensor] = ()) -> list[Code]:
-    """Of the simplified program; and it leaves the same bits as the one that it comes from in what is kept."""
-    whole = lowered(record(function), _M)
-    short = simplified(whole, kept)
+    """The codes of the fused program. Asserts that it gives the same bits as the original one in `kept`."""
+    whole = lower(trace(function), _M)
+    short = fuse(whole, kept)
     need_kernels()
     results = []
     for operations in (whole, short):
-        for operation in whole:  # what is left of another run is of no use: no program here reads it
+        for operation in whole:  # no program here reads results of an earlier run
             operation.out.tensor.fill_(torch.nan)
         NativeProgram(build.load(), operations, _M)(np.zeros((1, _M), dtype=SETTINGS), 1)
         results.append([tensor.clone() for tensor in kept])
@@ -83,7 +83,7 @@ def test_without_a_product_it_is_one_operation_too() -> None:
         torch.sigmoid(q, out=q)
         c.copy_(q)
 
-    codes = [one.code for one in simplified(lowered(record(function), _M), [])]
+    codes = [one.code for one in fuse(lower(trace(function), _M), [])]
     assert codes == [Code.AFFINE, Code.LOGISTIC]
 
 
@@ -110,7 +110,7 @@ def test_what_the_next_run_reads_is_written() -> None:
         torch.sigmoid(q, out=q)
         c.copy_(q)
 
-    codes = [one.code for one in simplified(lowered(record(function), _M), [])]
+    codes = [one.code for one in fuse(lower(trace(function), _M), [])]
     assert codes == [Code.AFFINE, Code.PRODUCT, Code.COPY]
 
 
@@ -138,7 +138,7 @@ def test_the_maxima_around_a_softmax_are_found_once() -> None:
     assert torch.equal(x, x_again)
 
 
-def test_each_of_several_maxima_is_left() -> None:
+def test_each_of_several_maxima_is_written() -> None:
     x, y, once, twice = torch.randn(_M, 5, 33), *(torch.empty(_M, 5, n) for n in (33, 1, 1))
 
     def function() -> None:
@@ -149,7 +149,7 @@ def test_each_of_several_maxima_is_left() -> None:
     assert _codes(function, [y, once, twice]) == [Code.SOFTMAX, Code.MAXIMUM]
 
 
-def test_maxima_of_what_has_changed_since_are_found_anew() -> None:
+def test_maxima_of_a_tensor_that_changed_are_computed_again() -> None:
     x, start, highest = torch.empty(_M, 5, 33), torch.randn(_M, 5, 33), torch.empty(_M, 5, 1)
     y = torch.empty_like(x)
 

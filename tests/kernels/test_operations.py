@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels import build
-from rnnlab.kernels.lowering import lowered
-from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Code, NotNativeError
+from rnnlab.kernels.lowering import lower
+from rnnlab.kernels.operations import BLOCK, EXCHANGE, OPERATION, SETTINGS, Code, UnsupportedOperationError
 from rnnlab.kernels.program import NativeProgram
-from rnnlab.kernels.tracing import record
+from rnnlab.kernels.tracing import trace
 from tests.support.kernels import need_kernels
 
 _M = 3
@@ -33,26 +33,26 @@ def _kernels() -> None:
 
 @pytest.fixture(params=["dense", "columns", "steps"])
 def layout(request: pytest.FixtureRequest) -> str:
-    """How a tensor [M, B, N] lies: by itself, as some columns of a wider one, as one step of a longer one."""
+    """The layout of a tensor [M, B, O]: dense, some columns of a wider tensor, or one step of a longer tensor."""
     chosen: str = request.param
     return chosen
 
 
-def _laid(layout: str, x_MBN: Tensor) -> Tensor:
+def _laid(layout: str, x_MBO: Tensor) -> Tensor:
     """A float32 copy in that layout."""
-    M, B, N = x_MBN.shape
-    wide = torch.randn(M, B, N + 5) if layout == "columns" else torch.randn(M, 4, B, N)
+    M, B, width = x_MBO.shape
+    wide = torch.randn(M, B, width + 5) if layout == "columns" else torch.randn(M, 4, B, width)
     place = {
-        "dense": lambda: torch.empty(M, B, N),
-        "columns": lambda: wide[..., 3 : 3 + N],
+        "dense": lambda: torch.empty(M, B, width),
+        "columns": lambda: wide[..., 3 : 3 + width],
         "steps": lambda: wide[:, 2],
     }
-    return place[layout]().copy_(x_MBN)
+    return place[layout]().copy_(x_MBO)
 
 
 def _run(function: Callable[[], object], models: int = _M, threads: int = 1) -> None:
-    """Record it, and run it natively."""
-    program = NativeProgram(build.load(), lowered(record(function), models), models)
+    """Trace the function, and run it natively."""
+    program = NativeProgram(build.load(), lower(trace(function), models), models)
     program(np.zeros((1, models), dtype=SETTINGS), threads)
 
 
@@ -83,22 +83,22 @@ _ELEMENTWISE: dict[str, tuple[int, Function]] = {
 
 
 @pytest.mark.parametrize("name", _ELEMENTWISE)
-@pytest.mark.parametrize(("B", "N"), _SIZES)
-def test_elementwise(name: str, B: int, N: int, layout: str) -> None:
+@pytest.mark.parametrize(("B", "width"), _SIZES)
+def test_elementwise(name: str, B: int, width: int, layout: str) -> None:
     n_inputs, function = _ELEMENTWISE[name]
-    inputs = [torch.randn(_M, B, N).double() for _ in range(n_inputs)]
+    inputs = [torch.randn(_M, B, width).double() for _ in range(n_inputs)]
     if name == "log":
         inputs[0].abs_()
-    mine, result = [_laid(layout, x) for x in inputs], _laid(layout, torch.zeros(_M, B, N))
+    mine, result = [_laid(layout, x) for x in inputs], _laid(layout, torch.zeros(_M, B, width))
     whole = result if result._base is None else result._base
     before = whole.clone()
     _run(lambda: function(*mine, out=result))
-    expected = torch.empty(_M, B, N, dtype=torch.float64)
+    expected = torch.empty(_M, B, width, dtype=torch.float64)
     function(*(x.double() for x in mine), out=expected)
     magnitude = 1 + expected.abs() + sum(x.abs() for x in inputs)
     assert ((result.double() - expected).abs() <= 4 * _EPSILON * magnitude).all()
-    result.copy_(torch.zeros(_M, B, N))
-    assert torch.equal(whole, before)  # nothing was written beside it
+    result.copy_(torch.zeros(_M, B, width))
+    assert torch.equal(whole, before)  # nothing was written outside of it
 
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid"])
@@ -127,18 +127,18 @@ def test_what_is_not_a_number_stays_so_and_infinity_has_its_limit(name: str) -> 
 @pytest.mark.parametrize("w_is_transposed", [False, True])
 @pytest.mark.parametrize("x_is_transposed", [False, True])
 @pytest.mark.parametrize(
-    ("B", "K", "N"),
+    ("B", "n_terms", "width"),
     [
         *((1, 1, 1), (7, 5, 3), (8, 32, 32), (19, 33, 17), (5, 600, 40), (64, 64, 97), (33, 300, 256), (100, 16, 48)),
         *((20, 300, 1), (9, 17, 1), (40, 700, 33), (17, 40, 65)),
     ],
 )
-def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed: bool) -> None:
-    x = torch.randn(_M, K, B).transpose(1, 2) if x_is_transposed else torch.randn(_M, B, K)
-    w = torch.randn(_M, N, K).transpose(1, 2) if w_is_transposed else torch.randn(_M, K, N)
-    bias, before = torch.randn(_M, 1, N), torch.randn(_M, B, N)
-    longer = torch.full((_M, 3, B, N), 7.0)
-    plain, with_bias, added = torch.empty(_M, B, N), longer[:, 1], before.clone()
+def test_products(B: int, n_terms: int, width: int, x_is_transposed: bool, w_is_transposed: bool) -> None:
+    x = torch.randn(_M, n_terms, B).transpose(1, 2) if x_is_transposed else torch.randn(_M, B, n_terms)
+    w = torch.randn(_M, width, n_terms).transpose(1, 2) if w_is_transposed else torch.randn(_M, n_terms, width)
+    bias, before = torch.randn(_M, 1, width), torch.randn(_M, B, width)
+    longer = torch.full((_M, 3, B, width), 7.0)
+    plain, with_bias, added = torch.empty(_M, B, width), longer[:, 1], before.clone()
 
     def function() -> None:
         torch.bmm(x, w, out=plain)
@@ -147,18 +147,18 @@ def test_products(B: int, K: int, N: int, x_is_transposed: bool, w_is_transposed
 
     _run(function)
     exact = x.double() @ w.double()
-    bound = 4 * _EPSILON * (K**0.5 + 2) * (1 + x.double().abs() @ w.double().abs())
+    bound = 4 * _EPSILON * (n_terms**0.5 + 2) * (1 + x.double().abs() @ w.double().abs())
     assert ((plain.double() - exact).abs() <= bound).all()
     assert ((with_bias.double() + 2 * (bias.double() + exact)).abs() <= 2 * bound).all()
     assert ((added.double() - before.double() - 0.5 * exact).abs() <= bound).all()
-    assert (longer[:, ::2] == 7).all()  # nothing was written beside it
+    assert (longer[:, ::2] == 7).all()  # nothing was written outside of it
 
 
-@pytest.mark.parametrize(("B", "N"), [*_SIZES, (300, 19)])
-def test_sums_softmax_and_what_is_picked(B: int, N: int, layout: str) -> None:
-    x, y = _laid(layout, 3 * torch.randn(_M, B, N)), torch.empty(_M, B, N)
-    ids = torch.randint(0, N, (_M, B, 1))
-    sums, totals, means = torch.empty(_M, N), torch.empty(_M), torch.empty(_M)
+@pytest.mark.parametrize(("B", "width"), [*_SIZES, (300, 19)])
+def test_sums_softmax_and_gather(B: int, width: int, layout: str) -> None:
+    x, y = _laid(layout, 3 * torch.randn(_M, B, width)), torch.empty(_M, B, width)
+    ids = torch.randint(0, width, (_M, B, 1))
+    sums, totals, means = torch.empty(_M, width), torch.empty(_M), torch.empty(_M)
     minus_one = torch.full((), -1.0).expand(_M, B, 1)
     highest, probable, picked = torch.empty(_M, B), torch.empty(_M, B), torch.empty(_M, B, 1)
 
@@ -181,7 +181,7 @@ def test_sums_softmax_and_what_is_picked(B: int, N: int, layout: str) -> None:
     assert ((totals - before.amax(2).sum(1)).abs() <= 4 * _EPSILON * before.abs().amax(2).sum(1)).all()
     _assert_close(means, before.amax(2).mean(1))
     _assert_close(picked, before.gather(2, ids))
-    one_hot = torch.nn.functional.one_hot(ids.squeeze(2), N)
+    one_hot = torch.nn.functional.one_hot(ids.squeeze(2), width)
     _assert_close(y, softmax - one_hot)
 
 
@@ -216,7 +216,7 @@ def test_operands_are_broadcast() -> None:
         torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_tensors_side_by_side() -> None:
+def test_concatenation() -> None:
     x, y, out = torch.randn(_M, 4, 5), torch.randn(_M, 4, 3), torch.empty(_M, 4, 8)
     stacked = torch.empty(_M, 2, 5)
     _run(lambda: (torch.cat([x, y], dim=2, out=out), torch.stack([x[:, 0], x[:, 1]], dim=1, out=stacked)))
@@ -237,13 +237,13 @@ def test_tensors_side_by_side() -> None:
 )
 def test_what_the_kernels_cannot_do_is_refused(function: Callable[[Tensor], object]) -> None:
     x = torch.randn(_M, 3, 4)
-    with pytest.raises(NotNativeError):
-        lowered(record(lambda: function(x)), _M)
+    with pytest.raises(UnsupportedOperationError):
+        lower(trace(lambda: function(x)), _M)
 
 
-def test_recording_changes_nothing() -> None:
+def test_tracing_changes_nothing() -> None:
     x, y = torch.ones(_M, 2, 2), torch.zeros(_M, 2, 2)
-    calls = record(lambda: torch.mul(x.add_(1), 3, out=y))
+    calls = trace(lambda: torch.mul(x.add_(1), 3, out=y))
     assert [call.name for call in calls] == ["add", "mul"]
     assert torch.equal(x, torch.ones(_M, 2, 2))
     assert torch.equal(y, torch.zeros(_M, 2, 2))
@@ -276,7 +276,7 @@ def test_records_have_the_fields_of_the_source() -> None:
 def test_each_step_reads_its_own_data_and_leaves_its_own_results(threads: int) -> None:
     x, total = torch.zeros(_M, 2, 5), torch.zeros(_M, 2, 5)
     data_K, results_K = torch.randint(9, (4, _M, 2, 5)).float(), torch.empty(4, _M, 2, 5)
-    operations = lowered(record(lambda: total.add_(x)), _M)
+    operations = lower(trace(lambda: total.add_(x)), _M)
     program = NativeProgram(build.load(), operations, _M, inputs=[x], outputs=[total])
     program(np.zeros((4, _M), dtype=SETTINGS), threads, [data_K], [results_K])
     assert torch.equal(results_K, data_K.cumsum(0))

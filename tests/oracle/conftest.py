@@ -1,4 +1,4 @@
-"""What computes the training steps: the native kernels, or torch where there is no C compiler."""
+"""Fixtures for tests of the training steps by the native kernels and by torch."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from tests.support.kernels import need_kernels
 
 @pytest.fixture
 def kernels() -> None:
-    """The test needs the kernels."""
+    """Skips the test if there are no kernels."""
     need_kernels()
 
 
 @pytest.fixture(params=["native", "torch"])
 def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the test with each of them."""
+    """Runs the test with the native kernels and with torch."""
     chosen: str = request.param
     if chosen == "torch":
         monkeypatch.setenv("RNNLAB_KERNELS", "torch")

@@ -1,4 +1,4 @@
-"""The bitwise contract: the same config ends with the same bytes, however it was trained."""
+"""The bitwise contract: the same config gives the same bytes, however it is trained."""
 
 import random
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ _TOKENS = random_tokens(20_000)
 
 @pytest.fixture(autouse=True)
 def _threads(arithmetic: str) -> Iterator[None]:
-    """Every test with native kernels and with torch's; the number of threads is put back."""
+    """Run every test with the native kernels and with torch, and restore the number of threads."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 def _train(members: list[Member], threads: int, block: int) -> dict[str, bytes]:
-    """Train to the end in blocks; members leave when they are done. Config hash -> checkpoint bytes."""
+    """Train to the end in blocks; finished members leave the cohort. Config hash -> checkpoint bytes."""
     ended = {}
     while members:
         cohort = Cohort(members, _TOKENS, VOCABULARY, _CPU)
@@ -64,7 +64,7 @@ def test_alone_or_in_any_cohort_with_any_number_of_threads(state_size: int, batc
 
 
 def test_models_that_see_only_their_input_change_nothing_for_others() -> None:
-    """They lack whole parts of a step, which must not decide how the others are computed."""
+    """Some members lack whole parts of a step, which must not affect how the others are computed."""
     odd = residual_only(2, 8)
     assert len(odd) == 16
     configs = [run_config(model, seed=m, batch_size=5) for m, model in enumerate([*odd, *all_gate_settings(2, 8)[::7]])]
@@ -79,8 +79,8 @@ def test_one_config_alone_in_cohorts_of_3_and_16_with_1_and_2_threads() -> None:
     others = random.Random(0).sample([config for config in configs if config is not mine], 15)
     outcomes = set()
     for threads in (1, 2):
-        for neighbours in ([], others[:2], others):
-            outcomes.add(_train([*map(_fresh, [*neighbours[:1], mine, *neighbours[1:]])], threads, 1000)[mine.hash])
+        for neighbors in ([], others[:2], others):
+            outcomes.add(_train([*map(_fresh, [*neighbors[:1], mine, *neighbors[1:]])], threads, 1000)[mine.hash])
     assert len(outcomes) == 1
 
 
@@ -110,7 +110,7 @@ def test_held_out_losses_do_not_depend_on_the_cohort() -> None:
         assert final_losses([config], [state], splits, VOCABULARY, _CPU, 2) == [expected]
 
 
-def test_a_diverged_neighbour_changes_nothing_and_ends_with_its_curve() -> None:
+def test_a_diverged_neighbor_changes_nothing_and_ends_with_its_curve() -> None:
     models = all_gate_settings(1, 8)
     healthy, sick = run_config(models[5]), run_config(models[50], seed=1)
     reference = _train([_fresh(healthy)], 1, 1000)[healthy.hash]

@@ -1,4 +1,4 @@
-"""The bitwise contract over every cell and regime setting: same config, same bytes, however it was trained."""
+"""The bitwise contract over every cell and regime setting: same config, same bytes, however it is trained."""
 
 import random
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ _TRAININGS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _threads(arithmetic: str) -> Iterator[None]:
-    """Every test with native kernels and with torch's; the number of threads is put back."""
+    """Run every test with the native kernels and with torch, and restore the number of threads."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -60,7 +60,7 @@ def _fresh(config: RunConfig) -> Member:
 
 
 def _train(members: list[Member], threads: int, block: int) -> dict[str, bytes]:
-    """Train to the end in blocks; members leave when they are done. Config hash -> checkpoint bytes."""
+    """Train to the end in blocks; finished members leave the cohort. Config hash -> checkpoint bytes."""
     ended = {}
     while members:
         cohort = Cohort(members, _TOKENS, _V, _CPU)
@@ -75,7 +75,7 @@ def _train(members: list[Member], threads: int, block: int) -> dict[str, bytes]:
 
 
 def _group(model: RecurrentSettings, training: dict[str, Any], n: int) -> list[RunConfig]:
-    """Runs that differ in all that is free in a cohort: seeds, rates, decay, clipping, length, intervals."""
+    """Runs that differ in everything in which members may differ: seeds, rates, decay, clipping, length, intervals."""
     configs = []
     for seed in range(n):
         free = {
@@ -107,13 +107,13 @@ def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
         chosen = shuffle.sample(configs, size)
         for config_hash, data in _train(list(map(_fresh, chosen)), threads, block).items():
             assert data == reference[config_hash], f"cohort of {size}, {threads} threads"
-    # Stopped in the middle, and resumed from bytes beside runs that stand elsewhere.
+    # Stopped in the middle, and resumed from bytes together with runs at other steps.
     mine = configs[shuffle.randrange(16)]
     cohort = Cohort([_fresh(mine), _fresh(configs[0])], _TOKENS, _V, _CPU)
     cohort.run_block(shuffle.randrange(1, 4), 2)
     resumed = Member(mine, checkpoint.decode(checkpoint.encode(mine, cohort.members()[0].state), "test").state)
     assert _train([_fresh(configs[-1]), resumed], 2, 4)[mine.hash] == reference[mine.hash]
-    # Another cohort, other bits of the final losses? The training split is long enough for all windows.
+    # The bits of the final losses do not depend on the cohort. The training split is long enough for all windows.
     states = [checkpoint.decode(reference[config.hash], "test").state for config in configs[:3]]
     splits = Splits(_TOKENS[:2_000], _TOKENS[2_000:2_500], _TOKENS[2_500:])
     together = final_losses(configs[:3], states, splits, _V, _CPU, 3)
@@ -127,9 +127,9 @@ def test_alone_in_any_cohort_with_any_threads_blocks_and_cuts(
 def test_a_cell_without_a_scan_that_carries_a_learned_start_state_may_be_cut(
     cell: str, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one row nothing need be copied to expand the start state: it must not become the carried one."""
+    """With one row the expanded start state is not a copy: it must not become the carried state."""
     monkeypatch.setattr("rnnlab.training.bptt_regime.SCANS", {})
-    monkeypatch.setattr("rnnlab.training.native.SCANS", {})
+    monkeypatch.setattr("rnnlab.training.engines.native_engine.SCANS", {})
     training: dict[str, Any] = {"sampling": "contiguous", "carry_state": True, "epoch_windows": 12 * batch_size}
     config = bptt_config(
         settings_of(cell, state_size=6, start_state="learned"),
@@ -146,7 +146,7 @@ def test_a_cell_without_a_scan_that_carries_a_learned_start_state_may_be_cut(
 
 
 def test_a_longer_run_begins_with_the_bits_of_a_shorter_one() -> None:
-    """What `extend` rests on, over the end of an epoch too."""
+    """`extend` relies on this, also over the end of an epoch."""
     for training in _TRAININGS[:2] + _TRAININGS[3:]:
         short = bptt_config(CELLS[0], **training)
         name = short.training.duration_name
@@ -159,7 +159,7 @@ def test_a_longer_run_begins_with_the_bits_of_a_shorter_one() -> None:
     assert not scheduled.is_beginning_of(scheduled.with_settings({"schedule": "1@0.5,2@0.1"}))
 
 
-def test_a_diverged_neighbour_changes_nothing() -> None:
+def test_a_diverged_neighbor_changes_nothing() -> None:
     healthy, sick = (bptt_config(CELLS[5], seed=seed, **_TRAININGS[0]) for seed in (0, 1))
     reference = _train([_fresh(healthy)], 1, 1000)[healthy.hash]
     state = fresh_state(sick, _V)
@@ -172,7 +172,7 @@ def test_a_diverged_neighbour_changes_nothing() -> None:
 
 
 def test_a_checkpoint_of_version_1_is_read_and_written_again_with_the_same_bytes() -> None:
-    """It was written before there was a BPTT regime."""
+    """The file is from a version without the BPTT regime."""
     data = (Path(__file__).parent / "data" / "gated-version-1.rnn").read_bytes()
     found = checkpoint.decode(data, "test")
     assert found.state.step == 13

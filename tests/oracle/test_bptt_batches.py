@@ -1,4 +1,4 @@
-"""Which windows the optimiser steps of a run are made on: properties of every sampling."""
+"""The windows of a run's optimizer steps: properties of every kind of sampling."""
 
 from collections import Counter
 from typing import Any
@@ -29,7 +29,7 @@ def _training(**given: Any) -> BpttSettings:
 
 
 def _epoch(training: BpttSettings, epoch: int, seed: int = 0, n_tokens: int = 10_000) -> list[int]:
-    """Starts of the windows that weigh something in an epoch, in their order."""
+    """Starts of the windows with a positive weight in an epoch, in order."""
     sampler = WindowSampler(training, seed, n_tokens)
     per_epoch = training.steps_per_epoch
     assert per_epoch is not None
@@ -84,7 +84,7 @@ def test_epochs_and_seeds_are_shuffled_differently_and_a_step_is_a_pure_function
     orders = [_epoch(training, epoch, seed) for epoch in range(3) for seed in range(3)]
     assert len({tuple(order) for order in orders}) == 9
     assert all(sorted(order) == list(range(50)) for order in orders)
-    # Steps in any order, from a sampler that has or has not seen others.
+    # The result for a step does not depend on the steps that the sampler was asked for before.
     sampler = WindowSampler(training, 1, 10_000)
     shuffled = {step: sampler.batch(step)[0].tolist() for step in (40, 3, 17, 3, 39)}
     state = torch.get_rng_state()
@@ -94,7 +94,7 @@ def test_epochs_and_seeds_are_shuffled_differently_and_a_step_is_a_pure_function
 
 
 def test_golden_windows() -> None:
-    """A change here changes every result: published runs could not be repeated."""
+    """A change here changes every result: published runs could not be reproduced."""
     training = _training(sampling="non-overlapping", epoch_windows=20, held_out_share=0.2)
     sampler = WindowSampler(training, 0, 100)
     assert [sampler.batch(step)[0].tolist() for step in (0, 5, 6)] == GOLDEN
@@ -118,7 +118,7 @@ def test_random_windows_lie_anywhere_and_differ_from_step_to_step() -> None:
 
 
 def _plain_losses(config: Any, tokens: torch.Tensor, n_steps: int, vocabulary: int) -> list[float]:
-    """The textbook model in float64 under torch.optim on the windows that the sampler names, no padding, no cohort."""
+    """The textbook model in float64 with torch.optim on the sampler's windows, without padding and cohort."""
     training = config.training
     own = {name: p.double().requires_grad_() for name, p in fresh_state(config, vocabulary).parameters.items()}
     optimizer = torch.optim.SGD(own.values(), lr=training.learning_rate)
@@ -156,7 +156,7 @@ def test_training_on_batches_with_a_short_last_one_is_the_plain_loop(loss_at: st
     )
     vocabulary, tokens = 7, random_tokens(200) % 7
     cohort = Cohort([Member(config, fresh_state(config, vocabulary))], tokens, vocabulary, torch.device("cpu"))
-    assert cohort.run_block(100, 1) == 9  # twelve windows by fives: three steps an epoch
+    assert cohort.run_block(100, 1) == 9  # twelve windows, five a step: three steps an epoch
     (member,) = cohort.members()
     losses = _plain_losses(config, tokens, 9, vocabulary)
     average, expected = 0.0, []
@@ -180,7 +180,7 @@ def test_training_on_batches_with_a_short_last_one_is_the_plain_loop(loss_at: st
 
 
 def test_a_carried_state_equals_one_long_window_and_begins_anew_with_the_epoch() -> None:
-    """With a learning rate of next to nothing, losses of carried windows are those of the uncut stretches."""
+    """With a tiny learning rate, losses of windows with a carried state are those of the uncut parts of the text."""
     model = settings_of("lstm", state_size=6, n_layers=2, start_state="learned")
     config = bptt_config(
         model,

@@ -1,7 +1,7 @@
-"""That a training step could be captured in a CUDA graph, as far as a CPU can tell; and that it then does the same.
+"""A training step can be captured in a CUDA graph, as far as a CPU can show it, and a replay does the same.
 
-What is captured must not wait for the device, must not bring numbers over from the host, and must not have shapes that
-depend on data. Everything that torch does in a step is watched for that, for every cell, regime and optimiser.
+A captured step must not wait for the device, copy numbers from the host, or have shapes that depend on data. The tests
+watch every operation of torch in a step, for every cell, regime and optimizer.
 """
 
 from collections import Counter
@@ -17,9 +17,9 @@ from rnnlab.models.cells import CELLS
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training import checkpoint
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.cuda_graphs import Replay
+from rnnlab.training.engines.cuda_graphs import Replay
+from rnnlab.training.engines.torch_engine import TorchEngine
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.torch_steps import TorchSteps
 from tests.support.cells import settings_of
 from tests.support.models import all_gate_settings, bptt_config, random_tokens, run_config
 
@@ -58,7 +58,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _WatchedReplay(Replay):
-    """Watches what would be captured."""
+    """Watches the operations that a GPU would capture."""
 
     def __init__(self) -> None:
         super().__init__(_CPU, can_capture=False)
@@ -71,7 +71,7 @@ class _WatchedReplay(Replay):
 
 @pytest.fixture(autouse=True)
 def _by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU would do."""
+    """The steps by torch, as on a GPU."""
     monkeypatch.setenv("RNNLAB_KERNELS", "torch")
 
 
@@ -104,8 +104,8 @@ _CONFIGS = _configs()
 
 
 def _watched(cohort: Cohort, replay: _Replay) -> _Replay:
-    """The replay, in the place of the cohort's own."""
-    assert isinstance(cohort._engine, TorchSteps)
+    """The replay, after it has replaced the cohort's own."""
+    assert isinstance(cohort._engine, TorchEngine)
     cohort._engine.replay = replay
     return replay
 
@@ -142,7 +142,7 @@ def test_a_planted_wait_is_found(planted: Callable[[torch.Tensor], object]) -> N
 
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None:
-    """Everything that a step reads or writes and did not make itself lies where it lay in the steps before."""
+    """All memory that a step reads or writes and did not allocate itself has the same addresses as in earlier steps."""
     cohort = _cohort(name)
     replay = _watched(cohort, _AddressReplay())
     cohort.run_block(3, 1)
@@ -155,11 +155,11 @@ def test_the_captured_part_uses_the_same_memory_in_every_step(name: str) -> None
 
 @pytest.mark.parametrize("name", ["gated", "lstm adamw", "lstm sgd"])
 def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 2)
+    monkeypatch.setattr("rnnlab.training.engines.torch_engine._GRAPH_STEPS", 2)
     cohort = _cohort(name)
     replay = _watched(cohort, _AddressReplay())
     for n_steps in (1, 2, 2, 3):
-        cohort._at_once = n_steps
+        cohort._steps_per_call = n_steps
         cohort.run_block(n_steps, 1)
     once, twice = replay.calls.values()
     assert (len(once), len(twice)) == (2, 3)
@@ -168,7 +168,7 @@ def test_several_steps_at_once_use_the_same_memory_too(name: str, monkeypatch: p
 
 
 class _Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Names of the operations whose operands lie on several devices."""
+    """Names of the operations with operands on several devices."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -185,11 +185,11 @@ class _Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_a_step_on_another_device_has_all_its_operands_there(name: str) -> None:
-    """On torch's device without memory, which is not the CPU either."""
+    """On torch's meta device, which has no memory and is not the CPU."""
     device = torch.device("meta")
     members = [Member(one, fresh_state(one, _V)) for one in _CONFIGS[name]]
     cohort = Cohort(members, _TOKENS, _V, device)
-    cohort._regime.lay_out(cohort.steps, 4)
+    cohort._regime.prepare(cohort.steps, 4)
     cohort._engine.plan(cohort.steps, 4)
     losses_KM = torch.empty(4, len(cohort), device=device)
     with _Devices() as devices:
@@ -208,8 +208,8 @@ def test_operands_on_two_devices_are_found() -> None:
 def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tape does what a graph does: the same operations with the same numbers on the same memory, and nothing else."""
-    monkeypatch.setattr("rnnlab.training.torch_steps._STEPS_AT_ONCE", 3)
+    """A tape is like a graph: it does the same operations with the same numbers on the same memory."""
+    monkeypatch.setattr("rnnlab.training.engines.torch_engine._GRAPH_STEPS", 3)
     lstm, sampled = settings_of("lstm", state_size=8), dict[str, Any](sampling="contiguous", epoch_windows=50)
     configs = _CONFIGS.get(name) or [
         bptt_config(lstm, seed=seed, schedule=schedule, **sampled)
@@ -228,7 +228,7 @@ def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
         _watched(cohort, replay)
         for n_steps in (1, 1, 1, 1, 8, 3, 7, 8):
             if not cohort.any_finished:
-                cohort._at_once = n_steps
+                cohort._steps_per_call = n_steps
                 cohort.run_block(n_steps, 1)
         trained.append([checkpoint.encode(one.config, one.state) for one in cohort.members()])
     assert trained[0] == trained[1]
@@ -237,7 +237,7 @@ def test_what_is_captured_once_and_replayed_has_the_bits_of_what_is_not(
 
 
 class _TapeReplay(Replay):
-    """Captures on a CPU, onto tapes."""
+    """Captures on a CPU, to tapes."""
 
     def __init__(self) -> None:
         super().__init__(_CPU, can_capture=False)
@@ -253,7 +253,7 @@ class _TapeReplay(Replay):
 
 
 class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down operations while they are done, and does them again."""
+    """Records operations while they are executed, and replays them."""
 
     def __init__(self, on_replay: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -267,7 +267,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def replay(self) -> None:
-        """Do them again, but for the first time, right after they were written down."""
+        """Replay the operations, except the first time, right after they were recorded."""
         self._on_replay()
         if self._done:
             for func, args, kwargs, result in self._calls:
@@ -275,7 +275,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._done = True
 
     def _put(self, new: Any, place: Any) -> None:
-        """What was made anew goes where it was made before."""
+        """The result of an allocation goes to the memory of the recorded one."""
         if isinstance(new, torch.Tensor):
             if new.data_ptr() != place.data_ptr():
                 place.copy_(new)
@@ -296,12 +296,12 @@ class _AddressReplay(Replay):
 
 
 class _Addresses(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """(operation, address) of every operand in memory that was there before."""
+    """(operation, address) of every operand in memory that the step did not allocate."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[tuple[str, int]] = []
-        self._made: list[torch.Tensor] = []  # kept, so that no address is used twice
+        self._allocated: list[torch.Tensor] = []  # kept alive, so that no address is used twice
         self._own: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -319,6 +319,6 @@ class _Addresses(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if all(returned.alias_info is None for returned in func._schema.returns):
             for one in result if isinstance(result, list | tuple) else [result]:
                 if isinstance(one, torch.Tensor):
-                    self._made.append(one)
+                    self._allocated.append(one)
                     self._own.add(one.untyped_storage().data_ptr())
         return result

@@ -1,4 +1,4 @@
-"""The public check of cells: every built-in cell passes, and each broken one fails with the sentence that helps."""
+"""The public check of cells: every built-in cell passes, and each broken one fails with a helpful message."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def test_a_built_in_cell_passes(cell: type[Cell]) -> None:
 
 
 class Sigmoid(Rnn):
-    """torch.sigmoid rounds the last elements of a tensor otherwise."""
+    """torch.sigmoid rounds the last elements of a tensor differently."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         return (torch.sigmoid(self.recur(w, p_MBP, state[0])),)
 
 
 class Expanded(Rnn):
-    """An expanded tensor in a product: torch leaves the batched kernel."""
+    """An expanded tensor in a product: torch does not use the batched kernel."""
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
         return {**super().parameters(n_inputs), "shift": self.bias(self.state_size, self.state_size)}
@@ -39,7 +39,7 @@ class Expanded(Rnn):
 
 
 class Remembering(Rnn):
-    """Keeps the state before the last in itself."""
+    """Keeps the previous state in an attribute."""
 
     before: Tensor | None = None
 
@@ -52,7 +52,7 @@ class Remembering(Rnn):
 
 
 class Entangled(Rnn):
-    """Keeps a state with its graph."""
+    """Keeps a state with its autograd graph."""
 
     before: Tensor | None = None
 
@@ -65,7 +65,7 @@ class Entangled(Rnn):
 
 
 class Counting(Rnn):
-    """Keeps a count in its class."""
+    """Keeps a counter in its class."""
 
     calls = 0
 
@@ -83,7 +83,7 @@ class Dropout(Rnn):
 
 
 class Unused(Rnn):
-    """Has a parameter that nothing uses."""
+    """Has an unused parameter."""
 
     def parameters(self, n_inputs: int) -> dict[str, Parameter]:
         return {**super().parameters(n_inputs), "spare.bias": self.bias(self.state_size, self.state_size)}
@@ -119,7 +119,7 @@ class Foreseeing(Rnn):
 
 
 class MixesModels(Rnn):
-    """Normalises over the models."""
+    """Normalizes over the models."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         inner = self.recur(w, p_MBP, state[0])
@@ -127,7 +127,7 @@ class MixesModels(Rnn):
 
 
 class MixesRows(Rnn):
-    """Normalises over the batch."""
+    """Normalizes over the batch."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         inner = self.recur(w, p_MBP, state[0])
@@ -150,13 +150,13 @@ class TooWide(Rnn):
 
 
 class OneOfTwo(Rnn):
-    """Says that it has two states and returns one."""
+    """Declares two states and returns one."""
 
     n_states = 2
 
 
 class NoParameters(Rnn):
-    """Returns shapes where parameters are wanted."""
+    """Returns shapes instead of parameters."""
 
     def parameters(self, n_inputs: int) -> dict[str, Any]:
         return {"input.weight": (n_inputs, self.state_size)}
@@ -177,24 +177,27 @@ class NoSymbols(Rnn):
 
 
 class Double(Rnn):
-    """Goes over to float64."""
+    """Changes to float64."""
 
     def step(self, w: Weights, p_MBP: Tensor, state: State) -> State:
         return (torch.tanh(self.recur(w, p_MBP, state[0])).double(),)
 
 
 BROKEN: dict[type[Cell], tuple[str, str]] = {
-    Sigmoid: ("the same bits in cohorts", "use rnnlab.models.numerics.logistic, not torch.sigmoid"),
-    Expanded: ("the same bits with 1 and 2 threads", "a product has an expanded tensor in it"),
-    Remembering: ("the same bits after a stop", "what a cell remembers must be in the state that step() returns"),
-    Entangled: ("the same bits twice", "all state must be in what step() returns"),
-    Counting: ("the same bits twice", "nor count or remember anything outside of its state"),
+    Sigmoid: ("the same bits in cohorts", "use rnnlab.cells.logistic, not torch.sigmoid"),
+    Expanded: ("the same bits with 1 and 2 threads", "a product has an expanded tensor, for which"),
+    Remembering: (
+        "the same bits after a stop",
+        "everything that a cell remembers must be in the state that step() returns",
+    ),
+    Entangled: ("the same bits twice", "all state must be in the result of step()"),
+    Counting: ("the same bits twice", "must not count or remember anything outside of its state"),
     Dropout: ("the same bits twice", "must not draw random numbers"),
-    Unused: ("finite gradients", "no gradient reaches the parameter layers.0.spare.bias: leave a parameter out"),
+    Unused: ("finite gradients", "no gradient reaches the parameter layers.0.spare.bias: remove a parameter"),
     Detached: ("finite gradients", "no gradient reaches the parameter layers.0.recurrent.weight"),
-    RootOfZero: ("finite gradients", "is not finite: look for divisions by zero and roots of zero in step()"),
-    LogOfZero: ("finite gradients", "the outputs of a fresh model are not finite"),
-    Foreseeing: ("causality", "depends on later inputs: project() sees a whole window at once"),
+    RootOfZero: ("finite gradients", "is not finite: check step() for divisions by zero and roots of zero"),
+    LogOfZero: ("finite gradients", "the outputs of a new model are not finite"),
+    Foreseeing: ("causality", "depends on later inputs: project() gets a whole window at once"),
     MixesModels: ("causality", "depends on the inputs of another: nothing may be summed"),
     MixesRows: ("causality", "another row of the batch"),
     NoTuple: ("shapes", "step() returns Tensor: it must return a tuple of n_states = 1 tensors"),

@@ -1,6 +1,6 @@
 """Every cell against torch.nn with copied weights, and against its textbook equation in a plain float64 loop.
 
-Shapes: M models, B batch rows, T steps, S state size, V vocabulary.
+Shapes: M models, B batch rows, T steps of a window, S state size, V vocabulary.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _TOLERANCE = 1e-12  # of float64
 
 
 def _cohort(settings: RecurrentSettings) -> tuple[RecurrentCohort, list[dict[str, Tensor]]]:
-    """Three models, with start states that are not zero where they are learned."""
+    """Three models; learned start states are not zero."""
     shapes = parameter_shapes(settings, _V)
     parameters = [initial_parameters(shapes, seed, torch.float64) for seed in range(_M)]
     generator = torch.Generator().manual_seed(5)
@@ -30,8 +30,8 @@ def _cohort(settings: RecurrentSettings) -> tuple[RecurrentCohort, list[dict[str
     return RecurrentCohort([settings] * _M, parameters, _V, torch.device("cpu")), parameters
 
 
-# The equations, as a person would write them for one model: W x for each gate by itself, torch.sigmoid, no projection
-# ahead of the loop.
+# The equations in their plain form for one model: W x for each gate separately, torch.sigmoid, no projection before
+# the loop.
 
 
 _VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -146,12 +146,12 @@ def test_split_cells_equal_torch_nn_with_copied_weights(
 
 
 def _turned(name: str, x: Tensor) -> Tensor:
-    """torch.nn's weights are [outputs, inputs], but for the embedding's."""
+    """torch.nn's weights are [outputs, inputs], except the embedding's."""
     return x.T if name.endswith("weight") and name != "embedding.weight" else x
 
 
 def test_initial_values_are_torchs() -> None:
-    """The bound of a uniform draw is its largest value, nearly; the other draws have their own marks."""
+    """The largest value of a uniform draw is close to its bound; other distributions have other properties."""
 
     def drawn(cell: str, **more: Any) -> dict[str, Tensor]:
         return initial_parameters(parameter_shapes(settings_of(cell, state_size=64, n_layers=1, **more), 50), 0)

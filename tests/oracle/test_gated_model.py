@@ -10,8 +10,8 @@ from rnnlab.models.factory import count_parameters
 from rnnlab.models.gated.gated_cohort import GatedCohort, parameter_shapes
 from rnnlab.models.gated.online_step import OnlineStep
 from rnnlab.models.initialization import initial_parameters
-from rnnlab.models.inputs import lay_ready
 from rnnlab.models.reference import GatedLanguageModel, GatedLayer
+from rnnlab.models.step_inputs import load_inputs
 from rnnlab.spec.cell_settings import GatedSettings
 from tests.support.models import all_gate_settings
 
@@ -37,29 +37,29 @@ def test_outputs_and_gradients_of_all_96_combinations_equal_the_textbook_model(
     targets_MB = torch.randint(0, _V, (96, _B), generator=generator)
     state = [torch.randn(96, _B, _S, dtype=dtype, generator=generator) for _ in range(_L)]
 
-    logits_MBV, following = cohort.step(ids_MB, state)
+    logits_MBV, next_state = cohort.step(ids_MB, state)
     gradients = {name: torch.full_like(parameter, torch.nan) for name, parameter in cohort.parameters.items()}
     online = OnlineStep(cohort, gradients, _B)
     for mine, given in zip(online.hidden, state, strict=True):
         mine.copy_(given)
-    lay_ready(online.inputs, online.data(ids_MB[None], targets_MB[None], torch.ones(1, 96)), 0)
+    load_inputs(online.inputs, online.data(ids_MB[None], targets_MB[None], torch.ones(1, 96)), 0)
     online.run()
     loss_M = online.loss_M
-    for mine, expected in zip(online.hidden, following, strict=True):
+    for mine, expected in zip(online.hidden, next_state, strict=True):
         assert torch.equal(mine, expected)  # evaluation and training run the same forward pass
     for m, settings in enumerate(members):
         plain = GatedLanguageModel(settings, _V).to(dtype)
         plain.load_cohort_parameters(parameters[m])
         logits_BV, plain_following = plain(ids_MB[m], [h_MBS[m] for h_MBS in state])
         _assert_close(logits_MBV[m], logits_BV, tolerance, f"logits of {settings}")
-        for mine, expected in zip(following, plain_following, strict=True):
+        for mine, expected in zip(next_state, plain_following, strict=True):
             _assert_close(mine[m], expected, tolerance, f"next state of {settings}")
             assert not mine.requires_grad
         loss = torch.nn.functional.cross_entropy(logits_BV, targets_MB[m])
         torch.autograd.backward(loss)
         _assert_close(loss_M[m], loss.detach(), tolerance, f"loss of {settings}")
-        # The gradient has the layout of the parameters, so the same translation carries it to the textbook module.
-        own = {name: gradients[name][cohort.users[name].members.index(m)] for name in parameters[m]}
+        # The gradient has the layout of the parameters, so the same function converts it for the textbook module.
+        own = {name: gradients[name][cohort.subsets[name].members.index(m)] for name in parameters[m]}
         translated = GatedLanguageModel(settings, _V).to(dtype)
         translated.load_cohort_parameters(own)
         for (name, expected_parameter), mine_parameter in zip(
@@ -76,7 +76,7 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _published_layer(use: GatedSettings, layer: GatedLayer, x: Array, h: Array) -> tuple[Array, Array]:
-    """The equations of the dynamics experiment as they are published, in float64 numpy."""
+    """The published equations of the dynamics experiment, in float64 numpy."""
 
     def linear(name: str, inputs: Array) -> Array:
         module = getattr(layer, name)
@@ -107,10 +107,10 @@ def test_the_textbook_layer_is_the_published_equation(settings: GatedSettings) -
     torch.manual_seed(0)
     layer = GatedLayer(settings).double()
     x, h = torch.randn(_B, _S, dtype=torch.float64), torch.randn(_B, _S, dtype=torch.float64)
-    output, following = layer(x, h)
+    output, next_state = layer(x, h)
     expected_output, expected_following = _published_layer(settings, layer, x.numpy(), h.numpy())
     np.testing.assert_allclose(output.detach().numpy(), expected_output, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(following.detach().numpy(), expected_following, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(next_state.detach().numpy(), expected_following, rtol=0, atol=1e-14)
 
 
 def test_no_gradient_flows_back_in_time() -> None:

@@ -1,6 +1,6 @@
-"""The torch module of a trained run against the training engine, torch.nn, and what a torch module must be able to do.
+"""The torch module of a trained run: against the training engine, against torch.nn, and as a torch module.
 
-Shapes: B batch rows, T symbols, S state size, V vocabulary.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary.
 """
 
 import copy
@@ -17,9 +17,9 @@ from rnnlab.models.factory import count_parameters, make_cohort
 from rnnlab.models.own_cells import load_cells
 from rnnlab.spec.cell_settings import CELL_SETTINGS, GatedSettings, ModelSettings, settings_table
 from rnnlab.spec.code import read_cell
+from rnnlab.training.evaluation.symbol_losses import stepwise_losses
 from rnnlab.training.language_model import LanguageModel
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.stepwise import stepwise_losses
 from tests.support.models import bptt_config, run_config
 from tests.support.paths import ROOT
 
@@ -48,14 +48,14 @@ def _settings(variant: str) -> ModelSettings:
 
 
 def _own_cell() -> str:
-    """The documented example, loaded as a user's cell is."""
+    """The documented example, loaded like a user's cell."""
     name, file = read_cell("minimal_cell.py:Minimal", _EXAMPLES)
     load_cells([name], {file.sha256: file}, allowed=True)
     return name
 
 
 def _trained(settings: ModelSettings, tokenizer: Any = _LETTERS) -> tuple[LanguageModel, dict[str, Tensor]]:
-    """A model with parameters as a training leaves them: no start state is zero."""
+    """A model with parameters as after training: no start state is zero."""
     if isinstance(settings, GatedSettings):
         config = run_config(settings)
     else:
@@ -85,10 +85,10 @@ def test_its_loss_is_what_the_engine_measures_and_its_parameters_can_be_trained(
     assert sum(p.numel() for p in model.parameters()) == count_parameters(settings, _V)
     engine = make_cohort([settings], [parameters], _V, torch.device("cpu"))
     losses_E = stepwise_losses(engine, _tokens())[0]
-    for window_T, expected in zip(_tokens(), losses_E, strict=True):
-        assert _mean_loss(model, window_T.unsqueeze(0)).item() == pytest.approx(expected.item(), rel=1e-5)
+    for window_W, expected in zip(_tokens(), losses_E, strict=True):
+        assert _mean_loss(model, window_W.unsqueeze(0)).item() == pytest.approx(expected.item(), rel=1e-5)
 
-    # The state goes on: two pieces give what the whole gives.
+    # The state continues: two pieces give the same as the whole.
     whole, end = model(_tokens())
     assert whole.shape == (_B, _T, _V)
     first, state = model(_tokens()[:, :3])
@@ -106,7 +106,7 @@ def test_its_loss_is_what_the_engine_measures_and_its_parameters_can_be_trained(
         optimizer.step()
     after = _mean_loss(model, _tokens()).item()
     assert after < 0.9 * before
-    # The run's own parameters are as they were, and a module takes the trained ones over by their names.
+    # The run's own parameters are unchanged, and another module can load the trained ones by their names.
     assert stepwise_losses(make_cohort([settings], [parameters], _V, torch.device("cpu")), _tokens())[0].equal(losses_E)
     fresh, _ = _trained(settings)
     assert fresh.load_state_dict(copy.deepcopy(model).state_dict()).missing_keys == []
@@ -148,7 +148,7 @@ def test_what_is_drawn_follows_the_probabilities_of_the_model(variant: str) -> N
     assert model.generate("abc", length=500, temperature=0.7, seed=5) == text
     assert model.generate("abc", length=500, temperature=0.7, seed=6) != text
     assert (text[:3], len(text)) == ("abc", 503)
-    # Each symbol's number of occurrences lies within five standard deviations of the sum of its probabilities.
+    # Each symbol's count is within five standard deviations of the sum of its probabilities.
     ids_T = model.encode(text)
     with torch.no_grad():
         logits_BTV, _ = model(ids_T.unsqueeze(0))
@@ -170,7 +170,7 @@ def test_texts_and_wrong_arguments() -> None:
     as_bytes, _ = _trained(_settings("rnn"), ByteTokenizer())
     assert as_bytes.encode("ä").tolist() == as_bytes.encode(b"\xc3\xa4").tolist() == [0xC3, 0xA4]
     assert as_bytes.decode([0xC3, 0xA4, 0xC3]) == "ä�"
-    with pytest.raises(UsageError, match="no character 'z'"):
+    with pytest.raises(UsageError, match=r"the character 'z' .* is not in the vocabulary"):
         model.encode("z")
     with pytest.raises(ValueError, match="token id 10 must be in"):
         model.decode([10])

@@ -14,8 +14,8 @@ from rnnlab.spec.cell_settings import RecurrentSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
 from rnnlab.training.evaluation.final_losses import final_losses
+from rnnlab.training.evaluation.symbol_losses import stepwise_losses
 from rnnlab.training.run_state import fresh_state
-from rnnlab.training.stepwise import stepwise_losses
 from tests.support.cells import CELLS, settings_of
 from tests.support.models import all_gate_settings, bptt_config, random_tokens, residual_only, run_config
 
@@ -24,7 +24,7 @@ _TOKENS = random_tokens(3_000) % _V
 _STEPS = 12
 _TOLERANCE = 2e-6
 # SGD: a step is linear in the gradients, so their errors stay in proportion. Adam's first steps divide by the root of
-# their squares, where a gradient of nearly zero has a sign that rounding decides.
+# the squared gradients, so the sign of a gradient near zero, which rounding decides, changes a parameter.
 _TRAININGS: list[dict[str, Any]] = [
     {"sampling": "random", "optimizer": "sgd", "iterations": 50, "learning_rate": 0.1, "clip_norm": 0.5},
     {
@@ -42,7 +42,7 @@ _TRAININGS: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def _kernels(kernels: object) -> None:
-    """Every test here needs them."""
+    """Every test here needs the kernels."""
 
 
 def _trained(configs: list[RunConfig], monkeypatch: pytest.MonkeyPatch, arithmetic: str) -> list[Member]:
@@ -77,7 +77,7 @@ def test_every_cell_and_regime_equals_torch(
 def test_every_combination_of_gates_equals_torch(
     n_layers: int, state_size: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rate of nearly nothing: the moments are averages of gradients of one and the same model."""
+    """A tiny learning rate: the moments are averages of gradients of nearly the same model."""
     models = [*all_gate_settings(n_layers, state_size), *residual_only(n_layers, state_size)]
     configs = [run_config(one, seed=m, batch_size=batch_size, learning_rate=1e-9) for m, one in enumerate(models)]
     native, plain = (_trained(configs, monkeypatch, arithmetic) for arithmetic in ("native", "torch"))
@@ -91,7 +91,7 @@ def test_every_combination_of_gates_equals_torch(
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_adam_equals_torch_where_no_gradient_is_close_to_zero(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses follow each other for as long as signs of tiny gradients have not made a difference."""
+    """Losses agree as long as signs of tiny gradients have made no difference."""
     configs = [
         bptt_config(
             settings_of("gru-reset-before", state_size=16),
@@ -114,7 +114,7 @@ def test_adam_equals_torch_where_no_gradient_is_close_to_zero(optimizer: str, mo
 def test_evaluation_equals_torch_and_reading_symbol_by_symbol(
     cell: str, n_windows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each window from the start state; with BPTT in batches of 5, the last one filled up, or in a smaller one."""
+    """Each window from the start state; with BPTT in batches of 5, the last one padded, or in a smaller batch."""
     if cell == "gated":
         configs = [run_config(one, batch_size=5) for one in all_gate_settings(2, 7)[::40]]
     else:
@@ -151,11 +151,11 @@ def test_an_easier_text_is_no_better_run(sampling: dict[str, Any]) -> None:
     splits = Splits(_TOKENS[:2000], _TOKENS[2000:2500], _TOKENS[2500:])
     first, *others = final_losses(configs, states, splits, _V, torch.device("cpu"), 1)
     assert others == [first, first]
-    assert len(set(first.values())) == 3  # but each split has windows of its own
+    assert len(set(first.values())) == 3  # but each split has its own windows
 
 
 def test_a_step_that_the_kernels_lack_something_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were torch to do it, the bits of a run would depend on its neighbours."""
+    """If torch took over, the bits of a run would depend on its neighbors."""
     monkeypatch.delitem(lowering._LOWERINGS, "tanh_backward")
     config = bptt_config(settings_of("rnn", state_size=8), iterations=3, learning_rate=0.1)
     with pytest.raises(KernelsError, match=r"tanh_backward.*RNNLAB_KERNELS=torch"):

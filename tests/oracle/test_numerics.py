@@ -1,4 +1,4 @@
-"""The facts about torch's kernels that the bitwise contract rests on. A new torch or another CPU may break one."""
+"""The facts about torch's kernels on which the bitwise contract relies. A new torch or another CPU may break one."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 import rnnlab
-from rnnlab.models.buffer_program import Program
+from rnnlab.models.buffer_program import BufferProgram
 from rnnlab.models.logistic import Logistic
-from rnnlab.models.numerics import Users, gather_rows, logistic
+from rnnlab.models.model_subset import ModelSubset
+from rnnlab.models.numerics import gather_rows, logistic
 
-_N = 200_003  # no multiple of any vector length
+_N = 200_003  # not a multiple of any vector length
 _SLICES = ((0, _N), (1, _N - 1), (5, 100), (7, 33), (16, 40_000), (3, 65_539), (32, 131_072))
 
 _KERNELS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
@@ -76,7 +77,7 @@ def test_a_row_of_log_softmax_has_the_same_bits_in_every_batch(vocabulary: int, 
 def test_bmm_gives_a_model_the_same_bits_in_every_batch_that_has_no_fewer_models_than_threads(
     rows: int, inputs: int, outputs: int, threads: Callable[[int], None]
 ) -> None:
-    assert rnnlab.__version__  # importing rnnlab sets what this rests on
+    assert rnnlab.__version__  # importing rnnlab sets the environment variable that this needs
     torch.manual_seed(0)
     x, weight = torch.randn(9, rows, inputs), torch.randn(9, inputs, outputs)
     bias, gradient = torch.randn(9, 1, outputs), torch.randn(9, rows, outputs)
@@ -102,7 +103,7 @@ def test_bmm_gives_a_model_the_same_bits_in_every_batch_that_has_no_fewer_models
 
 
 @pytest.mark.parametrize(("rows", "size"), [(7, 5), (64, 33), (256, 32), (300, 256)])
-def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
+def test_sums_by_symbol_have_the_same_bits_with_any_neighbors_and_threads(
     rows: int, size: int, threads: Callable[[int], None]
 ) -> None:
     torch.manual_seed(0)
@@ -120,14 +121,14 @@ def test_sums_by_symbol_have_the_same_bits_with_any_neighbours_and_threads(
 
 @pytest.mark.parametrize(("rows", "size"), [(16, 32), (12, 40), (256, 32), (256, 256), (7, 33), (3, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbours_and_threads(
+def test_the_logistic_function_of_a_program_has_the_same_bits_with_any_neighbors_and_threads(
     rows: int, size: int, dtype: torch.dtype, threads: Callable[[int], None]
 ) -> None:
     torch.manual_seed(0)
     x = torch.randn(9, rows, size, dtype=dtype) * 5
 
     def of(part: Tensor) -> Tensor:
-        program, one = Program(), Logistic(part)
+        program, one = BufferProgram(), Logistic(part)
         result = part * one.sign
         one.add_to(program, result)
         program()
@@ -166,9 +167,9 @@ def test_gather_rows_is_a_linear_map_of_the_one_hot_symbol() -> None:
 def test_users_take_and_add_only_their_own_rows(members: list[int]) -> None:
     torch.manual_seed(0)
     x, rows = torch.randn(5, 2), torch.randn(len(members), 2)
-    users = Users(members, 5, torch.device("cpu"))
-    assert torch.equal(users.take(x), torch.stack([x[m] for m in members]))
+    subsets = ModelSubset(members, 5, torch.device("cpu"))
+    assert torch.equal(subsets.take(x), torch.stack([x[m] for m in members]))
     added = x.clone()
     for row, m in enumerate(members):
         added[m] += rows[row]
-    assert torch.equal(users.add(x, rows), added)
+    assert torch.equal(subsets.add(x, rows), added)

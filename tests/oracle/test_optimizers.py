@@ -1,4 +1,4 @@
-"""The cohort's optimisers and clipping against torch.optim and torch.nn.utils, in float64."""
+"""The cohort's optimizers and clipping against torch.optim and torch.nn.utils, in float64."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnlab.models.numerics import Users
+from rnnlab.models.model_subset import ModelSubset
 from rnnlab.spec.regime_settings import BpttSettings
 from rnnlab.training.optimizer import CohortOptimizer
 
@@ -36,16 +36,16 @@ def _training(kind: str, m: int, schedule: str) -> BpttSettings:
 @pytest.mark.parametrize("kind", _OPTIMIZERS)
 def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model(kind: str, schedule: str) -> None:
     torch.manual_seed(0)
-    # 16 numbers a model: neighbours are updated as one tensor where they may; 20 and 5: each by itself
+    # 16 numbers a model: neighbors are updated as one tensor if possible; 20 and 5: each model separately
     start = {name: torch.randn(4, 4, n, dtype=torch.float64) for name, n in (("v", 4), ("w", 5))}
     start["b"] = torch.randn(3, 5, dtype=torch.float64)
-    users = {name: Users([0, 1, 2, 3], 4, _CPU) for name in ("v", "w")} | {"b": Users([0, 2, 3], 4, _CPU)}
+    subsets = {name: ModelSubset([0, 1, 2, 3], 4, _CPU) for name in ("v", "w")} | {"b": ModelSubset([0, 2, 3], 4, _CPU)}
     trainings = [_training(kind, m, schedule) for m in range(4)]
     plain = [
         {
-            name: nn.Parameter(start[name][users[name].members.index(m)].clone())
+            name: nn.Parameter(start[name][subsets[name].members.index(m)].clone())
             for name in start
-            if m in users[name].members
+            if m in subsets[name].members
         }
         for m in range(4)
     ]
@@ -53,7 +53,7 @@ def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model
     parameters = {name: value.clone() for name, value in start.items()}
     moments = [{} if kind == "sgd" else {n: torch.zeros_like(v) for n, v in start.items()} for _ in range(2)]
     buffers = {name: torch.zeros_like(value) for name, value in start.items()}
-    mine = CohortOptimizer(parameters, buffers, users, moments[0], moments[1], trainings)
+    mine = CohortOptimizer(parameters, buffers, subsets, moments[0], moments[1], trainings)
     clipped = 0
     for step in range(100):
         if step % 7 == 0:  # blocks of seven steps
@@ -64,22 +64,22 @@ def test_100_steps_equal_torch_optim_with_clipping_decay_and_rates_of_each_model
         mine.update(step % 7)
         for m, own in enumerate(plain):
             for name, parameter in own.items():
-                parameter.grad = gradients[name][users[name].members.index(m)].clone()
+                parameter.grad = gradients[name][subsets[name].members.index(m)].clone()
             if _CLIPS[m]:
                 clipped += bool(nn.utils.clip_grad_norm_(own.values(), _CLIPS[m]) > _CLIPS[m])
             rate = _RATES[m] if not schedule else 0.1 if step < 20 else 3e-3 if step < 50 else 1e-2
             optimizers[m].param_groups[0]["lr"] = rate
             optimizers[m].step()
-    assert 100 < clipped < 300  # some are clipped and some are not
+    assert 100 < clipped < 300  # some are clipped, others are not
     for m, own in enumerate(plain):
         for name, parameter in own.items():
-            ours = parameters[name][users[name].members.index(m)]
-            assert (ours - start[name][users[name].members.index(m)]).abs().max().item() > 1e-3
+            ours = parameters[name][subsets[name].members.index(m)]
+            assert (ours - start[name][subsets[name].members.index(m)]).abs().max().item() > 1e-3
             assert (ours - parameter.detach()).abs().max().item() <= _TOLERANCE, (m, name)
 
 
 @pytest.mark.parametrize("kind", _OPTIMIZERS)
-def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(kind: str) -> None:
+def test_a_model_without_clipping_and_decay_keeps_its_bits_next_to_one_with_them(kind: str) -> None:
     torch.manual_seed(1)
     start, gradients = torch.randn(2, 3, 5), torch.randn(6, 2, 3, 5)
     ends = []
@@ -87,9 +87,9 @@ def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(
         training = [_training(kind, m, "").model_copy(update={"clip_norm": 0.0 if m == 1 else 0.1}) for m in members]
         parameters = {"w": start[: len(members)].clone()}
         moments = [{} if kind == "sgd" else {"w": torch.zeros_like(parameters["w"])} for _ in range(2)]
-        users = {"w": Users(list(range(len(members))), len(members), _CPU)}
+        subsets = {"w": ModelSubset(list(range(len(members))), len(members), _CPU)}
         buffers = {"w": torch.zeros_like(parameters["w"])}
-        mine = CohortOptimizer(parameters, buffers, users, moments[0], moments[1], training)
+        mine = CohortOptimizer(parameters, buffers, subsets, moments[0], moments[1], training)
         mine.plan([0] * len(members), 6)
         for k in range(6):
             buffers["w"].copy_(gradients[k, : len(members)])
@@ -100,7 +100,7 @@ def test_a_model_without_clipping_and_decay_keeps_its_bits_beside_one_with_them(
 
 @pytest.mark.parametrize("size", [(4, 8), (3, 5)], ids=["updated together", "one by one"])
 def test_models_of_one_cohort_may_have_done_different_numbers_of_steps(size: tuple[int, int]) -> None:
-    """As after a slot was refilled: each has the bias correction of its own count."""
+    """As after a change of members: each model has the bias correction of its own step count."""
     torch.manual_seed(2)
     late = [0, 0, 7, 40]
     start = torch.randn(4, *size, dtype=torch.float64)
@@ -115,7 +115,7 @@ def test_models_of_one_cohort_may_have_done_different_numbers_of_steps(size: tup
         mine = CohortOptimizer(
             rows,
             {"w": gradient[: len(born)].clone()},
-            {"w": Users(born, len(born), _CPU)},
+            {"w": ModelSubset(born, len(born), _CPU)},
             {"w": first["w"][: len(born)]},
             {"w": second["w"][: len(born)]},
             training,

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from rnnlab.models.cells import CELLS
-from rnnlab.models.inputs import lay_ready
 from rnnlab.models.recurrent.cell_scans import SCANS
 from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort, parameter_shapes
 from rnnlab.models.recurrent.window_step import WindowStep
+from rnnlab.models.step_inputs import load_inputs
 from tests.support.cells import settings_of
 
 _M, _T, _V = 3, 4, 11  # windows have 20 or 16 symbols: more than the vocabulary has
@@ -30,7 +30,7 @@ def test_every_built_in_cell_has_a_scan() -> None:
 
 
 def _own_settings(cell: str) -> list[dict[str, Any]]:
-    """The conventions that a cell can have."""
+    """The variants of a cell's settings."""
     if cell in ("rnn", "lstm"):
         return [{"linear": "joint"}, {"linear": "split"}]
     if cell in ("gru-reset-before", "gru-reset-after", "gru-update-only"):
@@ -38,7 +38,7 @@ def _own_settings(cell: str) -> list[dict[str, Any]]:
     return [{}]
 
 
-# Of the second size the logistic function is another kernel's (rnnlab/models/logistic.py).
+# With the second size another kernel computes the logistic function (rnnlab/models/logistic.py).
 @pytest.mark.parametrize(("state_size", "batch_size"), [(6, 5), (8, 4)])
 @pytest.mark.parametrize("last_only", [False, True], ids=["every position", "the last"])
 @pytest.mark.parametrize("vocabulary_size", [_V, _LARGE_V], ids=["few symbols", "many symbols"])
@@ -67,7 +67,7 @@ def test_losses_states_and_gradients_are_those_of_autograd(
     carried = [torch.randn_like(h) for h in start]
     state = [torch.where(begins_M.view(-1, 1, 1), new, old) for new, old in zip(start, carried, strict=True)]
 
-    logits_MTBV, following = model.window(symbols_MTB[:, :-1], state, last_only=last_only)
+    logits_MTBV, next_state = model.window(symbols_MTB[:, :-1], state, last_only=last_only)
     targets_MTB = symbols_MTB[:, -1:] if last_only else symbols_MTB[:, 1:]
     losses = torch.nn.functional.cross_entropy(logits_MTBV.flatten(0, 2), targets_MTB.flatten(), reduction="none")
     loss_MTB = losses.view(targets_MTB.shape)
@@ -81,14 +81,14 @@ def test_losses_states_and_gradients_are_those_of_autograd(
         weights_MB.expand(2, -1, -1),
         torch.stack([~begins_M, begins_M]),
     )
-    lay_ready(step.inputs, data, 0)
-    step.run()  # leaves something in every buffer
-    for place, h_MBS in zip(step.following, carried, strict=True):
+    load_inputs(step.inputs, data, 0)
+    step.run()  # writes to every buffer
+    for place, h_MBS in zip(step.next_state, carried, strict=True):
         place.copy_(h_MBS)
-    lay_ready(step.inputs, data, 1)
+    load_inputs(step.inputs, data, 1)
     step.run()
     assert (step.loss_M - loss_M).abs().max().item() <= _TOLERANCE
-    for mine, after in zip(step.following, following, strict=True):
+    for mine, after in zip(step.next_state, next_state, strict=True):
         assert (mine - after).abs().max().item() <= _TOLERANCE
     for (name, gradient), wanted in zip(gradients.items(), expected, strict=True):
         assert gradient.isfinite().all(), name

@@ -1,1 +1,1 @@
-"""The contract of the job store: written once, run on every database that `database_url` knows."""
+"""The contract of the job store: written once, run on every database of the fixture `database_url`."""

@@ -1,4 +1,4 @@
-"""The store under test. A further database is one more value of `database_url`."""
+"""The store under test. To test another database system, add a value to `database_url`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,11 +22,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 def skip_or_fail() -> None:
-    """Skip the test where no server can be started; but fail it in CI, which has to test on one."""
+    """Skip the test if no server can be started; fail it in CI, which must test on PostgreSQL."""
     reason = why_unavailable()
     if reason is not None:
         if os.environ.get("CI"):
-            pytest.fail(f"CI has to test on PostgreSQL: {reason}")
+            pytest.fail(f"CI must test on PostgreSQL: {reason}")
         pytest.skip(f"no PostgreSQL: {reason}")
 
 
@@ -55,7 +55,7 @@ New = Callable[[str], str]
 
 @pytest.fixture
 def new(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New]:
-    """Gives the address of a further empty database, of the kind of the one that it is given."""
+    """Returns the address of another empty database, on the same system as the given one."""
     made: list[str] = []
 
     def another(url: str) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rnnlab.errors import WorkerStoppedError
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.job import Status
 from rnnlab.queue.store import Store
 from tests.support.store import ManualClock, add, kinds, new_job, register, run_together

@@ -1,4 +1,4 @@
-"""Opening: what is refused, in which words, and that a refused file stays as it was."""
+"""Opening a database: what is refused, with which message, and that a refused file stays unchanged."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from rnnlab.errors import DatabaseAwayError, DatabaseError
 from rnnlab.queue.database import open_database, sibling_engine
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.queue.transactions import read_transaction, write_transaction
 from tests.support.store import new_job
@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def as_ordinary_user() -> Iterator[None]:
-    """Permissions do not bind root; become somebody whom they bind."""
+    """Run as an ordinary user: permissions do not apply to root."""
     if os.geteuid() != 0:
         yield
         return
@@ -74,7 +74,7 @@ def torn(path: Path) -> None:
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
 
 
-def of_somebody_else(path: Path) -> None:
+def of_another_program(path: Path) -> None:
     sql(path, "CREATE TABLE recipes (name TEXT)", "INSERT INTO recipes VALUES ('soup')")
 
 
@@ -98,11 +98,11 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (garbage, "is not a SQLite database"),
     (short_text, "is not a SQLite database"),
     (torn, "is damaged"),
-    (of_somebody_else, "holds other things, but none of rnnlab's"),
-    (with_a_meta_table, "holds other things, but none of rnnlab's"),
-    (with_another_meta_table, "holds other things, but none of rnnlab's"),
-    (in_wal_mode, "holds other things, but none of rnnlab's"),
-    (newer, r"was written by a newer rnnlab \(schema 7, this one knows 2\): upgrade rnnlab"),
+    (of_another_program, "has tables, but none of rnnlab's"),
+    (with_a_meta_table, "has tables, but none of rnnlab's"),
+    (with_another_meta_table, "has tables, but none of rnnlab's"),
+    (in_wal_mode, "has tables, but none of rnnlab's"),
+    (newer, r"was written by a newer rnnlab \(schema 7, this rnnlab supports 2\): upgrade rnnlab"),
 ]
 MODES = [{"create": True}, {"create": False}, {"create": False, "read_only": True}]
 
@@ -160,12 +160,12 @@ def test_a_path_through_a_file_is_refused(tmp_path: Path) -> None:
     [
         ("mysql://me:secret@host/lab", "only SQLite and PostgreSQL"),
         ("postgresql+psycopg2://me:secret@host/lab", r"postgresql\+psycopg2://...: only SQLite and PostgreSQL"),
-        ("postgresql://me:secret@host", "postgresql://me@host: names no database"),
-        ("postgresql://me:sec/ret@host:port/lab", "is no database URL"),
-        ("sqlite://", "a job database is a file of its own"),
-        ("sqlite:///:memory:", "a job database is a file of its own"),
-        ("sqlite:///x.db?mode=ro", "a job database is a file of its own"),
-        ("://", "is no database URL"),
+        ("postgresql://me:secret@host", "postgresql://me@host: the address has no database name"),
+        ("postgresql://me:sec/ret@host:port/lab", "is not a valid database URL"),
+        ("sqlite://", "a job database must be a file"),
+        ("sqlite:///:memory:", "a job database must be a file"),
+        ("sqlite:///x.db?mode=ro", "a job database must be a file"),
+        ("://", "is not a valid database URL"),
         ("nosuch://x/y", "only SQLite and PostgreSQL"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_table_behind_a_link_is_looked_at_with_its_log(open_folder: Path) -> N
         (open_folder / name).mkdir()
     link = open_folder / "links" / "rnnlab.db"
     link.symlink_to(make(open_folder / "target" / "rnnlab.db"))
-    (open_folder / "links").chmod(0o555)  # where the link is says nothing about the file
+    (open_folder / "links").chmod(0o555)  # the folder of the link does not matter
     engine = open_database(link, create=False)
     Store(engine).add_jobs("demo", "{}", "first", [])
     assert (open_folder / "target" / "rnnlab.db-wal").stat().st_size > 0
@@ -271,7 +271,7 @@ def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_writer_waits_for_the_lock_before_it_reads(tmp_path: Path) -> None:
-    """Read, then write, from several threads at once: lost updates or refusals would show in the sum."""
+    """Read, then write, from several threads at once: lost updates and errors would change the sum."""
     engine = open_database(tmp_path / "rnnlab.db", create=True)
     Store(engine).add_jobs("demo", "0", "first", [])
 
@@ -304,7 +304,7 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_nothing(tmp_path: Path) 
     engine = open_database(tmp_path / "rnnlab.db", create=True)
     with pytest.raises(DatabaseError, match="disk is full"), write_transaction(engine) as connection:
         connection.execute(text("INSERT INTO experiments VALUES ('small', '{}', 0, 0)"))
-        connection.execute(text("PRAGMA max_page_count = 1"))  # SQLite's own way to play a full disk
+        connection.execute(text("PRAGMA max_page_count = 1"))  # SQLite's way to simulate a full disk
         connection.execute(text("INSERT INTO experiments VALUES ('large', :spec, 0, 0)"), {"spec": "x" * 10**6})
     engine.dispose()
     engine = open_database(tmp_path / "rnnlab.db", create=False)
@@ -324,7 +324,7 @@ def deleted(path: Path) -> None:
         part.unlink()
 
 
-def made_anew(path: Path) -> None:
+def created_again(path: Path) -> None:
     deleted(path)
     make(path)
 
@@ -336,12 +336,12 @@ def replaced_by_a_copy(path: Path) -> None:
     copy.replace(path)
 
 
-@pytest.mark.parametrize("change", [moved_away, deleted, made_anew, replaced_by_a_copy])
-def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("change", [moved_away, deleted, created_again, replaced_by_a_copy])
+def test_nothing_is_written_to_a_file_that_was_removed(tmp_path: Path, change: Callable[[Path], None]) -> None:
     path = tmp_path / "rnnlab.db"
     engine = open_database(path, create=True)
     sibling = sibling_engine(engine, busy_seconds=1.0)
-    unused = sibling_engine(engine, busy_seconds=1.0)  # has no connection before the file is gone
+    unused = sibling_engine(engine, busy_seconds=1.0)  # has no connection before the file is moved
     stores = [Store(engine), Store(sibling)]
     for number, store in enumerate(stores):
         store.add_jobs(f"before {number}", "{}", "first", [])
@@ -361,7 +361,7 @@ def test_nothing_is_written_to_a_file_that_is_gone(tmp_path: Path, change: Calla
 
 
 @pytest.mark.parametrize("write", [garbage, torn])
-def test_a_file_that_is_overwritten_is_told_in_one_line(tmp_path: Path, write: Callable[[Path], None]) -> None:
+def test_a_file_that_is_overwritten_is_an_error_of_one_line(tmp_path: Path, write: Callable[[Path], None]) -> None:
     engine = open_database(tmp_path / "rnnlab.db", create=True)
     store = Store(engine)
     store.add_jobs("demo", "{}", "first", [])
@@ -381,7 +381,7 @@ def test_a_file_that_was_moved_away_and_back_can_be_written_again(tmp_path: Path
     store = Store(engine)
     store.add_jobs("before", "{}", "first", [])
     moved_away(path)
-    with pytest.raises(DatabaseError, match="put it back"):
+    with pytest.raises(DatabaseError, match="restore it"):
         store.add_jobs("meanwhile", "{}", "first", [])
     (tmp_path / "elsewhere.db").rename(path)
     store.add_jobs("after", "{}", "first", [])
@@ -394,13 +394,13 @@ def test_a_reader_without_rights_keeps_up_with_writers(open_folder: Path) -> Non
     path = make(open_folder / "rnnlab.db")
     with as_ordinary_user():
         looking = open_database(path, create=False, read_only=True)
-        assert Reader(looking).jobs() == []  # nobody writes: there is no log
+        assert Reader(looking).jobs() == []  # no process writes, so there is no log
     engine = open_database(path, create=False)
     for number in (1, 2, 3):
         Store(engine).add_jobs(f"demo {number}", "{}", "first", [new_job(n) for n in range(1000)])
         with as_ordinary_user():
             assert len(Reader(looking).jobs()) == 1000 * number
-    engine.dispose()  # the log goes into the file, and away
+    engine.dispose()  # the log is moved into the file and removed
     with as_ordinary_user():
         assert len(Reader(looking).jobs()) == 3000
     looking.dispose()
@@ -411,7 +411,10 @@ def test_a_file_that_changes_under_the_eyes_of_a_reader_is_not_called_damaged(op
     path = make(open_folder / "rnnlab.db")
     with as_ordinary_user():
         looking = open_database(path, create=False, read_only=True)
-        with pytest.raises(DatabaseAwayError, match="was changed while it was read"), read_transaction(looking) as look:
+        with (
+            pytest.raises(DatabaseAwayError, match="changed while it was being read"),
+            read_transaction(looking) as look,
+        ):
             look.execute(text("SELECT count(*) FROM meta"))
             os.seteuid(0)
             engine = open_database(path, create=False)

@@ -15,7 +15,7 @@ from tests.support.store import CURVE, ManualClock, add, everything_locked, kind
 WRITES: dict[str, Callable[[Store, Claim], object]] = {
     "commit_progress": lambda store, claim: store.commit_progress(claim, 500, 1.0, CURVE),
     "finish": lambda store, claim: store.finish(claim, {"loss": 1.0}, 1.0, CURVE),
-    "grant": lambda store, claim: store.grant(claim),
+    "apply_request": lambda store, claim: store.apply_request(claim),
     "fail": lambda store, claim: store.fail(claim, "ValueError"),
 }
 
@@ -74,7 +74,7 @@ def test_a_claim_ends_once(store: Store, end: str, write: str) -> None:
     claim = claimed(store).claim
     WRITES[end](store, claim)
     before = everything(store)
-    # An end may be repeated, because its answer may have been lost; it does nothing then.
+    # A repeated call changes nothing: the answer to the first one may have been lost.
     with nullcontext() if end == write else pytest.raises(StaleClaimError):
         WRITES[write](store, claim)
     assert everything(store) == before
@@ -229,7 +229,7 @@ def test_exceptions_have_a_budget_and_the_last_traceback_is_kept(store: Store, c
     assert (pending.status, pending.failures, pending.finished_at) == (Status.PENDING, 1, None)
     assert pending.error == "Traceback ...\nKeyError: first"
     [job] = store.claim("first", 1)
-    store.commit_progress(job.claim, 500, 1.0, CURVE)  # gives no new chance to a job that raises at its end
+    store.commit_progress(job.claim, 500, 1.0, CURVE)  # does not reset the budget of exceptions
     clock.now += 1
     assert store.fail(job.claim, "Traceback ...\nValueError: no") is Status.FAILED
     failed = store.job(job.id)

@@ -1,9 +1,10 @@
-"""The heartbeat thread: it outlives a locked database, knows when it lost, and finds the dead."""
+"""The heartbeat thread: it survives a locked database, detects a lost lease, and finds dead workers."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def start(store: Store) -> Iterator[Start]:
     """Starts heartbeats, and stops them at the end of the test."""
     running: list[Heartbeat] = []
 
-    def start_one(of: Store, worker_id: str, **callbacks: Callable[..., None]) -> Heartbeat:
+    def start_one(of: Store, worker_id: str, **callbacks: Any) -> Heartbeat:
         heartbeat = Heartbeat(of, worker_id, heartbeat_seconds=0.02, probe_seconds=0.02, steady=of.clock, **callbacks)
         running.append(heartbeat)
         heartbeat.start()
@@ -35,7 +36,7 @@ def start(store: Store) -> Iterator[Start]:
 
 
 def has_seen(heartbeat: Heartbeat, worker_id: str) -> bool:
-    """Whether it has looked at that worker's lease, whose silence it counts from then on."""
+    """Whether the heartbeat has seen the lease of that worker; it measures the silence from then on."""
     return worker_id in heartbeat._watch._seen
 
 
@@ -71,7 +72,7 @@ def test_it_survives_a_locked_database(store: Store, clock: ManualClock, start: 
     assert not heartbeat.lost.is_set()
 
 
-def test_it_says_so_when_the_lease_runs_out_meanwhile(store: Store, clock: ManualClock, start: Start) -> None:
+def test_it_sets_lost_when_the_lease_expires(store: Store, clock: ManualClock, start: Start) -> None:
     store = Store(store.engine, lease_seconds=1.2, clock=clock)
     heartbeat = start(store, register(store, "me"))
     with everything_locked(store.engine):
@@ -81,7 +82,7 @@ def test_it_says_so_when_the_lease_runs_out_meanwhile(store: Store, clock: Manua
     assert heartbeat.lost.is_set()
 
 
-def test_it_says_so_when_somebody_took_the_worker_for_dead(store: Store, start: Start) -> None:
+def test_it_sets_lost_when_the_worker_was_declared_dead(store: Store, start: Start) -> None:
     heartbeat = start(store, register(store, "me"))
     store.rescue("me", "looked dead")
     assert heartbeat.lost.wait(DEADLINE_SECONDS)
@@ -130,7 +131,7 @@ def test_it_rescues_the_jobs_of_a_killed_process(store: Store, database_url: str
             child.stdin.write("go\n")
             child.stdin.flush()
             assert child.stdout.readline() == "claimed\n"
-            time.sleep(0.2)  # some looks at a live worker
+            time.sleep(0.2)  # time for some probes of a live worker
             assert rescued == []
             assert store.counts()["demo", "first", Status.RUNNING] == 2
         finally:

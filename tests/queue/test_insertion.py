@@ -68,7 +68,7 @@ def test_an_error_while_adding_adds_nothing(store: Store) -> None:
 
 
 def test_two_processes_that_add_at_once_add_each_job_once(database_url: str) -> None:
-    # Neither finds a database: this is also the test of creating it from two processes at once.
+    # Neither process finds a database, so this also tests its creation from two processes at once.
     added = [int(output) for output in run_together([["add", database_url, "400"]] * 4)]
     assert sum(added) == 400
 
@@ -124,7 +124,7 @@ def test_an_experiment_is_replaced_by_those_only_who_know_what_they_replace(stor
     store.add_jobs("demo", '{"a":1}', "first", [])
     store.add_jobs("zoo", "{}", "first", [])
     for found in (None, '{"a":0}'):
-        with pytest.raises(ExperimentChangedError, match="experiment demo was changed by another command"):
+        with pytest.raises(ExperimentChangedError, match="another command changed experiment demo"):
             store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of=found)
     assert (store.experiment("demo"), store.jobs()) == ('{"a":1}', [])
     assert store.add_jobs("demo", '{"a":2}', "first", [new_job(1)], instead_of='{"a":1}') == 1
@@ -133,7 +133,7 @@ def test_an_experiment_is_replaced_by_those_only_who_know_what_they_replace(stor
 
 
 def test_of_different_experiments_of_one_name_at_the_same_moment_one_is_stored(store: Store, database_url: str) -> None:
-    """Each process has looked before, and found nothing."""
+    """Each process has read the table before and found no experiment."""
     outputs = run_together([["define", database_url, str(number)] for number in range(4)])
     assert sorted(output.strip() for output in outputs) == ["changed meanwhile"] * 3 + ["stored"]
     assert len(store.jobs()) == 1

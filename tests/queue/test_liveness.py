@@ -1,4 +1,4 @@
-"""Who is alive, with real processes, real locks and real kills."""
+"""Which workers are alive, with real processes, locks and kills."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from rnnlab.queue.liveness import (
     this_host,
 )
 
-LONG = 1e12  # a silence of so many seconds is longer than any lease
+LONG = 1e12  # seconds of silence, longer than any lease
 HOLD_A_LOCK = """
 import dataclasses, json, pathlib, sys
 from rnnlab.queue.liveness import WorkerLock
@@ -39,7 +39,7 @@ lock.close()
 
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that holds its worker lock until it is told to end."""
+    """A process that holds its worker lock until the test ends it."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", HOLD_A_LOCK, str(tmp_path / "workers")],
         stdin=subprocess.PIPE,
@@ -64,8 +64,8 @@ def test_a_live_worker_is_never_dead_and_a_killed_one_is_at_once(child: "subproc
     assert Path(record.lock_path).exists()
     child.kill()
     child.wait()
-    assert is_dead(record, this_host(), 0.0) == f"process {child.pid} on {record.host} is gone"
-    assert Path(record.lock_path).exists()  # looking changes nothing
+    assert is_dead(record, this_host(), 0.0) == f"process {child.pid} on {record.host} has ended"
+    assert Path(record.lock_path).exists()  # the check changes nothing
     remove_lock(record)
     assert not Path(record.lock_path).exists()
 
@@ -94,13 +94,13 @@ def test_within_one_process_a_held_lock_counts_too(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_taken_once(tmp_path: Path) -> None:
-    with WorkerLock(tmp_path, "me"), pytest.raises(WorkerStoppedError, match="cannot be taken"):
+    with WorkerLock(tmp_path, "me"), pytest.raises(WorkerStoppedError, match="cannot lock"):
         WorkerLock(tmp_path, "me").acquire()
 
 
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkerStoppedError, match="cannot be taken") as caught:
+    with pytest.raises(WorkerStoppedError, match="cannot lock") as caught:
         WorkerLock(tmp_path / "file", "me").acquire()
     assert "\n" not in str(caught.value)
 
@@ -112,16 +112,16 @@ RECORD = WorkerRecord("w", "lab", "boot 1", 1, "cpu", "/no/such/folder/w.lock", 
 @pytest.mark.parametrize(
     ("record", "here", "silence_seconds", "reason"),
     [
-        # Another boot of the same name: restarted, or another machine that is called the same.
+        # The same name with another boot id: restarted, or another machine with that name.
         (replace(RECORD, boot_id="boot 0"), HERE, 60.0, None),
-        (replace(RECORD, boot_id="boot 0"), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, boot_id="boot 0"), HERE, 61.0, "no heartbeat from lab for 61 s"),
         (replace(RECORD, host="other"), HERE, 60.0, None),
-        (replace(RECORD, host="other"), HERE, 61.0, "no sign of life from other for 61 s"),
+        (replace(RECORD, host="other"), HERE, 61.0, "no heartbeat from other for 61 s"),
         (replace(RECORD, boot_id=""), HERE, 60.0, None),
-        (replace(RECORD, boot_id=""), HERE, 61.0, "no sign of life from lab for 61 s"),
+        (replace(RECORD, boot_id=""), HERE, 61.0, "no heartbeat from lab for 61 s"),
         (RECORD, Host("lab", ""), 60.0, None),
-        (RECORD, HERE, 60.0, None),  # its folder cannot be seen from here
-        (RECORD, HERE, 61.0, "no sign of life from lab for 61 s"),
+        (RECORD, HERE, 60.0, None),  # this host cannot see its folder
+        (RECORD, HERE, 61.0, "no heartbeat from lab for 61 s"),
     ],
 )
 def test_where_no_lock_can_be_seen_the_lease_decides(
@@ -130,24 +130,24 @@ def test_where_no_lock_can_be_seen_the_lease_decides(
     assert is_dead(record, here, silence_seconds) == reason
 
 
-def test_a_missing_file_tells_nothing(tmp_path: Path) -> None:
-    """Whoever tidied up under a live worker, or looks from a container with files of its own, leaves it alive."""
+def test_a_missing_file_proves_nothing(tmp_path: Path) -> None:
+    """A worker stays alive if its file was deleted, or if the check runs in a container with other files."""
     with WorkerLock(tmp_path, "w") as lock:
         record = lock.record("cpu", now=100.0, lease_seconds=60.0)
         lock.path.unlink()
         assert is_dead(record, this_host(), 60.0) is None
-        assert is_dead(record, this_host(), 61.0) == f"no sign of life from {record.host} for 61 s"
+        assert is_dead(record, this_host(), 61.0) == f"no heartbeat from {record.host} for 61 s"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_machines_of_one_name_do_not_rob_each_other(tmp_path: Path) -> None:
-    """Both have a folder of workers at the same path, and see each other in one table only."""
+    """Both have a folder of workers at the same path, but share only the table."""
     one, two = Host("lab", "boot of one"), Host("lab", "boot of two")
     with WorkerLock(tmp_path, "w") as lock:
         record = replace(lock.record("cpu", now=100.0, lease_seconds=60.0), host="lab", boot_id=one.boot_id)
         assert is_dead(record, two, 0.0) is None
         assert is_dead(record, one, LONG) is None
-    assert is_dead(record, two, 0.0) is None  # even when the file that it sees by chance is free
+    assert is_dead(record, two, 0.0) is None  # even if a file at that path is not locked
     assert is_dead(record, one, 0.0) is not None
 
 
@@ -158,14 +158,14 @@ def test_names_differ_and_the_boot_id_does_not() -> None:
 
 
 def test_a_lease_is_watched_by_a_steady_clock_alone() -> None:
-    """However the clocks of the two hosts differ, or are set: what counts is for how long nothing new was seen."""
+    """The clocks of the two hosts do not matter: only the time without a new renewal counts."""
     now = 5.0
     watch = LeaseWatch(lambda: now)
     in_the_past, in_the_future = replace(RECORD, heartbeat_at=-1e9), replace(RECORD, id="v", heartbeat_at=1e9)
     assert watch.silence_seconds(in_the_past) == watch.silence_seconds(in_the_future) == 0.0
     now = 12.0
     assert watch.silence_seconds(in_the_past) == watch.silence_seconds(in_the_future) == 7.0
-    # Each renews once, and its clock was set back by an hour meanwhile.
+    # Each renews once, after its clock was set back by an hour.
     renewed = [replace(record, heartbeat_at=record.heartbeat_at - 3600) for record in (in_the_past, in_the_future)]
     assert [watch.silence_seconds(record) for record in renewed] == [0.0, 0.0]
     now = 15.0

@@ -1,4 +1,4 @@
-"""A database of an older rnnlab is brought up to date: with its rows, the schema of a new one, and a copy beside it.
+"""Migration of a database of an older rnnlab: its rows stay, it gets the schema of a new one, and it is copied first.
 
 version_1.sql is what version 1 wrote: finished, running, failed, rescued and imported jobs of a worker that was killed
 and one that was found dead.
@@ -32,7 +32,9 @@ from rnnlab.queue.transactions import read_transaction, write_transaction
 from tests.queue.conftest import New
 from tests.support.store import CURVE, add, kinds, new_job, opened, register, run_together
 
-LOCK = Path(tempfile.gettempdir()) / f"rnnlab-test-{os.getpid()}.lock"  # of the worker that was killed on this host
+LOCK = (
+    Path(tempfile.gettempdir()) / f"rnnlab-test-{os.getpid()}.lock"
+)  # lock of the worker that was killed on this host
 DUMP = (
     Path(__file__)
     .with_name("version_1.sql")
@@ -55,7 +57,7 @@ def rows_of_version_1() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture(autouse=True)
 def lock_of_a_killed_worker() -> Iterator[None]:
-    """Nobody holds it."""
+    """No process holds the lock."""
     LOCK.touch()
     yield
     LOCK.unlink(missing_ok=True)
@@ -81,7 +83,7 @@ def old_url(request: pytest.FixtureRequest, database_url: str) -> str:
         connection.execute(v0001_first.meta.delete())
         for table in TABLES:
             connection.execute(table.insert(), rows_of_version_1()[table.name])
-        connection.execute(text("DROP TABLE alembic_version"))  # version 1 did not know of it
+        connection.execute(text("DROP TABLE alembic_version"))  # version 1 did not use alembic
         for name in ("jobs", "events"):
             connection.execute(text(f"SELECT setval('{name}_id_seq', (SELECT max(id) FROM {name}))"))
     engine.dispose()
@@ -93,13 +95,13 @@ def path_of(url: str) -> Path:
 
 
 def plain(sql: str | None) -> str:
-    """SQL without what makes no difference: white space, quotes, the brackets that only PostgreSQL needs."""
+    """SQL without irrelevant differences: white space, quotes, brackets that only PostgreSQL needs."""
     spaced = re.sub(r"\s+", " ", sql or "").replace('"', "").replace("( ", "(").strip()
     return spaced.replace("(epoch > 0)", "epoch > 0")
 
 
 def fingerprint(connection: Connection) -> dict[str, Any]:
-    """All that a database says about its schema. Comments on columns are for people and left out."""
+    """All information of a database about its schema, except the comments on columns."""
     inspector = inspect(connection)
     found: dict[str, Any] = {}
     for table in sorted(inspector.get_table_names()):
@@ -128,7 +130,7 @@ def fingerprint(connection: Connection) -> dict[str, Any]:
 
 
 def contents(url: str) -> dict[str, Any]:
-    """The rows and the schema of version 1, and the files beside it."""
+    """The rows and the schema of version 1, and the files in its folder."""
     engine = create_engine(url)
     with engine.connect() as connection:
         rows = {t.name: connection.execute(t.select().order_by(*t.primary_key)).all() for t in TABLES}
@@ -160,7 +162,7 @@ def test_the_first_revision_makes_what_version_1_made(tmp_path: Path) -> None:
         ]
 
 
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")  # of such indexes the SQL is compared
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")  # the SQL of such indexes is compared
 def test_a_migrated_database_has_the_schema_of_a_new_one(old_url: str, new: New) -> None:
     with opened(new(old_url), create=True) as engine, read_transaction(engine) as connection:
         expected = fingerprint(connection)
@@ -170,7 +172,7 @@ def test_a_migrated_database_has_the_schema_of_a_new_one(old_url: str, new: New)
         [("application", "rnnlab"), ("schema_version", str(SCHEMA_VERSION))],
         [f"{SCHEMA_VERSION:04d}"],
     )
-    # The look sees what is there.
+    # The comparison detects a difference.
     assert [name for name, *_ in expected["jobs"]["columns"]] == [column.name for column in metadata.tables["jobs"].c]
     assert [name for name, _ in expected["jobs"]["checks"]] == ["ck_jobs_status", "ck_jobs_wish"]
     assert "epoch > 0" in expected["indexes"]["ix_jobs_claim"]
@@ -185,7 +187,7 @@ def test_a_migrated_database_keeps_its_rows(old_url: str) -> None:
                     rows = connection.execute(table.select().order_by(*table.primary_key)).mappings()
                     assert [dict(row) for row in rows] == old[table.name]
         store = Store(engine)
-        assert {(job.failures, job.preemptions, job.wish) for job in store.jobs()} == {(0, 0, None)}
+        assert {(job.failures, job.preemptions, job.request) for job in store.jobs()} == {(0, 0, None)}
         assert {worker.lock_folder for worker in store.workers()} == {""}
 
 
@@ -199,7 +201,7 @@ def test_a_migrated_database_can_be_worked_on(old_url: str) -> None:
         [job] = store.claim("new", 1)
         assert (job.id, job.step, job.epoch) == (3, 250, 2)
         store.pause([job.id])
-        assert store.grant(job.claim) is Status.PAUSED
+        assert store.apply_request(job.claim) is Status.PAUSED
         for other in store.claim("new", 9, group_key="a"):
             store.finish(other.claim, {}, 1.0, CURVE)
         assert len(add(store, [new_job(n, group_key="ab"[n % 2]) for n in range(10)])) == 10
@@ -217,14 +219,14 @@ def test_a_copy_of_the_file_is_kept_and_never_written_over(old_file: str) -> Non
             with closing(sqlite3.connect(copy)) as connection:
                 assert "\n".join(connection.iterdump()) + "\n" == DUMP
             assert copy.stat().st_mode & 0o777 == 0o640
-        path.write_bytes(copies[0].read_bytes())  # somebody goes back to it
+        path.write_bytes(copies[0].read_bytes())  # an operator restores the copy
 
 
 def test_without_a_copy_nothing_is_changed(old_file: str) -> None:
     in_the_way = path_of(old_file).with_name("rnnlab.db.schema-1.part")
     in_the_way.mkdir()
     before = contents(old_file)
-    with pytest.raises(DatabaseError, match="no copy of it could be written") as caught:
+    with pytest.raises(DatabaseError, match="it could not be copied to") as caught:
         open_database(old_file, create=False)
     assert "\n" not in str(caught.value)
     assert contents(old_file) == before
@@ -234,7 +236,7 @@ def test_without_a_copy_nothing_is_changed(old_file: str) -> None:
 
 def test_looking_does_not_migrate(old_url: str) -> None:
     before = contents(old_url)
-    with pytest.raises(DatabaseError, match=r"schema 1, this one needs 2\): `rnnlab worker`") as caught:
+    with pytest.raises(DatabaseError, match=r"schema 1, this rnnlab needs 2\): run `rnnlab worker`") as caught:
         open_database(old_url, create=False, read_only=True)
     assert "\n" not in str(caught.value)
     assert contents(old_url) == before
@@ -242,7 +244,7 @@ def test_looking_does_not_migrate(old_url: str) -> None:
 
 @pytest.mark.parametrize("place", ["here", "elsewhere"])
 def test_live_workers_of_the_old_version_are_not_disturbed(old_url: str, place: str) -> None:
-    """Whatever the clocks say: the lease of the one elsewhere has run out long ago."""
+    """The clocks do not matter: the lease of the remote worker expired long ago."""
     engine = create_engine(old_url)
     if place == "elsewhere":
         with engine.begin() as connection:

@@ -1,10 +1,10 @@
-"""What operators may do (promise 8): each verb, what it tells, and that nothing is lost by it."""
+"""What operators can do (promise 8): each action, its outcomes, and that nothing is lost."""
 
 import pytest
 
 from rnnlab.errors import StaleClaimError
-from rnnlab.queue.claiming import Among
-from rnnlab.queue.job import Job, Status, Wish
+from rnnlab.queue.claim_statements import Among
+from rnnlab.queue.job import Job, Request, Status
 from rnnlab.queue.operator_actions import Outcome
 from rnnlab.queue.store import Store
 from tests.support.store import CURVE, ManualClock, add, kinds, new_job, register
@@ -55,7 +55,7 @@ def test_pause(store: Store) -> None:
         Outcome.IS_CANCELLED,
     ]
     assert get(store, ids[PENDING]).status is Status.PAUSED
-    assert (get(store, ids[RUNNING]).status, get(store, ids[RUNNING]).wish) == (Status.RUNNING, Wish.PAUSE)
+    assert (get(store, ids[RUNNING]).status, get(store, ids[RUNNING]).request) == (Status.RUNNING, Request.PAUSE)
     assert store.claim("w", 9) == []
     assert (store.pending_count(), store.any_open()) == (0, True)
 
@@ -77,7 +77,7 @@ def test_cancel(store: Store, clock: ManualClock) -> None:
         assert kinds(store, job.id)[-1] == "cancelled"
     assert get(store, ids[FAILED]).error == "second"
     assert get(store, ids[CANCELLED]).finished_at == clock.now - 5
-    assert get(store, ids[RUNNING]).wish is Wish.CANCEL
+    assert get(store, ids[RUNNING]).request is Request.CANCEL
 
 
 def test_resume(store: Store) -> None:
@@ -145,18 +145,18 @@ def test_the_priority_can_be_changed(store: Store) -> None:
     assert [job.id for job in store.claim("w", 9)] == [late, ids[PENDING]]
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "retry"])
-def test_unknown_and_repeated_jobs_are_told(store: Store, verb: str) -> None:
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "retry"])
+def test_unknown_and_repeated_jobs_have_outcomes(store: Store, action: str) -> None:
     [job_id] = add(store, [new_job(1)])
     ids = [99, job_id, 10**12, 0, -1, 99, job_id]
-    told = getattr(store, verb)(ids)
+    told = getattr(store, action)(ids)
     assert list(told) == [99, job_id, 10**12, 0, -1]
     assert [n for n, outcome in told.items() if outcome is Outcome.UNKNOWN] == [99, 10**12, 0, -1]
-    assert getattr(store, verb)([]) == {}
+    assert getattr(store, action)([]) == {}
     assert store.job(10**12) is None
 
 
-def test_verbs_reach_thousands_of_jobs_at_once(store: Store) -> None:
+def test_actions_reach_thousands_of_jobs_at_once(store: Store) -> None:
     ids = add(store, [new_job(n) for n in range(1300)])
     assert set(store.pause(ids).values()) == {Outcome.PAUSED}
     assert store.counts() == {("demo", "first", Status.PAUSED): 1300}
@@ -164,104 +164,102 @@ def test_verbs_reach_thousands_of_jobs_at_once(store: Store) -> None:
     assert store.pending_count() == 1300
 
 
-# Running jobs: asked, and granted
+# Requests for running jobs
 
 
-def test_a_worker_learns_of_wishes_and_grants_them(store: Store, clock: ManualClock) -> None:
+def test_a_worker_reads_requests_and_applies_them(store: Store, clock: ManualClock) -> None:
     ids = add(store, [new_job(n) for n in range(4)])
     first, second, third, _ = store.claim(register(store, "w"), 4)
     register(store, "other")
-    assert store.wishes("w") == {}
+    assert store.requests("w") == {}
     store.pause(ids[:1])
     store.cancel(ids[1:2])
-    assert store.wishes("w") == {ids[0]: Wish.PAUSE, ids[1]: Wish.CANCEL}
-    assert store.wishes("other") == {}
+    assert store.requests("w") == {ids[0]: Request.PAUSE, ids[1]: Request.CANCEL}
+    assert store.requests("other") == {}
     clock.now += 3
-    store.commit_progress(first.claim, 100, 1.0, CURVE)  # asking hinders nobody
-    assert store.grant(first.claim) is Status.PAUSED
-    assert store.grant(second.claim) is Status.CANCELLED
-    assert store.grant(third.claim) is None
-    assert store.wishes("w") == {}
+    store.commit_progress(first.claim, 100, 1.0, CURVE)  # a request does not block progress
+    assert store.apply_request(first.claim) is Status.PAUSED
+    assert store.apply_request(second.claim) is Status.CANCELLED
+    assert store.apply_request(third.claim) is None
+    assert store.requests("w") == {}
     for job_id, status, finished_at in ((ids[0], Status.PAUSED, None), (ids[1], Status.CANCELLED, clock.now)):
         job = get(store, job_id)
-        assert (job.status, job.wish, job.finished_at, job.preemptions) == (status, None, finished_at, 0)
+        assert (job.status, job.request, job.finished_at, job.preemptions) == (status, None, finished_at, 0)
         assert kinds(store, job_id) == ["added", "claimed", "asked", str(status)]
-    assert [event.detail for event in store.events(ids[1])][-2:] == ["to cancel", "as an operator wished"]
+    assert [event.detail for event in store.events(ids[1])][-2:] == ["to cancel", "requested by an operator"]
     assert store.resume(ids[:1]) == {ids[0]: Outcome.PENDING}
     [again] = store.claim("other", 1)
     assert (again.id, again.step) == (ids[0], 100)
 
 
-def test_a_granted_claim_is_over(store: Store) -> None:
+def test_an_applied_request_ends_the_claim(store: Store) -> None:
     job = claim_one(store)
     store.pause([job.id])
-    assert store.grant(job.claim) is Status.PAUSED
+    assert store.apply_request(job.claim) is Status.PAUSED
     history = store.events(job.id)
-    assert store.grant(job.claim) is Status.PAUSED  # again, for its answer may have been lost
+    assert store.apply_request(job.claim) is Status.PAUSED  # again: the first answer may have been lost
     assert store.events(job.id) == history
     with pytest.raises(StaleClaimError):
         store.finish(job.claim, {}, 1.0, CURVE)
     store.resume([job.id])
     with pytest.raises(StaleClaimError):
-        store.grant(job.claim)
+        store.apply_request(job.claim)
 
 
-def test_a_stale_claim_grants_nothing(store: Store) -> None:
+def test_a_stale_claim_applies_no_request(store: Store) -> None:
     job = claim_one(store)
     store.rescue("w", "gone")
     [taken] = store.claim(register(store, "v"), 1)
     store.pause([job.id])
     with pytest.raises(StaleClaimError):
-        store.grant(job.claim)
-    assert store.grant(taken.claim) is Status.PAUSED
+        store.apply_request(job.claim)
+    assert store.apply_request(taken.claim) is Status.PAUSED
 
 
 def test_a_pause_can_be_taken_back_in_time(store: Store) -> None:
     job = claim_one(store)
     store.pause([job.id])
     assert store.pause([job.id]) == {job.id: Outcome.PAUSING}
-    assert store.resume([job.id]) == {job.id: Outcome.GOES_ON}
-    assert store.grant(job.claim) is None
+    assert store.resume([job.id]) == {job.id: Outcome.CONTINUES}
+    assert store.apply_request(job.claim) is None
     assert kinds(store, job.id) == ["added", "claimed", "asked", "unasked"]
 
 
 def test_a_cancellation_is_the_last_word(store: Store) -> None:
     job = claim_one(store)
     store.pause([job.id])
-    for verb, outcome in (
+    for action, outcome in (
         ("cancel", Outcome.CANCELLING),
         ("pause", Outcome.CANCELLING),
         ("resume", Outcome.CANCELLING),
     ):
-        assert getattr(store, verb)([job.id]) == {job.id: outcome}
-    assert store.grant(job.claim) is Status.CANCELLED
+        assert getattr(store, action)([job.id]) == {job.id: outcome}
+    assert store.apply_request(job.claim) is Status.CANCELLED
 
 
-def test_done_comes_before_any_wish(store: Store) -> None:
+def test_done_comes_before_any_request(store: Store) -> None:
     job = claim_one(store)
     store.cancel([job.id])
     store.finish(job.claim, {"loss": 1.0}, 1.0, CURVE)
-    assert (get(store, job.id).status, get(store, job.id).wish) == (Status.DONE, None)
+    assert (get(store, job.id).status, get(store, job.id).request) == (Status.DONE, None)
     assert kinds(store, job.id) == ["added", "claimed", "asked", "finished"]
 
 
-@pytest.mark.parametrize("wish", ["pause", "cancel"])
+@pytest.mark.parametrize("action", ["pause", "cancel"])
 @pytest.mark.parametrize("end", ["released", "rescued", "excepted"])
-def test_however_a_job_leaves_its_worker_the_wish_is_granted(
-    store: Store, clock: ManualClock, end: str, wish: str
-) -> None:
+def test_every_kind_of_release_applies_the_request(store: Store, clock: ManualClock, end: str, action: str) -> None:
     job = claim_one(store)
-    getattr(store, wish)([job.id])
+    getattr(store, action)([job.id])
     clock.now += 2
     if end == "released":
         assert store.release([job.claim]) == [job.claim]
     elif end == "rescued":
         assert store.rescue("w", "gone") == [job.id]
     else:
-        assert store.fail(job.claim, "no") is {"pause": Status.PAUSED, "cancel": Status.CANCELLED}[wish]
+        assert store.fail(job.claim, "no") is {"pause": Status.PAUSED, "cancel": Status.CANCELLED}[action]
     left = get(store, job.id)
-    status = {"pause": "paused", "cancel": "cancelled"}[wish]
-    assert (left.status, left.wish, left.finished_at) == (status, None, clock.now if wish == "cancel" else None)
+    status = {"pause": "paused", "cancel": "cancelled"}[action]
+    assert (left.status, left.request, left.finished_at) == (status, None, clock.now if action == "cancel" else None)
     assert (left.preemptions, left.deaths, left.failures) == tuple(
         int(end == kind) for kind in ("released", "rescued", "excepted")
     )
@@ -269,7 +267,7 @@ def test_however_a_job_leaves_its_worker_the_wish_is_granted(
 
 
 @pytest.mark.parametrize("end", ["rescue", "fail"])
-def test_a_wish_comes_before_the_budgets(store: Store, end: str) -> None:
+def test_a_request_comes_before_the_budgets(store: Store, end: str) -> None:
     [job_id] = add(store, [new_job(1)])
     for number in range(3):
         worker_id = register(store, f"w{number}")
@@ -280,7 +278,7 @@ def test_a_wish_comes_before_the_budgets(store: Store, end: str) -> None:
             store.rescue(worker_id, "gone")
         else:
             store.fail(job.claim, "no")
-        expected = (Status.PENDING, Status.PAUSED, Status.FAILED)[number]  # the budget is used up, and stays so
+        expected = (Status.PENDING, Status.PAUSED, Status.FAILED)[number]  # the budget stays used up
         left = get(store, job_id)
         assert (left.status, left.finished_at is None) == (expected, number < 2)
         assert ("quarantined" in (left.error or "")) == (end == "rescue" and number == 2)

@@ -1,4 +1,4 @@
-"""What only a server can do: go away, come back, collide, refuse. And the helper that starts it."""
+"""What is specific to a server: restarts, conflicts, permissions. And the helper that starts it."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 import tests.support.postgres_server as helper
 from rnnlab.errors import DatabaseAwayError, DatabaseError, WorkerStoppedError
-from rnnlab.queue.claiming import Among, claim
+from rnnlab.queue.claim_statements import Among, claim
 from rnnlab.queue.database import open_database, sibling_engine
 from rnnlab.queue.heartbeat import Heartbeat
 from rnnlab.queue.store import Store
@@ -33,7 +33,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
 
 
 def refusal(url: str, **mode: bool) -> str:
-    """The one line in which it is refused."""
+    """The one-line message with which it is refused."""
     with pytest.raises(DatabaseError) as caught:
         open_database(url, **mode)
     message = str(caught.value)
@@ -43,7 +43,7 @@ def refusal(url: str, **mode: bool) -> str:
 
 
 def run_sql(url: str, *statements: str) -> None:
-    """As somebody who knows nothing of rnnlab."""
+    """Execute SQL as another program."""
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in statements:
@@ -57,9 +57,9 @@ def run_sql(url: str, *statements: str) -> None:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_database_of_others_is_refused_and_left_alone(postgres_url: str, mode: dict[str, bool]) -> None:
     run_sql(postgres_url, "CREATE TABLE recipes (name text)", "INSERT INTO recipes VALUES ('soup')")
-    assert "holds other things, but none of rnnlab's" in refusal(postgres_url, **mode)
+    assert "has tables, but none of rnnlab's" in refusal(postgres_url, **mode)
     run_sql(postgres_url, "CREATE TABLE meta (key text, value text)", "INSERT INTO meta VALUES ('schema_version', '1')")
-    assert "holds other things, but none of rnnlab's" in refusal(postgres_url, **mode)
+    assert "has tables, but none of rnnlab's" in refusal(postgres_url, **mode)
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
         tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
@@ -70,7 +70,7 @@ def test_a_database_of_others_is_refused_and_left_alone(postgres_url: str, mode:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_a_newer_schema_is_refused(postgres_url: str, engine: Engine, mode: dict[str, bool]) -> None:
     run_sql(postgres_url, "UPDATE meta SET value = '77' WHERE key = 'schema_version'")
-    assert "was written by a newer rnnlab (schema 77, this one knows" in refusal(postgres_url, **mode)
+    assert "was written by a newer rnnlab (schema 77, this rnnlab supports" in refusal(postgres_url, **mode)
 
 
 @pytest.mark.parametrize("mode", MODES[1:], ids=str)
@@ -80,36 +80,38 @@ def test_an_empty_database_is_not_filled_by_looking(postgres_url: str, mode: dic
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message_part"),
     [
         ({"database": "nosuch"}, 'database "nosuch" does not exist'),
         ({"username": "stranger", "password": "secret"}, 'role "stranger" does not exist'),
         ({"host": "127.0.0.1", "port": 1, "password": "secret", "query": {}}, "cannot be reached"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_one_line(postgres_url: str, change: dict[str, object], told: str) -> None:
+def test_an_address_that_leads_nowhere_is_one_line(
+    postgres_url: str, change: dict[str, object], message_part: str
+) -> None:
     url = make_url(postgres_url).set(**change)  # type: ignore[arg-type]
     for mode in MODES:
         message = refusal(url.render_as_string(hide_password=False), **mode)
-        assert told in message
-        assert "see to the server and the address" in message
+        assert message_part in message
+        assert "check the server and the address" in message
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message_part"),
     [
-        ("foo=bar", "'foo' is no option of a PostgreSQL address"),
-        ("row_factory=1", "'row_factory' is no option of a PostgreSQL address"),
+        ("foo=bar", "'foo' is not an option of a PostgreSQL address"),
+        ("row_factory=1", "'row_factory' is not an option of a PostgreSQL address"),
         ("connect_timeout=abc", "bad value for connect_timeout: 'abc': correct the address"),
         ("connect_timeout=1&connect_timeout=2", "correct the address"),
         ("port=abc", "non-integer port"),
         ("sslmode=abc", 'invalid sslmode value: "abc"'),
     ],
 )
-def test_an_address_with_a_wrong_option_is_one_line(postgres_url: str, option: str, told: str) -> None:
+def test_an_address_with_a_wrong_option_is_one_line(postgres_url: str, option: str, message_part: str) -> None:
     for mode in MODES:
         message = refusal(f"{postgres_url}&{option}", **mode)
-        assert told in message
+        assert message_part in message
         assert "address" in message
 
 
@@ -126,11 +128,11 @@ def test_a_database_that_is_removed_or_restored_in_use_is_one_line(postgres_url:
             assert "\n" not in str(caught.value)
 
 
-def test_somebody_without_the_right_to_make_tables_is_told_so(postgres_url: str) -> None:
+def test_a_user_without_permission_to_create_tables_gets_one_line(postgres_url: str) -> None:
     run_sql(postgres_url, "REVOKE CREATE ON SCHEMA public FROM public", "CREATE ROLE guest LOGIN")
     try:
         guest = make_url(postgres_url).set(username="guest").render_as_string()
-        assert "does not allow that (permission denied" in refusal(guest, create=True)
+        assert "denies permission (permission denied" in refusal(guest, create=True)
     finally:
         run_sql(postgres_url, "DROP ROLE guest")
 
@@ -157,7 +159,7 @@ def test_the_settings_that_the_promises_rest_on(postgres_url: str, engine: Engin
     looking.dispose()
 
 
-# Going away and coming back
+# Restarts
 
 
 def test_a_server_that_goes_away_costs_one_call(postgres_server: PostgresServer, engine: Engine) -> None:
@@ -226,7 +228,7 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-# Who waits for whom
+# Locks
 
 
 def test_a_claim_in_progress_neither_blocks_another_nor_leaves_it_empty_handed(engine: Engine) -> None:
@@ -234,7 +236,7 @@ def test_a_claim_in_progress_neither_blocks_another_nor_leaves_it_empty_handed(e
     ids = add(store, [new_job(n, group_key=group) for n, group in enumerate("abbb")])
     register(store, "w")
     impatient = Store(sibling_engine(engine, busy_seconds=0.05))
-    with write_transaction(engine) as connection:  # as a claim of the first two jobs does
+    with write_transaction(engine) as connection:  # like a claim of the first two jobs
         connection.execute(text("SELECT 1 FROM jobs WHERE id IN (1, 2) FOR UPDATE"))
         assert [job.id for job in impatient.claim("w", 5)] == ids[2:]
     assert [job.id for job in impatient.claim("w", 5)] == ids[:1]
@@ -258,7 +260,7 @@ def test_a_worker_that_is_being_found_dead_claims_nothing(engine: Engine) -> Non
         connection.execute(text("UPDATE workers SET stopped_at = 1 WHERE id = 'w'"))
         thread.start()
         thread.join(0.3)
-        assert told == []  # it waits for the outcome
+        assert told == []  # it waits for the other transaction
     thread.join(DEADLINE_SECONDS)
     assert [type(one) for one in told] == [WorkerStoppedError]
     assert store.pending_count() == 1
@@ -281,11 +283,11 @@ def test_what_a_worker_claims_while_it_is_found_dead_is_rescued(engine: Engine) 
     assert store.pending_count() == 1
 
 
-# Collisions
+# Conflicts
 
 
 def lock_both(engine: Engine, first: int, second: int, meeting: threading.Barrier, tries: list[int]) -> None:
-    """Change two jobs, the second when somebody else has changed it as his first: one of the two is ended."""
+    """Change two jobs in an order that deadlocks with another transaction: one of the two is aborted."""
 
     def body(connection: Connection) -> None:
         tries.append(first)
@@ -311,14 +313,14 @@ def test_a_collision_is_tried_again_and_nothing_is_done_twice(engine: Engine) ->
     assert [job.priority for job in store.jobs()] == [2, 2]
 
 
-def test_a_second_collision_is_told(engine: Engine) -> None:
+def test_a_second_conflict_is_an_error(engine: Engine) -> None:
     tries: list[int] = []
 
     def body(connection: Connection) -> None:
         tries.append(1)
         connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'serialization_failure'; END $$")
 
-    with pytest.raises(CollisionError, match="too busy, changes collide"):
+    with pytest.raises(CollisionError, match="too busy, transactions conflict"):
         write(engine, body)
     assert len(tries) == 2
 

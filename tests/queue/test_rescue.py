@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.heartbeat import rescue_dead_workers
 from rnnlab.queue.job import Job, Status
 from rnnlab.queue.liveness import Host, LeaseWatch
@@ -54,7 +54,7 @@ def test_a_death_counts_once_however_many_rescuers_see_it(store: Store) -> None:
     assert (get(store, job_id).deaths, get(store, job_id).status) == (1, Status.RUNNING)
 
 
-def test_a_rescue_is_called_off_when_the_lease_was_renewed_meanwhile(store: Store, clock: ManualClock) -> None:
+def test_a_rescue_does_nothing_if_the_lease_was_renewed(store: Store, clock: ManualClock) -> None:
     add(store, [new_job(1)])
     job = claim_by_new_worker(store, "slow")
     [seen] = store.workers()
@@ -93,7 +93,7 @@ def test_in_company_the_second_death_is_no_proof(store: Store) -> None:
     assert [job.id for job in store.claim("w3", 3)] == ids[2:]
     assert store.claim("w3", 3, among=Among.STARTED) == []
     [guilty] = store.claim("w3", 1, among=Among.SUSPECTED)
-    store.rescue("w3", "gone too")  # it held another one, which is not under suspicion
+    store.rescue("w3", "gone too")  # it also held another job, which is not suspected
     assert [get(store, job_id).status for job_id in ids] == ["failed", "pending", "pending"]
     assert guilty.id == ids[0]
 
@@ -176,7 +176,7 @@ def test_workers_of_other_hosts_are_rescued_when_their_lease_was_seen_to_run_out
 
 
 @pytest.mark.parametrize("step_seconds", [3600.0, -3600.0])
-def test_a_clock_that_is_set_kills_nobody(store: Store, clock: ManualClock, step_seconds: float) -> None:
+def test_setting_a_clock_kills_no_worker(store: Store, clock: ManualClock, step_seconds: float) -> None:
     add(store, [new_job(n) for n in range(2)])
     job = claim_by_new_worker(store, "w")
     steady = ManualClock()
@@ -188,6 +188,6 @@ def test_a_clock_that_is_set_kills_nobody(store: Store, clock: ManualClock, step
         assert store.heartbeat("w")
     assert store.held_by("w") == [job.claim]
     steady.now += 30
-    assert rescue_dead_workers(store, HERE, watch) == []  # sees the last renewal
+    assert rescue_dead_workers(store, HERE, watch) == []  # it sees the last renewal
     steady.now += 61
     assert rescue_dead_workers(store, HERE, watch) == [job.id]

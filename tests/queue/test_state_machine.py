@@ -1,6 +1,6 @@
-"""Random sequences of everything that can be done to jobs, compared with a model that is a dictionary.
+"""Random sequences of all operations on jobs, compared with a model that is a dictionary.
 
-Workers claim, work, end, fall silent and die; operators wish; old claims are used again and again, and must be refused.
+Workers claim, work, end, fall silent and die; operators send requests; old claims are reused, and must be refused.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 )
 
 from rnnlab.errors import StaleClaimError, WorkerStoppedError
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.database import open_database
 from rnnlab.queue.heartbeat import rescue_dead_workers
-from rnnlab.queue.job import Claim, Job, Status, Wish
+from rnnlab.queue.job import Claim, Job, Request, Status
 from rnnlab.queue.liveness import Host, LeaseWatch
 from rnnlab.queue.store import Store
 from tests.support.postgres_server import PostgresServer
@@ -35,7 +35,7 @@ LEASE_SECONDS = 60.0
 HERE = Host("here", "this boot")
 PICK = st.integers(0, 10**6)
 SOME_JOBS = st.lists(st.integers(1, JOBS + 1), min_size=1, max_size=4)  # the last one does not exist
-GRANTED = {Wish.PAUSE: Status.PAUSED, Wish.CANCEL: Status.CANCELLED}
+APPLIED = {Request.PAUSE: Status.PAUSED, Request.CANCEL: Status.CANCELLED}
 
 
 @dataclass
@@ -50,25 +50,25 @@ class Model:
     failures: int = 0
     preemptions: int = 0
     priority: int = 0
-    wish: Wish | None = None
+    request: Request | None = None
     error: str | None = None
     finished_at: float | None = None
     events: list[str] = field(default_factory=lambda: ["added"])
 
     def leave(self, kind: str, now: float, *, budget_used: bool = False) -> None:
-        """Its worker has it no longer, and has no result."""
-        if self.wish is not None:
-            self.status = GRANTED[self.wish]
+        """The worker releases the job without a result."""
+        if self.request is not None:
+            self.status = APPLIED[self.request]
             self.events += [kind, str(self.status)]
         else:
             self.status = Status.FAILED if budget_used else Status.PENDING
             self.events.append("failed" if budget_used else kind)
         self.finished_at = now if self.status in (Status.FAILED, Status.CANCELLED) else None
-        self.wish = None
+        self.request = None
 
 
 def as_model(job: Job, events: Iterable[str]) -> Model:
-    """What the table says."""
+    """The job as it is in the table."""
     error = None if job.error is None else job.error.split(":")[0]
     return Model(
         job.status,
@@ -79,7 +79,7 @@ def as_model(job: Job, events: Iterable[str]) -> Model:
         job.failures,
         job.preemptions,
         job.priority,
-        job.wish,
+        job.request,
         error,
         job.finished_at,
         list(events),
@@ -87,21 +87,21 @@ def as_model(job: Job, events: Iterable[str]) -> Model:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """The store on a fresh database beside its model."""
+    """The store on a fresh database, and its model."""
 
     def __init__(self, new_url: Callable[[], str]) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.steady = ManualClock(0.0)  # goes on evenly, whatever the clock is set to
+        self.steady = ManualClock(0.0)  # monotonic: independent of changes of the clock
         self.watch = LeaseWatch(self.steady)
         self.noticed: dict[str, tuple[float, float]] = {}  # worker -> its lease, and when that was first seen
         engine = open_database(new_url(), create=True)
         self.store = Store(engine, lease_seconds=LEASE_SECONDS, clock=self.clock)
         self.model: dict[int, Model] = {}
-        self.claims: list[Claim] = []  # all that there ever were
+        self.claims: list[Claim] = []  # all claims so far
         self.failed: list[Claim] = []  # those that ended with an exception
-        self.leases: dict[str, float] = {}  # of the workers that live
-        self.workers: list[str] = []  # the dead ones too
+        self.leases: dict[str, float] = {}  # of live workers
+        self.workers: list[str] = []  # including dead ones
 
     def teardown(self) -> None:
         self.store.engine.dispose()
@@ -173,7 +173,7 @@ class StoreMachine(RuleBasedStateMachine):
                 model.step, model.deaths = step, 0
 
     @precondition(lambda self: self.claims)
-    @rule(pick=PICK, end=st.sampled_from(["finish", "fail", "release", "grant"]), newest=st.booleans())
+    @rule(pick=PICK, end=st.sampled_from(["finish", "fail", "release", "apply_request"]), newest=st.booleans())
     def end(self, pick: int, end: str, newest: bool) -> None:
         claim = self.claims[-1] if newest else self.claims[pick % len(self.claims)]
         model, now = self.model[claim.job_id], self.clock.now
@@ -184,15 +184,15 @@ class StoreMachine(RuleBasedStateMachine):
                 self.store.finish(claim, {"another": "result"}, 9.0, CURVE)  # changes nothing
             elif end == "fail" and self.was_last(claim) and claim in self.failed:
                 assert self.store.fail(claim, "exception: here") is model.status  # counts once
-            elif end == "grant" and self.was_last(claim) and model.status in GRANTED.values():
-                assert self.store.grant(claim) is model.status
+            elif end == "apply_request" and self.was_last(claim) and model.status in APPLIED.values():
+                assert self.store.apply_request(claim) is model.status
             else:
                 with pytest.raises(StaleClaimError):
                     self.end_with(claim, end)
             return
         told = self.end_with(claim, end)
         if end == "finish":
-            model.status, model.step, model.deaths, model.wish, model.finished_at = Status.DONE, 1000, 0, None, now
+            model.status, model.step, model.deaths, model.request, model.finished_at = Status.DONE, 1000, 0, None, now
             model.events.append("finished")
         elif end == "release":
             assert told == [claim]
@@ -203,10 +203,10 @@ class StoreMachine(RuleBasedStateMachine):
             model.leave("excepted", now, budget_used=model.failures >= 2)
             self.failed.append(claim)
             assert told is model.status
-        elif model.wish is None:
+        elif model.request is None:
             assert told is None
         else:
-            assert told is GRANTED[model.wish]
+            assert told is APPLIED[model.request]
             model.leave("", now)
             model.events.remove("")
 
@@ -215,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
             "finish": lambda: self.store.finish(claim, {}, 1.0, CURVE),
             "fail": lambda: self.store.fail(claim, "exception: here"),
             "release": lambda: self.store.release([claim]),
-            "grant": lambda: self.store.grant(claim),
+            "apply_request": lambda: self.store.apply_request(claim),
         }
         return ends[end]()
 
@@ -242,7 +242,7 @@ class StoreMachine(RuleBasedStateMachine):
             model = self.model[job_id]
             model.deaths += 1
             too_many = model.deaths >= (2 if len(held) == 1 else 3)
-            if model.wish is None and too_many:
+            if model.request is None and too_many:
                 model.error = "quarantined"
             model.leave("rescued", self.clock.now, budget_used=too_many)
         self.leases.pop(worker_id, None)
@@ -282,21 +282,21 @@ class StoreMachine(RuleBasedStateMachine):
     # Operators
 
     def tell(self, before: Model | None, after: Model | None) -> str:
-        """The words for what a verb has done to a job."""
+        """The outcome of an action on a job, in words."""
         if before is None or after is None:
             return "no such job"
         if after.priority != before.priority:
             return "has the new priority"
-        if after.status is Status.RUNNING and after.wish is not None:
-            word = "paused" if after.wish is Wish.PAUSE else "cancelled"
+        if after.status is Status.RUNNING and after.request is not None:
+            word = "paused" if after.request is Request.PAUSE else "cancelled"
             return f"running, will be {word} after its next checkpoint"
         if before == after:
             return f"left as it is: {after.status}"
-        told = {Status.PENDING: "pending again", Status.RUNNING: "running, goes on"}
+        told = {Status.PENDING: "pending again", Status.RUNNING: "running, continues"}
         return told.get(after.status, str(after.status))
 
-    def verb(self, outcomes: dict[int, Any], ids: list[int], change: Callable[[Model], str | None]) -> None:
-        """Compare what a verb told with what `change` makes of the model; it returns the event."""
+    def act(self, outcomes: dict[int, Any], ids: list[int], change: Callable[[Model], str | None]) -> None:
+        """Compare the outcomes of an action with what `change` makes of the model; it returns the event."""
         expected = {}
         for job_id in dict.fromkeys(ids):
             model = self.model.get(job_id)
@@ -313,12 +313,12 @@ class StoreMachine(RuleBasedStateMachine):
             if model.status is Status.PENDING:
                 model.status = Status.PAUSED
                 return "paused"
-            if model.status is Status.RUNNING and model.wish is None:
-                model.wish = Wish.PAUSE
+            if model.status is Status.RUNNING and model.request is None:
+                model.request = Request.PAUSE
                 return "asked"
             return None
 
-        self.verb(self.store.pause(ids), ids, change)
+        self.act(self.store.pause(ids), ids, change)
 
     @rule(ids=SOME_JOBS)
     def resume(self, ids: list[int]) -> None:
@@ -326,12 +326,12 @@ class StoreMachine(RuleBasedStateMachine):
             if model.status is Status.PAUSED:
                 model.status = Status.PENDING
                 return "unpaused"
-            if model.wish is Wish.PAUSE:
-                model.wish = None
+            if model.request is Request.PAUSE:
+                model.request = None
                 return "unasked"
             return None
 
-        self.verb(self.store.resume(ids), ids, change)
+        self.act(self.store.resume(ids), ids, change)
 
     @rule(ids=SOME_JOBS)
     def cancel(self, ids: list[int]) -> None:
@@ -339,12 +339,12 @@ class StoreMachine(RuleBasedStateMachine):
             if model.status in (Status.PENDING, Status.PAUSED, Status.FAILED):
                 model.status, model.finished_at = Status.CANCELLED, self.clock.now
                 return "cancelled"
-            if model.status is Status.RUNNING and model.wish is not Wish.CANCEL:
-                model.wish = Wish.CANCEL
+            if model.status is Status.RUNNING and model.request is not Request.CANCEL:
+                model.request = Request.CANCEL
                 return "asked"
             return None
 
-        self.verb(self.store.cancel(ids), ids, change)
+        self.act(self.store.cancel(ids), ids, change)
 
     def again(self, *statuses: Status) -> Callable[[Model], str | None]:
         def change(model: Model) -> str | None:
@@ -358,12 +358,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(ids=SOME_JOBS)
     def retry(self, ids: list[int]) -> None:
-        self.verb(self.store.retry(ids), ids, self.again(Status.FAILED, Status.CANCELLED))
+        self.act(self.store.retry(ids), ids, self.again(Status.FAILED, Status.CANCELLED))
 
     @rule()
     def retry_all_failed(self) -> None:
         failed = [job_id for job_id, model in self.model.items() if model.status is Status.FAILED]
-        self.verb(self.store.retry(), failed, self.again(Status.FAILED))
+        self.act(self.store.retry(), failed, self.again(Status.FAILED))
 
     @rule(ids=SOME_JOBS, priority=st.integers(-1, 1))
     def set_priority(self, ids: list[int], priority: int) -> None:
@@ -373,9 +373,9 @@ class StoreMachine(RuleBasedStateMachine):
             model.priority = priority
             return "reprioritised"
 
-        self.verb(self.store.set_priority(ids, priority), ids, change)
+        self.act(self.store.set_priority(ids, priority), ids, change)
 
-    # What must always hold
+    # Invariants
 
     @invariant()
     def the_table_is_the_model(self) -> None:
@@ -394,12 +394,12 @@ class StoreMachine(RuleBasedStateMachine):
         for worker_id in self.leases:
             held = self.held(worker_id)
             assert [claim.job_id for claim in self.store.held_by(worker_id)] == held
-            assert self.store.wishes(worker_id) == {i: w for i in held if (w := self.model[i].wish) is not None}
+            assert self.store.requests(worker_id) == {i: w for i in held if (w := self.model[i].request) is not None}
 
 
 def check(new_url: Callable[[], str], examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        lambda: StoreMachine(new_url),  # type: ignore[arg-type]  # it calls whatever makes a machine
+        lambda: StoreMachine(new_url),  # type: ignore[arg-type]  # it accepts any callable that makes a machine
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -1,4 +1,4 @@
-"""An independent judge of a sweep: it reads tables and files, and shares no code with what it judges."""
+"""An independent check of a sweep: it reads tables and files, and shares no code with the worker or the queue."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 Row = Mapping[str, Any]
 
-# Where a job may be before and after an event of each kind. Wishes change nothing about where it is.
+# The status of a job before and after an event of each kind. Requests do not change the status.
 _ARROWS: dict[str, tuple[set[str], str | None]] = {
     "added": ({"nothing"}, "pending"),
     "claimed": ({"pending"}, "running"),
@@ -37,19 +37,19 @@ _FORBIDDEN = ("database is locked", "Traceback (most recent call last)")
 
 @dataclass
 class Evidence:
-    """What a sweep left behind."""
+    """The tables and files of a sweep."""
 
     jobs: list[dict[str, Any]]
     events: list[dict[str, Any]]
     workers: list[dict[str, Any]]
-    curves: dict[int, str]  # as they lie in the table, by job
+    curves: dict[int, str]  # as in the table, by job
     files: dict[int, dict[str, bytes]]  # run folders, by job
     final: dict[int, bytes | None]  # final checkpoints, by job
     messages: list[str] = field(default_factory=list)  # of each worker
 
 
 def gather(url: str, results: Path, messages: Iterable[str] = ()) -> Evidence:
-    """Read tables and files. `url` as SQLAlchemy wants it."""
+    """Read tables and files. `url`: in the notation of SQLAlchemy."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -72,7 +72,7 @@ def gather(url: str, results: Path, messages: Iterable[str] = ()) -> Evidence:
 
 
 def faults(found: Evidence, reference: Evidence) -> list[str]:
-    """Everything that is wrong with a sweep that should be complete; `reference`: the same, undisturbed."""
+    """All errors in a sweep that should be complete. `reference`: the same sweep without disturbances."""
     wrong = _faults_of_jobs(found, reference)
     by_job: dict[int, list[Row]] = defaultdict(list)
     for event in found.events:
@@ -116,12 +116,12 @@ def _faults_of_jobs(found: Evidence, reference: Evidence) -> list[str]:
 
 
 def _finding(job: Row) -> dict[str, Any]:
-    """The result, but for the name of the checkpoint, in which the epoch is."""
+    """The result without the name of the checkpoint, which contains the epoch."""
     return {name: value for name, value in json.loads(job["result"]).items() if name != "checkpoint"}
 
 
 def _faults_of_history(job: Row, history: list[Row], known: set[str]) -> tuple[dict[int, str], list[str]]:
-    """Holder of each epoch, and what is wrong: follows the job from event to event."""
+    """The owner of each epoch, and the errors, found by following the events of the job."""
     name, wrong = f"job {job['id']}", []
     place, epoch = "nothing", 0
     holders: dict[int, str] = {}
@@ -162,7 +162,7 @@ def _faults_of_files(job: Row, files: Mapping[str, bytes], holders: Mapping[int,
     for file in files:
         match = _CHECKPOINT.fullmatch(file)
         if match and (int(match[1]) not in holders or int(match[2]) > job["target_steps"]):
-            wrong.append(f"{name} has a checkpoint of nobody's: {file}")
+            wrong.append(f"{name} has a checkpoint of no known claim: {file}")
     log = files.get("log.txt", b"").decode()
     for number, worker in _CLAIM_LINE.findall(log):
         holder = holders.get(int(number))
@@ -174,14 +174,14 @@ def _faults_of_files(job: Row, files: Mapping[str, bytes], holders: Mapping[int,
 
 
 class Watcher:
-    """Looks at the table again and again: nothing may ever go back."""
+    """Compares repeated reads of the table: no value may decrease."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
         self._seen: dict[int, Row] = {}
 
     def look(self, jobs: Iterable[Row]) -> None:
-        """The jobs as they are now, each with id, epoch, step, status, worker_id."""
+        """The current jobs, each with id, epoch, step, status, worker_id."""
         for job in jobs:
             old = self._seen.get(job["id"], job)
             for what in ("epoch", "step"):

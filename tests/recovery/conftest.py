@@ -1,4 +1,4 @@
-"""References: what the jobs come to when nobody disturbs them."""
+"""References: the results of the jobs without disturbances."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,28 +14,28 @@ from tests.support.postgres_server import PostgresServer
 
 @pytest.fixture(scope="package", autouse=True)
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Corpora in a folder of our own, nothing of the user's settings.
+    """A private folder of corpora, and no settings of the user.
 
-    And one thread a process: jobs as small as these gain nothing from two, least of all beside other processes.
+    Each process has one thread: such small jobs do not gain from two, especially with other processes running.
     """
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNLAB_DATA", str(tmp_path_factory.mktemp("data")))
         for name in ("RNNLAB_DB", "RNNLAB_RESULTS", "RNNLAB_PLOTS"):
             patch.delenv(name, raising=False)
-        patch.setenv("OMP_THREAD_LIMIT", "1")  # for processes; this one has read it long ago
+        patch.setenv("OMP_THREAD_LIMIT", "1")  # for new processes; this one has already read it
         patch.setattr("rnnlab.worker.cohort_scheduler.threads_for", lambda config, live_workers: 1)
         patch.setattr("rnnlab.worker.cohort_scheduler._BLOCK_STEPS", BLOCK_STEPS)
         patch.setattr(
             "rnnlab.worker.cohort_scheduler._BLOCK_SECONDS", 60.0
-        )  # so that all blocks have these steps, however slow
+        )  # so that all blocks have these steps, even if they are slow
         yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[PostgresServer]:
-    """A server to be maltreated."""
+    """A server that tests may stop and restart."""
     skip_or_fail()
     with PostgresServer() as server:
         yield server
@@ -43,7 +43,7 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Makes results folders; whatever works on them is ended with the test."""
+    """Creates results folders; their processes end with the test."""
     sites: list[Site] = []
 
     def make(**places: Any) -> Site:
@@ -63,7 +63,7 @@ def site(new_site: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="package")
 def long_reference(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """The long jobs, trained by one worker process that nobody disturbed."""
+    """The long jobs, trained by one worker process without disturbances."""
     site = Site(tmp_path_factory.mktemp("long")).init(LONG)
     try:
         site.finish()

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, for real: file systems of their own, which take rights that not everybody has."""
+"""Real full and read-only disks: separate file systems, which require privileges."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ import pytest
 
 @cache
 def can_mount() -> bool:
-    """Whether file systems can be mounted here."""
+    """Whether this process can mount file systems."""
     with tempfile.TemporaryDirectory() as folder:
         mounted = not _mount("-t", "tmpfs", "tmpfs", folder)
         if mounted:
@@ -24,7 +24,7 @@ def can_mount() -> bool:
 
 @contextmanager
 def small_disk(at: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, in memory. Skips the test where none can be mounted."""
+    """A separate file system in memory. Skips the test if none can be mounted."""
     at.mkdir()
     complaint = _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(at))
     if complaint:
@@ -47,7 +47,7 @@ def fill(path: Path) -> None:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Nobody can write to the folder, root neither. Needs the rights of `small_disk`, unless we are not root."""
+    """No process can write to the folder, not even as root. As root this needs the privileges of `small_disk`."""
     if os.geteuid() != 0:
         mode = folder.stat().st_mode
         folder.chmod(0o555)
@@ -56,7 +56,7 @@ def read_only(folder: Path) -> Iterator[None]:
         finally:
             folder.chmod(mode)
         return
-    # Files that are open for writing hinder a mount in becoming read-only, but not this second mount of the folder.
+    # A mount with files open for writing cannot become read-only, but this second mount of the folder can.
     assert not _mount("--bind", str(folder), str(folder))
     try:
         assert not _mount("-o", "remount,bind,ro", str(folder))
@@ -66,7 +66,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def _mount(*arguments: str) -> str:
-    """What is wrong; empty if nothing is."""
+    """The error message; empty after success."""
     try:
         done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
     except FileNotFoundError:

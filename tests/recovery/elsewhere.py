@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run(host: str, clock: Path) -> None:
-    """The command, of whose functions some keep `time.time` from the moment they are imported on."""
+    """Run the command. It is imported here because some of its functions keep `time.time` from their import."""
     true_time = time.time
     time.time = lambda: true_time() + float(clock.read_text())
     from rnnlab.cli.main import main

@@ -1,4 +1,4 @@
-"""Sweeps in folders of their own: worker processes to kill, workers in this process, and what came of them."""
+"""Sweeps in separate folders: worker processes to kill, workers in this process, and their results."""
 
 import os
 import re
@@ -22,14 +22,14 @@ from rnnlab.plans.enqueue import initialize
 from rnnlab.plans.plan import config_of, make_plan
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Curve, Event, Job, Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from rnnlab.queue.store import Store
 from rnnlab.spec.library import load_experiment
 from rnnlab.worker import Worker, WorkerOptions
 
 EXPERIMENT = "recovery"
 FIRST_ROUND = "explore"
-PATIENCE_SECONDS = 90.0  # for whatever comes in a second or two, unless the machine is busy with other things
+PATIENCE_SECONDS = 90.0  # for events that take a second or two, unless the machine is busy
 
 ELSEWHERE = Path(__file__).with_name("elsewhere.py")  # rnnlab as if on another host
 
@@ -66,13 +66,13 @@ def experiment_file(
     old_states: Sequence[bool] = (False, True),
     corpus: str = "generated",
 ) -> str:
-    """An experiment of mixed gates, with a group for each number of layers."""
+    """An experiment with mixed gates and one group for each number of layers."""
     axes = {"layers": layers, "windows": windows, "learning_rates": learning_rates}
     axes |= {"output_gates": output_gates, "old_states": old_states}
     return _EXPERIMENT_FILE.format(corpus=corpus, **{name: str(list(a)).lower() for name, a in axes.items()})
 
 
-# Steps that a job makes on each window. No window ends with a block of training: the carried state is in use there.
+# Steps of a job on each window. No window ends at the end of a block, so that the carried state matters there.
 WINDOW_STEPS = 46
 # Long jobs, so that a signal hits the middle of a run: 16 in two groups, and half of them.
 LONG = experiment_file(layers=(1, 2), windows=(250,))
@@ -84,17 +84,17 @@ BLOCK_STEPS = 20  # of workers in this process
 
 
 def wait_for(what: str, look: Callable[[], _Found | None], seconds: float = PATIENCE_SECONDS) -> _Found:
-    """What `look` returns once it is neither None nor False nor empty. Fails after `seconds`."""
+    """Wait until the result of `look` is neither None nor False nor empty, and return it. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for: {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:g} s without success for: {what}"
         time.sleep(0.01)
     return found
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep is about, by config hash."""
+    """The results of a sweep, by config hash."""
 
     checkpoints: dict[str, bytes]  # the files of the final checkpoints
     curves: dict[str, Curve]
@@ -102,20 +102,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class OtherHost:
-    """A host that shares the files, with a clock of its own."""
+    """A host that shares the files but has its own clock."""
 
     name: str
-    clock: Path  # a file with the seconds by which it is wrong
+    clock: Path  # a file with the error of the clock in seconds
 
     def set_clock(self, seconds: float) -> None:
-        """Let it be wrong by so much from now on."""
+        """Set the error of the clock."""
         new = self.clock.with_suffix(".new")
         new.write_text(str(seconds))
         new.replace(self.clock)
 
 
 class Process:
-    """A command of rnnlab in a process of its own, with its messages in a file."""
+    """A command of rnnlab in a separate process, with its messages in a file."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, number: int, host: "OtherHost | None" = None) -> None:
         program = ["-m", "rnnlab"] if host is None else [str(ELSEWHERE), host.name, str(host.clock)]
@@ -133,16 +133,16 @@ class Process:
 
     @property
     def messages(self) -> str:
-        """What it has printed to stderr so far."""
+        """Its output on stderr so far."""
         return self._log.read_text(encoding="utf-8")
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is still running."""
         return self._popen.poll() is None
 
     def send(self, signum: signal.Signals) -> None:
-        """Send a signal. Fails if the process has ended already: it cannot be hit then."""
+        """Send a signal. Fails if the process has ended."""
         assert self.runs, f"ended with {self._popen.returncode} before {signum.name}:\n{self.messages}"
         self._popen.send_signal(signum)
 
@@ -154,14 +154,14 @@ class Process:
             raise AssertionError(f"still running after {seconds:g} s:\n{self.messages}") from None
 
     def end(self) -> None:
-        """Kill it, unless it has ended."""
+        """Kill the process, unless it has ended."""
         self._popen.kill()
         self._popen.wait()
 
 
 @contextmanager
 def ignoring(*signums: signal.Signals) -> Iterator[None]:
-    """Processes that are started meanwhile ignore these signals, as under nohup or after `trap ''` in a shell."""
+    """Processes started inside ignore these signals, as under nohup or after `trap ''` in a shell."""
     former = {signum: signal.signal(signum, signal.SIG_IGN) for signum in signums}
     try:
         yield
@@ -172,7 +172,7 @@ def ignoring(*signums: signal.Signals) -> Iterator[None]:
 
 @dataclass
 class View:
-    """Collects what a worker in this process says; `on_block` is called after each block of training."""
+    """Collects the reports of a worker in this process; `on_block` is called after each block of training."""
 
     on_block: Callable[[], object] = lambda: None
     messages: list[str] = field(default_factory=list)
@@ -211,7 +211,7 @@ class Site:
     # Jobs
 
     def init(self, experiment: str) -> "Site":
-        """Put the experiment into the table."""
+        """Add the jobs of the experiment to the table."""
         path = self.folder / "experiment.toml"
         path.write_text(experiment, encoding="utf-8")
         self.workspace.results_dir.mkdir(parents=True, exist_ok=True)
@@ -222,14 +222,14 @@ class Site:
 
     @property
     def reader(self) -> Reader:
-        """For looking at the table; takes no lock."""
+        """For reading the table without a lock."""
         if self._looking is None:
             self._looking = open_database(self.database, create=False, read_only=True)
             self._engines.append(self._looking)
         return Reader(self._looking)
 
     def store(self) -> Store:
-        """For changing the table by hand."""
+        """For changing the table."""
         self._engines.append(open_database(self.database, create=False))
         return Store(self._engines[-1])
 
@@ -268,7 +268,7 @@ class Site:
 
     @property
     def place(self) -> list[str]:
-        """The flags that lead a command here."""
+        """The flags with which a command uses this folder."""
         flags = ["--results", str(self.workspace.results_dir)]
         return flags if self.database == self.workspace.default_database else [*flags, "--db", str(self.database)]
 
@@ -278,7 +278,7 @@ class Site:
         return self.processes[-1]
 
     def finish(self, *flags: str) -> Process:
-        """Let one more worker process train whatever is left."""
+        """Let another worker process train the remaining jobs."""
         process = self.start(*flags)
         assert process.wait() == 0, process.messages
         return process
@@ -288,7 +288,7 @@ class Site:
         return next((record.id for record in self.reader.workers() if record.pid == process.pid), None)
 
     def midway(self, workers: int) -> bool:
-        """Whether so many workers each train jobs right now that have a checkpoint and are not done.
+        """Whether this number of workers each train jobs that have a checkpoint and are not done.
 
         Fails if there is nothing left to do: then the jobs are too short for this machine.
         """
@@ -308,7 +308,7 @@ class Site:
             engine.dispose()
 
     def train(self, blocks: int | None = None, on_block: Callable[[], object] = lambda: None, **options: Any) -> View:
-        """Run a worker in this process until nothing is left, or ask it to stop after some blocks."""
+        """Run a worker in this process until no job is left, or stop it after some blocks."""
         view = View()
         with self.worker(view, **options) as worker:
 
@@ -321,7 +321,7 @@ class Site:
             worker.run()
         return view
 
-    # What came of it
+    # Results
 
     def outcome(self) -> Outcome:
         """Final checkpoints and curves of the jobs that are done and not diverged."""
@@ -335,11 +335,11 @@ class Site:
         return outcome
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End all processes that still run."""
         for process in self.processes:
             process.end()
         for record in self.reader.workers() if Path(self.database).exists() else []:
-            # Children of a pool have sessions of their own.
+            # Child processes of a pool have their own process sessions.
             if record.stopped_at is None and record.pid != os.getpid() and _is_ours(record.pid, self.folder):
                 os.kill(record.pid, signal.SIGKILL)
         for engine in self._engines:
@@ -354,8 +354,8 @@ def _is_ours(pid: int, folder: Path) -> bool:
 
 
 def resume_command(process: Process) -> list[str]:
-    """The arguments of the command that a stopped worker told to go on with; exactly one such line."""
-    (line,) = re.findall(r"^(?:.*\] )?to go on: (.*)$", process.messages, re.MULTILINE)
+    """The arguments of the command that a stopped worker printed for resuming; exactly one such line."""
+    (line,) = re.findall(r"^(?:.*\] )?to continue: (.*)$", process.messages, re.MULTILINE)
     words = shlex.split(line)
     assert words[0] == "rnnlab"
     return words[1:]

@@ -1,4 +1,4 @@
-"""What is done to workers, their files and their server in a storm, and what an operator does about it."""
+"""The attacks of a storm on workers, their files and their server, and the reactions of an operator."""
 
 import os
 import random
@@ -25,19 +25,19 @@ _STOPPED_SECONDS = 6.0  # longer than the lease
 _FAULT_SECONDS = 0.5  # how long a disk is full, a folder read-only
 _LARGEST_CLOCK_ERROR_SECONDS = 7200.0
 _CALM_SECONDS = 240.0
-_RECKLESS = 0.1  # share of the attacks that do not care for the budget of deaths
+_RECKLESS = 0.1  # share of the attacks that ignore the budget of deaths
 
 
 @dataclass
 class _Stopped:
-    """A worker under SIGSTOP, which goes on by itself: whoever waits for a lock that it holds could not wake it."""
+    """A worker under SIGSTOP with a timer that continues it: a process that waits for its lock could not do so."""
 
     process: Process
     timer: threading.Timer
 
 
 class Storm:
-    """Workers on one sweep, and what is done to them.
+    """Workers on one sweep, and the attacks on them.
 
     hosts: where they run, one in each slot. disk: the file system of the results, small enough to be filled; None: it
     is not attacked. told: counts what was done.
@@ -66,7 +66,7 @@ class Storm:
         self.watcher = Watcher()
 
     def run(self, kills: int) -> None:
-        """Until there were so many kills, or nothing is left to kill for."""
+        """Attack until this number of kills is reached, or all jobs are done."""
         attacks: list[tuple[int, Callable[[], None]]] = [
             (28, self._kill),
             (6, self._terminate),
@@ -87,7 +87,7 @@ class Storm:
             time.sleep(self._chance.uniform(0.05, 0.4))
 
     def calm_down(self) -> None:
-        """End every worker but the stopped ones; then one in peace finishes what is left, as an operator would."""
+        """End every worker except stopped ones; then let one undisturbed worker finish, as an operator would."""
         stopped = [one.process for one in self._stopped.values()]
         for slot, process in self._workers.items():
             if process.runs and process not in stopped and slot not in self._ending:
@@ -110,10 +110,10 @@ class Storm:
         for process in stopped:
             process.wait()
 
-    # What happens at each turn
+    # Each turn
 
     def _look_around(self) -> bool:
-        """Compare with what was there before, and do what is due. Whether every job is done."""
+        """Compare with the previous state and do what is due. Returns whether every job is done."""
         jobs = self._jobs()
         self.watcher.look([asdict(job) | {"status": str(job.status)} for job in jobs])
         for slot, stopped in list(self._stopped.items()):
@@ -127,7 +127,7 @@ class Storm:
         return all(job.status is Status.DONE for job in jobs)
 
     def _retry(self) -> None:
-        """What an operator does about failed jobs, after a look at the reason."""
+        """Retry failed jobs as an operator does, after checking the reason."""
         failed = self._jobs(Status.FAILED)
         if failed:
             for job in failed:
@@ -138,7 +138,7 @@ class Storm:
             assert retry.wait() == 0, retry.messages
 
     def _staff(self) -> None:
-        """A new worker in the place of each that ended."""
+        """Replace each worker that has ended."""
         for slot, host in enumerate(self._hosts):
             if slot not in self._workers or not self._workers[slot].runs:
                 self._ending.discard(slot)
@@ -154,7 +154,7 @@ class Storm:
         self._patient(lambda: self._store.resume([job_id]))
 
     def _busy(self) -> list[int]:
-        """Slots of workers that train something.
+        """Slots of workers that train jobs.
 
         Seldom one with a job whose last worker died and that made no progress yet: that would put it in quarantine.
         """
@@ -179,7 +179,7 @@ class Storm:
             self._told[signum.name] += 1
 
     def _patient(self, look: Callable[[], Any]) -> Any:
-        """What `look` returns, as soon as the database answers."""
+        """The result of `look`, as soon as the database answers."""
         deadline = time.monotonic() + 60.0
         while True:
             try:
@@ -213,19 +213,19 @@ class Storm:
             self._stopped[slot] = _Stopped(process, timer)
 
     def _set_clock(self) -> None:
-        """The clock of one host is set: by hours forward, or by hours back."""
+        """Set the clock of one host forward or back by hours."""
         host = self._chance.choice(self._hosts)
         host.set_clock(self._chance.uniform(-_LARGEST_CLOCK_ERROR_SECONDS, _LARGEST_CLOCK_ERROR_SECONDS))
         self._told["clocks set"] += 1
 
     def _pause(self) -> None:
-        """Pause a job that has a checkpoint: as soon as nobody trains it, its files suffer."""
+        """Pause a job that has a checkpoint; as soon as it is not trained, its files are damaged."""
         jobs = [job for job in self._jobs(Status.RUNNING) if job.step > 0]
         if jobs:
             self._patient(lambda: self._store.pause([self._chance.choice(jobs).id]))
 
     def _damage(self, job: Job) -> None:
-        """Of a paused job: cut its newest checkpoint short, delete it, or delete all of them. Then it may go on."""
+        """Truncate or delete the newest checkpoint of a paused job, or delete all of them. Then resume the job."""
         files = self._site.checkpoints(job)
         what = self._chance.choices(["torn", "deleted", "all deleted"], [5, 4, 1])[0]
         if files and what == "torn":
@@ -237,7 +237,7 @@ class Storm:
         self._resume(job.id)
 
     def _forbid(self) -> None:
-        """For a moment nobody may write to the folder of one job, or of all."""
+        """For a moment no process can write to the folder of one job, or of all."""
         jobs = self._jobs(Status.RUNNING)
         if jobs:
             folder = self._site.run_dir(self._chance.choice(jobs))
@@ -248,7 +248,7 @@ class Storm:
                 self._told["folders read-only"] += 1
 
     def _fill(self) -> None:
-        """For a moment the disk with the checkpoints, and with the job table where it is a file, is full."""
+        """For a moment the disk is full that has the checkpoints, and the job table if it is a file."""
         assert self._disk is not None
         ballast = self._disk / "ballast"
         fill(ballast)

@@ -1,4 +1,4 @@
-"""Damaged, foreign and missing checkpoints: the worker falls back, says so, and the bits stay the same."""
+"""Damaged, foreign and missing checkpoints: the worker uses an older one, reports it, and the bits are the same."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +72,10 @@ def test_no_checkpoint_left(halfway: Site, short_reference: Outcome) -> None:
         path.unlink()
 
     worker = halfway.finish()
-    line = f"job {victim.id} was at step 60 but has no whole checkpoint in {halfway.run_dir(victim)}: it starts again"
+    line = (
+        f"job {victim.id} was at step 60 but has no complete checkpoint in {halfway.run_dir(victim)}: "
+        "it starts from the beginning"
+    )
     assert line in worker.messages.splitlines()
     assert line in halfway.log(victim)
     assert _resumed_at(halfway, victim) == [0, 0]
@@ -87,7 +90,7 @@ def test_the_whole_run_folder_is_gone(halfway: Site, short_reference: Outcome) -
         path.unlink()
     halfway.run_dir(victim).rmdir()
 
-    assert "it starts again" in halfway.train().text
+    assert "it starts from the beginning" in halfway.train().text
     assert_done_once(halfway)
     assert_same_bits(halfway, short_reference)
 
@@ -96,7 +99,7 @@ def test_damaged_checkpoints_do_not_crowd_out_whole_ones(halfway: Site, short_re
     victim = halfway.jobs()[0]
     for path in halfway.checkpoints(victim):
         _tear(path, path)
-    # Three times from the start would be no progress: the checkpoint after the first block must be there.
+    # Starting from the beginning three times would be no progress: the checkpoint after the first block must exist.
     halfway.train(blocks=1)
     halfway.train(blocks=1)
     halfway.train()
@@ -131,7 +134,7 @@ def test_a_kill_between_final_checkpoint_and_commit(
     for job in finished:
         assert site.checkpoints(job)[0].name.endswith(f"s{job.target_steps:09d}.rnn")
 
-    assert site.train().blocks == []  # nothing needed any training
+    assert site.train().blocks == []  # no job needed training
     for job in finished:
         assert _resumed_at(site, job) == [0, job.target_steps]
     assert_done_once(site)
@@ -139,6 +142,6 @@ def test_a_kill_between_final_checkpoint_and_commit(
 
 
 def _resumed_at(site: Site, job: Job) -> list[int]:
-    """The step at which each claim of the job began, as its log tells."""
+    """The step at which each claim of the job began, from its log."""
     lines = [line for line in site.log(job).splitlines() if " claim " in line]
     return [int(line.rpartition(" step ")[2]) for line in lines]

@@ -38,7 +38,7 @@ def _full_disk(patch: pytest.MonkeyPatch, *, final: bool) -> None:
 def test_no_space_for_a_checkpoint(site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     _full_disk(monkeypatch, final=False)
     view = site.init(SHORT_PART).train(checkpoint_seconds=0)
-    complaint = f"no checkpoint of 4 jobs in {site.workspace.results_dir} (No space left on device)"
+    complaint = f"cannot write checkpoints of 4 jobs in {site.workspace.results_dir} (No space left on device)"
     assert view.messages
     assert all(text.startswith(complaint) for text in view.messages)
     assert {job.epoch for job in site.jobs()} == {1}
@@ -53,7 +53,7 @@ def test_no_space_for_the_last_checkpoint_of_a_graceful_stop(
         _full_disk(patch, final=False)
         view = site.init(SHORT_PART).train(blocks=2)
     assert "4 jobs are released" in view.messages[-1]
-    assert "but for 4" in view.messages[-1]
+    assert "except 4 that have only" in view.messages[-1]
     assert {(job.status, job.step) for job in site.jobs()} == {(Status.PENDING, 0)}
 
     assert site.train().messages == []  # there was no checkpoint, so none is missing

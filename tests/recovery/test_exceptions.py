@@ -1,4 +1,4 @@
-"""What goes wrong with one job, or is taken away, stays with that job; its neighbours train on as if nothing was."""
+"""Errors of one job, or its loss to another worker, affect only that job; its neighbors continue undisturbed."""
 
 import math
 import threading
@@ -13,12 +13,12 @@ import torch
 
 from rnnlab.errors import WorkerStoppedError
 from rnnlab.files import checkpoint_name, sha256_hex
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.job import Claim, Status, WorkerRecord
 from rnnlab.queue.store import Store
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import Cohort, Member
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 from rnnlab.training.evaluation.final_losses import final_losses
 from rnnlab.training.run_state import RunState, fresh_state
 from rnnlab.worker import Worker
@@ -54,7 +54,7 @@ def _raise_in_training(patch: pytest.MonkeyPatch) -> None:
 
 
 def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
-    real = Cohort._steps
+    real = Cohort._run_steps
     calls: list[int] = []
 
     def steps(self: Cohort, *arguments: Any) -> None:
@@ -64,8 +64,8 @@ def _raise_in_the_middle_of_a_block(patch: pytest.MonkeyPatch) -> None:
                 raise RuntimeError("boom")
         real(self, *arguments)
 
-    patch.setattr("rnnlab.training.cohort._SECONDS_AT_ONCE", 0.0)  # one step a call
-    patch.setattr(Cohort, "_steps", steps)
+    patch.setattr("rnnlab.training.cohort._CALL_SECONDS", 0.0)  # one step a call
+    patch.setattr(Cohort, "_run_steps", steps)
 
 
 def _raise_in_building(patch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_only_the_guilty_job_fails(
     assert len(neighbours) == 3
     assert_same_bits(site, short_reference, neighbours)
 
-    # Once the fault is gone, the failed job goes on from its checkpoint.
+    # Once the fault is fixed, the failed job resumes from its checkpoint.
     assert site.store().retry_failed() == 1
     site.train()
     assert_done_once(site)
@@ -147,7 +147,7 @@ def test_a_broken_device_stops_the_worker_and_fails_no_job(
 
         def on_block() -> None:
             if len(view.blocks) == 2:  # from now on
-                patch.setattr(Cohort, "_steps", break_down)
+                patch.setattr(Cohort, "_run_steps", break_down)
                 patch.setattr(Cohort, "__init__", refuse)
 
         view.on_block = on_block
@@ -166,12 +166,12 @@ def test_divergence_is_a_result(
     def begin(config: RunConfig, vocabulary_size: int) -> RunState:
         state = fresh_state(config, vocabulary_size)
         if _guilty(config):
-            state.parameters["embed.weight"][ord("S")] = float("nan")  # comes into play with the first S
+            state.parameters["embed.weight"][ord("S")] = float("nan")  # takes effect at the first S
         return state
 
     monkeypatch.setattr("rnnlab.training.context.fresh_state", begin)
     together, alone = new_site().init(SHORT_PART), new_site().init(SHORT_PART)
-    # In the middle of it the sweep is stopped and resumed.
+    # The sweep is stopped and resumed in the middle.
     first, view = together.train(blocks=2, checkpoint_seconds=0), together.train(checkpoint_seconds=0)
     alone.train(cohort_size=1)
     for site in (together, alone):
@@ -194,7 +194,7 @@ def test_divergence_is_a_result(
 def test_a_job_that_was_taken_over_is_left_alone(
     site: Site, short_reference: Outcome, at_block: int, checkpoint_seconds: float
 ) -> None:
-    """Noticed at the next checkpoint (after block 2), or when the finished job (after block 8) is to be committed."""
+    """Noticed at the next checkpoint (after block 2), or at the commit of the finished job (after block 8)."""
     store = site.init(SHORT_PART).store()
     victim = site.jobs()[0].id
     taken: list[Claim] = []
@@ -234,8 +234,8 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
         view.on_block = on_block
         worker.run()
     assert view.text.count("left to its new owner") == 4  # a checkpoint was refused
-    assert "carrying on with other work" in view.text
-    # Under another name, from the first block's checkpoint, or the second's where the first was committed in time.
+    assert "this worker continues with other jobs" in view.text
+    # Under another id, from the checkpoint of the first block, or of the second if it was committed in time.
     assert {job.worker_id for job in site.jobs()}.isdisjoint(dead)
     assert [job.epoch for job in site.jobs()] == [2] * 4
     log = site.log(site.jobs()[0])
@@ -248,7 +248,7 @@ def test_a_worker_that_was_taken_for_dead_writes_nothing_more_and_carries_on(
 def test_a_member_that_turns_out_to_be_done_when_its_cohort_breaks_is_committed(
     site: Site, short_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its former owner, who was taken for dead, had written the final checkpoint after all."""
+    """Its former owner, which was declared dead, had written the final checkpoint after all."""
     late = site.init(SHORT_PART).jobs()[0]
     real = Cohort.run_block
     steps_made: list[int] = []
@@ -264,7 +264,7 @@ def test_a_member_that_turns_out_to_be_done_when_its_cohort_breaks_is_committed(
 
     monkeypatch.setattr(Cohort, "run_block", run_block)
     view = site.train()
-    assert "a cohort of 4 jobs raised an exception; each goes on alone" in view.text
+    assert "a cohort of 4 jobs raised an exception; each job continues alone" in view.text
     assert view.done[0] == late.id
     assert {job.failures for job in site.jobs()} == {0}
     assert_done_once(site)
@@ -305,7 +305,7 @@ def test_without_the_text_nothing_is_begun(
     worker = site.start("--processes", str(processes))
     assert worker.wait() == 2
     lines = [line for line in worker.messages.splitlines() if "0 jobs finished here" not in line]
-    assert len(lines) == processes  # each worker says it once
+    assert len(lines) == processes  # each worker reports it once
     digest = sha256_hex(text.read_bytes())[:12]
     assert all(
         f"rnnlab: the text of corpus 'letters' (sha256 {digest}) is not on this machine" in line for line in lines
@@ -316,12 +316,12 @@ def test_without_the_text_nothing_is_begun(
 
 
 def test_a_held_out_loss_that_is_not_finite_is_no_loss(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = Workbench.results
+    results = TrainingContext.results
 
-    def overflow(self: Workbench, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
+    def overflow(self: TrainingContext, finished: Sequence[Member], max_threads: int) -> list[dict[str, Any]]:
         return [result | {"test_loss": math.inf} for result in results(self, finished, max_threads)]
 
-    monkeypatch.setattr(Workbench, "results", overflow)
+    monkeypatch.setattr(TrainingContext, "results", overflow)
     site.init(SHORT_PART).train()
     done = [job.result for job in site.jobs(Status.DONE) if job.result is not None]
     assert len(done) == 4
@@ -331,7 +331,7 @@ def test_a_held_out_loss_that_is_not_finite_is_no_loss(site: Site, monkeypatch: 
 
 @contextmanager
 def _running(worker: Worker) -> Iterator[threading.Thread]:
-    """The worker in a thread of its own; at the end it is asked to stop."""
+    """Run the worker in a separate thread; stop it at the end."""
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -343,7 +343,7 @@ def _running(worker: Worker) -> Iterator[threading.Thread]:
 
 
 def _take_over(store: Store, job_id: int) -> Claim:
-    """Let a worker on another host have the job."""
+    """Let a worker on another host take the job over."""
     now = time.time()
     store.register_worker(WorkerRecord("other", "elsewhere", "", 1, "cpu", "/nowhere", now, now, now + 600, None))
     before = store.job(job_id)

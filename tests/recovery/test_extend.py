@@ -35,11 +35,11 @@ def test_an_extended_job_ends_with_the_bytes_of_one_that_was_long_from_the_start
         final = site.workspace.results_dir / job.result["checkpoint"]
         assert final.read_bytes() == short_reference.checkpoints[job.config_hash]
         assert curves[job.id] == short_reference.curves[job.config_hash]
-    # Their parents are as they were.
+    # Their parents are unchanged.
     assert [job.result for job in site.jobs()] == [job.result for job in short]
 
 
-def test_what_cannot_be_extended_is_told_and_nothing_is_added(site: Site) -> None:
+def test_a_job_that_cannot_be_extended_is_an_error_and_nothing_is_added(site: Site) -> None:
     site.init(_SHORTER).train(max_jobs=2)
     done, store = site.jobs(Status.DONE), site.store()
     with pytest.raises(UsageError, match="is pending: only jobs that are done"):

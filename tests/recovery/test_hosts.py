@@ -1,4 +1,4 @@
-"""Several hosts: a checkpoint that cannot be seen from here is not trained again."""
+"""Several hosts: a job whose checkpoint this host cannot see is not trained again."""
 
 import pytest
 
@@ -22,11 +22,11 @@ def test_a_checkpoint_of_another_host_that_cannot_be_seen_is_an_error(
     for job in site.jobs():
         for path in site.checkpoints(job):
             path.unlink()
-    for _ in range(2):  # the second time the last that held it was a worker of this host
+    for _ in range(2):  # the second time its last owner was a worker of this host
         with (
             site.worker(View()) as worker,
-            pytest.raises(CheckpointError, match=r"by a worker on host elsewhere, .* share the results folder"),
+            pytest.raises(CheckpointError, match=r"a worker on host elsewhere has trained .* share the results folder"),
         ):
             worker.run()
-    # Nothing was lost: the jobs are where they were.
+    # Nothing is lost: the jobs are at the same steps.
     assert [(job.status, job.step) for job in site.jobs()] == [(Status.PENDING, step) for step in steps]

@@ -1,7 +1,8 @@
-"""Acceptance: workers are killed and stopped in mid-run, and every job ends once, with the bits of a quiet run."""
+"""Acceptance: workers are killed and stopped in training; every job ends once, with the bits of a calm run."""
 
 import signal
 import time
+from collections import Counter
 
 from rnnlab.queue.job import Event, Status
 from tests.recovery.harness import (
@@ -16,7 +17,7 @@ from tests.recovery.harness import (
 )
 from tests.support.store import register
 
-RESCUE_SECONDS = 5.0  # the promise: from a worker's death until others train its jobs
+RESCUE_SECONDS = 5.0  # the promised time from a worker's death until others train its jobs
 
 
 def test_no_job_is_lost_or_done_twice(site: Site, long_reference: Outcome) -> None:
@@ -47,7 +48,7 @@ def test_no_job_is_lost_or_done_twice(site: Site, long_reference: Outcome) -> No
 
 
 def _resumptions(site: Site, victim: str | None) -> list[Event] | None:
-    """The claims by which the jobs of the victim went on, once all of them have: by others, one epoch later."""
+    """Wait until all jobs of the victim have resumed; their new claims: by other workers, one epoch later."""
     rescued = {event.job_id: event.epoch for event in site.events("rescued") if event.worker_id == victim}
     resumed = [
         event
@@ -65,14 +66,19 @@ def test_of_a_cohort_that_kills_its_workers_each_job_is_tried_alone(site: Site, 
         assert len(store.claim(worker_id, 4)) == 4
         assert len(store.rescue(worker_id, "of a test")) == 4
     alone: list[tuple[int, int]] = []
+    blocks: Counter[int] = Counter()  # by job
 
     def on_block() -> None:
         running = site.jobs(Status.RUNNING)
         alone.append((len(running), sum(job.deaths for job in running)))
+        blocks.update(job.id for job in running)
+        if blocks[running[0].id] == 2:
+            # A thread writes the checkpoint of the first block; on a busy machine it could outlast the other blocks.
+            wait_for("its first checkpoint", lambda: site.jobs(Status.RUNNING)[0].deaths == 0)
 
     view = site.train(on_block=on_block)
     assert set(view.blocks) == {1}
     assert alone[0] == (1, 2)
-    assert (1, 0) in alone  # has made progress
+    assert alone.count((1, 0)) >= 4  # each has made progress
     assert_done_once(site)
     assert_same_bits(site, short_reference)

@@ -1,4 +1,4 @@
-"""Jobs of different progress share a cohort, leave it and join it; each gets the bits that it has alone."""
+"""Jobs at different steps share a cohort, leave it and join it; each gets the same bits as when trained alone."""
 
 import math
 import threading
@@ -25,7 +25,7 @@ from tests.recovery.harness import (
 
 def test_resumed_and_fresh_jobs_share_a_cohort(site: Site, short_reference: Outcome) -> None:
     site.init(SHORT_PART)
-    site.train(blocks=1, max_jobs=1)  # one job is a block ahead of two others, and the last is not begun
+    site.train(blocks=1, max_jobs=1)  # one job is a block ahead of two others, and the last is not started
     site.train(blocks=2, max_jobs=3)
     assert [job.step for job in site.jobs()] == [3 * BLOCK_STEPS, 2 * BLOCK_STEPS, 2 * BLOCK_STEPS, 0]
     site.init(SHORT)
@@ -39,7 +39,7 @@ def test_resumed_and_fresh_jobs_share_a_cohort(site: Site, short_reference: Outc
 def test_jobs_leave_and_join_at_a_block_boundary(site: Site, short_reference: Outcome) -> None:
     steps = _train_and_watch(site.init(SHORT), cohort_size=12)
     assert steps[0] == [0] * 12
-    # Eight jobs were finished after two windows, in the fifth block: four go on, and the last four have joined them.
+    # Eight jobs finished after two windows, in the fifth block: four continue, and the last four have joined them.
     assert sorted(steps[5]) == [0] * 4 + [2 * WINDOW_STEPS] * 4
     assert {job.epoch for job in site.jobs()} == {1}
     assert_done_once(site)
@@ -60,7 +60,7 @@ def test_joining_does_not_put_off_the_next_checkpoint(site: Site) -> None:
     dues: list[float] = []
     view = View()
     with site.init(SHORT).worker(view, cohort_size=12, checkpoint_seconds=1000.0) as worker:
-        view.on_block = lambda: dues.extend(team.checkpoint_at for team in worker.teams)
+        view.on_block = lambda: dues.extend(cohort.checkpoint_at for cohort in worker.active_cohorts)
         worker.run()
     assert len(site.jobs(Status.DONE)) == 16
     assert len(view.blocks) > 2
@@ -81,9 +81,9 @@ def test_training_goes_on_while_checkpoints_are_written(
     with site.init(SHORT_PART).worker(view, checkpoint_seconds=0) as worker:
 
         def on_block() -> None:
-            if len(view.blocks) == 2:  # the first block's checkpoints are in work, and there are no others
-                (team,) = worker.teams
-                team.checkpoint_at = math.inf
+            if len(view.blocks) == 2:  # the checkpoints of the first block are being written, and no others
+                (active,) = worker.active_cohorts
+                active.checkpoint_at = math.inf
             if len(view.blocks) == 3:
                 third_block.set()
 
@@ -140,14 +140,14 @@ def test_a_checkpoint_that_raises_an_exception_fails_its_job_alone(
 
 
 def _train_and_watch(site: Site, cohort_size: int = 16) -> list[list[int]]:
-    """For each block, the steps that the members of the cohort had made before it."""
+    """For each block, the steps of the members of the cohort before it."""
     before: list[list[int]] = []
     view = View()
     with site.worker(view, cohort_size=cohort_size) as worker:
 
         def on_block() -> None:
-            (team,) = worker.teams
-            before.append([step - view.steps[-1] for step in team.cohort.steps])
+            (active,) = worker.active_cohorts
+            before.append([step - view.steps[-1] for step in active.cohort.steps])
 
         view.on_block = on_block
         worker.run()

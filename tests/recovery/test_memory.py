@@ -1,4 +1,4 @@
-"""Not enough memory for a cohort: smaller ones go on, and nothing is lost."""
+"""Not enough memory for a cohort: smaller ones continue, and nothing is lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from rnnlab.queue.job import Status
 from rnnlab.training.cohort import Cohort
 from tests.recovery.harness import SHORT_PART, Outcome, Site, assert_done_once, assert_same_bits
 
-_LARGEST = 2  # members that the memory of these tests holds
+_LARGEST = 2  # members for which the simulated memory is enough
 
 
 def _small_memory(patch: pytest.MonkeyPatch, error: Callable[[], Exception]) -> list[int]:
@@ -42,7 +42,7 @@ def test_a_cohort_that_is_too_large_is_halved_and_goes_on(
         sizes = _small_memory(patch, error)
         view = site.init(SHORT_PART).train()
     assert max(sizes) > _LARGEST, "the cohort was never too large"
-    assert "not enough memory for 4 jobs at once: going on with 2" in view.text
+    assert "not enough memory for 4 jobs at once: continuing with 2" in view.text
     assert site.jobs(Status.FAILED) == []
     assert_done_once(site)
     assert_same_bits(site, short_reference)

@@ -1,4 +1,4 @@
-"""Experiments of the BPTT regime from file to result: init, a worker that is stopped and one that goes on, extend."""
+"""Experiments of the BPTT regime from file to result: init, a stopped worker, a worker that resumes, extend."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ name = "recovery"
 corpus = "generated"
 evaluation = { windows = 20 }
 """
-# A small form of each study's protocol.
+# A small version of each study's protocol.
 _FILES: dict[str, str] = {
     "shakespeare": """
 split = { train = 0.9, validation = 0.1, test = 0.0 }
@@ -161,7 +161,7 @@ def test_a_job_is_extended_in_its_own_unit(new_site: Callable[..., Site], study:
     site.train()
     long.train()
     store = site.store()
-    with pytest.raises(UsageError, match=f"--windows: the length of job 1 is measured in {unit}: give --{unit}"):
+    with pytest.raises(UsageError, match=f"--windows: the length of job 1 is given in {unit}: use --{unit}"):
         extend(store, site.workspace, site.jobs(), 9)
     assert extend(store, site.workspace, site.jobs(), length, unit).added == 4
     site.train()
@@ -189,7 +189,7 @@ def test_an_estimate_trains_the_beginning_of_each_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("block_size = 6", "block_size = 1_000_000", "each split needs 1,000,001: give a text of at least"),
+        ("block_size = 6", "block_size = 1_000_000", "each split needs 1,000,001: use a text of at least"),
         (
             "epoch_windows = 200",
             "epoch_windows = 999_999_999",

@@ -1,4 +1,4 @@
-"""What operators want of running jobs: pause, resume, cancel."""
+"""Requests of operators for running jobs: pause, resume, cancel."""
 
 import pytest
 
@@ -14,9 +14,9 @@ from tests.recovery.harness import (
 )
 
 
-@pytest.mark.parametrize("verb", ["pause", "cancel"])
-def test_a_running_job_leaves_with_a_checkpoint_and_its_neighbours_go_on(
-    verb: str, site: Site, short_reference: Outcome
+@pytest.mark.parametrize("request_name", ["pause", "cancel"])
+def test_a_running_job_leaves_with_a_checkpoint_and_its_neighbors_continue(
+    request_name: str, site: Site, short_reference: Outcome
 ) -> None:
     store = site.init(SHORT_PART).store()
     first = site.jobs()[0].id
@@ -25,19 +25,19 @@ def test_a_running_job_leaves_with_a_checkpoint_and_its_neighbours_go_on(
 
         def on_block() -> None:
             if len(view.blocks) == 2:
-                getattr(store, verb)([first])
+                getattr(store, request_name)([first])
 
         view.on_block = on_block
-        worker.run()  # a paused job keeps no worker waiting
+        worker.run()  # no worker waits for a paused job
     left = site.reader.job(first)
     assert left is not None
-    assert left.status is (Status.PAUSED if verb == "pause" else Status.CANCELLED)
+    assert left.status is (Status.PAUSED if request_name == "pause" else Status.CANCELLED)
     assert left.step == 2 * BLOCK_STEPS
     assert len(site.jobs(Status.DONE)) == 3
     assert {job.epoch for job in site.jobs(Status.DONE)} == {1}
     assert f"job {first} is {left.status}" in view.text
 
-    again = store.resume if verb == "pause" else store.retry
+    again = store.resume if request_name == "pause" else store.retry
     again([first])
     site.train()
     assert_done_once(site)

@@ -1,4 +1,4 @@
-"""Stopping: by one signal, by two, of a pool. Nothing is lost, and the last line says how to go on."""
+"""Stopping by one signal, by two, and of a pool. Nothing is lost, and the last line shows how to resume."""
 
 import os
 import re
@@ -48,20 +48,20 @@ def test_one_signal_checkpoints_and_releases(site: Site, long_reference: Outcome
     assert again.wait() == 0, again.messages
     assert_done_once(site)
     assert_same_bits(site, long_reference)
-    assert {job.epoch for job in site.jobs()} == {1, 2}  # nothing was begun a third time
+    assert {job.epoch for job in site.jobs()} == {1, 2}  # no job was started a third time
 
 
 def test_a_second_signal_aborts_at_once(site: Site, long_reference: Outcome) -> None:
     worker = site.init(LONG_PART).start(*FLAGS)
     wait_for("a worker in mid-run", lambda: site.midway(1))
     with closing(sqlite3.connect(site.database, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")  # so that the graceful stop cannot get ahead, for half a minute
+        connection.execute("BEGIN IMMEDIATE")  # blocks the graceful stop for half a minute
         worker.send(signal.SIGTERM)
         wait_for("the first signal is noticed", lambda: "stopping" in worker.messages)
         worker.send(signal.SIGTERM)
         assert worker.wait(seconds=10) == 130
     left = site.jobs(Status.RUNNING)
-    assert left, "nobody could write to the table, and yet the jobs are released"
+    assert left, "no process could write to the table, but the jobs are released"
 
     site.finish()
     assert sorted(event.job_id for event in site.events("rescued")) == [job.id for job in left]
@@ -90,7 +90,7 @@ def test_a_killed_worker_of_a_pool_is_started_again(site: Site, long_reference: 
     pool = _start_pool(site)
     victim = site.reader.workers(alive_only=True)[0]
     os.kill(victim.pid, signal.SIGKILL)
-    wait_for("the pool says so", lambda: "was killed (SIGKILL): starting it again" in pool.messages)
+    wait_for("the pool says so", lambda: "was killed (SIGKILL): restarting it" in pool.messages)
     assert pool.wait() == 0, pool.messages
     assert len(site.reader.workers()) == 3
     assert {event.worker_id for event in site.events("rescued")} == {victim.id}
@@ -115,8 +115,8 @@ def _start_pool(site: Site) -> Process:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_signals_that_were_ignored_from_the_start_stop_nobody(site: Site, processes: int) -> None:
-    """As of `nohup rnnlab worker &` when its terminal is closed."""
+def test_signals_that_were_ignored_from_the_start_stop_no_worker(site: Site, processes: int) -> None:
+    """As with `nohup rnnlab worker &` when its terminal is closed."""
     site.init(LONG_PART)
     with ignoring(signal.SIGHUP, signal.SIGINT):
         command = site.start("--processes", str(processes), "--cohort", "2", "--checkpoint-seconds", "0.2")
@@ -166,11 +166,11 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
     worker = site.start(*flags)
     wait_for("a worker in mid-run", lambda: site.midway(1))
     server.stop()
-    wait_for("the worker to give its jobs up", lambda: "carrying on with other work" in worker.messages)
+    wait_for("the worker to give its jobs up", lambda: "this worker continues with other jobs" in worker.messages)
     server.start()
     assert worker.wait() == 0, worker.messages
     assert "for longer than the lease of this worker" in worker.messages
-    # It had to take the jobs from the worker that it had been.
+    # It had to take the jobs from its own earlier session.
     assert {job.epoch for job in site.jobs()} >= {2}
     assert_done_once(site)
     assert_same_bits(site, long_reference)
@@ -179,7 +179,7 @@ def test_a_worker_without_its_database_for_longer_than_its_lease_carries_on_unde
 def test_a_stop_while_the_database_stays_away_ends_in_time(
     new_site: Callable[..., Site], server: PostgresServer, long_reference: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rnnlab.worker.retry_policy._LEAVING_SECONDS", 0.5)
+    monkeypatch.setattr("rnnlab.queue.retry_policy._WORKER_STOP_SECONDS", 0.5)
     site = new_site(database=server.url(server.create_database())).init(LONG_PART)
     view = View()
     with site.worker(view, checkpoint_seconds=0) as worker:
@@ -191,10 +191,10 @@ def test_a_stop_while_the_database_stays_away_ends_in_time(
 
         view.on_block = on_block
         try:
-            worker.run()  # returns: the command line says then how to go on
+            worker.run()  # it returns; the command line then shows how to resume
         finally:
             server.start()
-    assert "its jobs go on from their checkpoints when others take them" in view.text
+    assert "its jobs resume from their checkpoints when other workers claim them" in view.text
     site.finish()
     assert_same_bits(site, long_reference)
 

@@ -1,4 +1,4 @@
-"""The kill-storm: whatever happens to workers, files and servers, each job ends once, with the bits of a quiet run."""
+"""The kill-storm: under attacks on workers, files and servers, each job ends once, with the bits of a calm run."""
 
 import contextlib
 import random
@@ -27,7 +27,7 @@ KINDS = ("sqlite", "postgresql")
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    """What one worker leaves behind that nobody disturbs."""
+    """The tables and files of one worker without disturbances."""
     site = Site(tmp_path_factory.mktemp("quiet")).init(STORMY)
     try:
         site.finish("--checkpoint-seconds", "5")
@@ -45,7 +45,7 @@ def _evidence(site: Site) -> Evidence:
 
 
 def _hosts(folder: Path) -> list[OtherHost]:
-    """Where the four workers run: two on this host, two as if on another one; each host has a clock."""
+    """The hosts of the four workers: two on this host, two as if on another one; each host has a clock."""
     hosts = []
     for name in (socket.gethostname(), "elsewhere"):
         host = OtherHost(name, folder / f"clock of {name}")
@@ -55,7 +55,7 @@ def _hosts(folder: Path) -> list[OtherHost]:
 
 
 def _storm(folder: Path, kind: str, request: pytest.FixtureRequest, quiet: Evidence, kills: int, seed: int) -> None:
-    """Storms on one sweep after the other, until there were so many kills."""
+    """Storms on one sweep after another, until this number of kills is reached."""
     server: PostgresServer | None = request.getfixturevalue("server") if kind == "postgresql" else None
     told: Counter[str] = Counter()
     begun, stormy = time.monotonic(), 0.0
@@ -81,7 +81,7 @@ def _storm(folder: Path, kind: str, request: pytest.FixtureRequest, quiet: Evide
         told["releases"] += kinds["released"]
         told["exceptions"] += kinds["excepted"]
         told["workers"] += len(evidence.workers)
-        told["taken for dead"] += sum("carrying on with other work" in text for text in evidence.messages)
+        told["taken for dead"] += sum("this worker continues with other jobs" in text for text in evidence.messages)
         told["refused as stale"] += sum(text.count("left to its new owner") for text in evidence.messages)
         told["files left over"] += sum(len(files) - 2 for files in evidence.files.values())
         assert storm.watcher.faults + faults(evidence, quiet) == [], dict(told)
@@ -102,9 +102,9 @@ def test_long_storm(tmp_path: Path, kind: str, request: pytest.FixtureRequest, q
 
 
 def test_a_stopped_worker_goes_on_where_it_was(site: Site, quiet: Evidence) -> None:
-    """On its own host it holds its lock, so nobody takes its jobs, however old its lease is.
+    """On its own host it holds its lock, so no worker takes its jobs, however old its lease is.
 
-    The other one's lease is long: the stop may come while the database is locked, and then nobody can renew one.
+    The other one's lease is long: the stop may come while the database is locked, and then no lease can be renewed.
     """
     site.init(STORMY)
     often = ("--checkpoint-seconds", "0.2")
@@ -134,7 +134,7 @@ connection.execute("ROLLBACK")
 @pytest.mark.storm
 @pytest.mark.parametrize("seconds", [8.0, 30.0])
 def test_a_locked_database(site: Site, quiet: Evidence, seconds: float) -> None:
-    """The lease outlives a database that another program holds, and so does the heartbeat."""
+    """The lease and the heartbeat survive a database that another program has locked."""
     site.init(STORMY)
     worker = site.start("--checkpoint-seconds", "0.2", "--lease-seconds", str(2 * seconds), "--heartbeat-seconds", "1")
     wait_for("a worker in mid-run", lambda: site.midway(1))
@@ -155,7 +155,7 @@ def test_a_locked_database(site: Site, quiet: Evidence, seconds: float) -> None:
 
 
 def test_the_checker_notices(quiet: Evidence) -> None:
-    """Each of these is what a broken queue would leave behind."""
+    """Each of these is a result of a broken queue."""
     first = quiet.events[0]["job_id"]
 
     def events(change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> Evidence:

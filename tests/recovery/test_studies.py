@@ -8,11 +8,11 @@ import pytest
 
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Status
-from rnnlab.queue.reading import Reader
+from rnnlab.queue.reader import Reader
 from tests.recovery.harness import Process, wait_for
 
 STUDIES = {"dynamics": 432, "shakespeare": 512, "residual": 44, "gates": 800, "unrolled": 30, "shakespeare-bpe": 512}
-SECONDS = 240.0  # for a minute's work, on a machine that does other things as well
+SECONDS = 240.0  # for a minute of work, on a busy machine
 
 
 @pytest.mark.study

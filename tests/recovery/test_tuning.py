@@ -1,4 +1,4 @@
-"""A worker that measures its cohort sizes: other cohorts, the same bits."""
+"""A worker that measures its cohort sizes has other cohorts but the same bits."""
 
 import pytest
 

@@ -98,6 +98,6 @@ def test_a_setting_that_own_cells_lack_is_named(path: Path) -> None:
     single = single.replace("[model]\n", '[model]\ncell = "mine.py:Minimal"\nlinear = "joint"\n')
     path.write_text(single.replace('[[skip]]\nwhen = { cell = "mine.py:Other" }\n', ""))
     with pytest.raises(
-        SpecError, match=rf"model\.linear: unknown setting 'linear': cell 'Minimal@{HASH[:12]}' knows n_l"
+        SpecError, match=rf"model\.linear: unknown setting 'linear': cell 'Minimal@{HASH[:12]}' has n_l"
     ):
         load_experiment(path)

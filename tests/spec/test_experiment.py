@@ -22,28 +22,28 @@ REPRODUCTION = "[reproduction]\nsource = 'here'\ntolerance = 0.05\nbecause = 'so
 # (what stands in the file, what is written instead, what the complaint says after the file's name)
 MISTAKES = [
     # The top of the file
-    ("seed = 0", "sede = 0", "unknown key sede: known here are name, title, corpus, "),
-    ('name = "small"', "", "name is missing: it must be given"),
+    ("seed = 0", "sede = 0", "unknown key sede: known keys are name, title, corpus, "),
+    ('name = "small"', "", "name is missing: it is required"),
     ('name = "small"', 'name = "My Run"', 'name = "My Run": must be lower-case letters, digits, - and _, at most 64'),
-    ('name = "small"', "name = 3", "name = 3: must be a text in quotes"),
-    ('name = "small"', "name = 2024-02-03", "name = 2024-02-03: must be a text in quotes"),
+    ('name = "small"', "name = 3", "name = 3: must be a string in quotes"),
+    ('name = "small"', "name = 2024-02-03", "name = 2024-02-03: must be a string in quotes"),
     ("seed = 0", "seed = -1", "seed = -1: must be at least 0"),
     ("seed = 0", "seed = 0.5", "seed = 0.5: must be a whole number"),
     ("seed = 0", 'seed = "0"', 'seed = "0": must be a whole number'),
     # Corpus, tokenizer, split
-    ('corpus = "generated"', "", "corpus is missing: it must be given"),
-    ('corpus = "generated"', 'corpus = ""', 'corpus.name = "": must be a text that is not empty'),
-    ('corpus = "generated"', "corpus = 3", "corpus: 3 is no corpus: give a name, a file, or { name = ..."),
-    ('corpus = "generated"', "corpus = {}", "corpus.name is missing: it must be given"),
+    ('corpus = "generated"', "", "corpus is missing: it is required"),
+    ('corpus = "generated"', 'corpus = ""', 'corpus.name = "": must be a non-empty string'),
+    ('corpus = "generated"', "corpus = 3", "corpus: 3 is not a corpus: give a name, a file, or { name = ..."),
+    ('corpus = "generated"', "corpus = {}", "corpus.name is missing: it is required"),
     ('"generated"', '{ name = "a", sha256 = "12" }', 'corpus.sha256 = "12": must be 64 hexadecimal digits in lower'),
-    ('"generated"', '{ name = "a", url = "b" }', "unknown key corpus.url: known here are name, sha256"),
+    ('"generated"', '{ name = "a", url = "b" }', "unknown key corpus.url: known keys are name, sha256"),
     (
         "seed = 0",
         'tokenizer = { kind = "words" }',
         'tokenizer.kind = "words": must be "bytes", "characters", "letters" or "bpe"',
     ),
     ("seed = 0", "tokenizer = { kind = 3 }", 'tokenizer.kind = "3": must be "bytes", "characters", "letters" or "bpe"'),
-    ("seed = 0", 'tokenizer = { kind = "bpe" }', "tokenizer.vocab_size is missing: it must be given"),
+    ("seed = 0", 'tokenizer = { kind = "bpe" }', "tokenizer.vocab_size is missing: it is required"),
     (
         "seed = 0",
         'tokenizer = { kind = "bpe", vocab_size = 256 }',
@@ -57,9 +57,9 @@ MISTAKES = [
     (
         "seed = 0",
         'tokenizer = { kind = "bpe", vocab_size = 512, padding = true }',
-        "unknown key tokenizer.padding: known here are kind, vocabulary, vocab_size",
+        "unknown key tokenizer.padding: known keys are kind, vocabulary, vocab_size",
     ),
-    ("seed = 0", "tokenizer = { padding = true }", "unknown key tokenizer.padding: known here are kind"),
+    ("seed = 0", "tokenizer = { padding = true }", "unknown key tokenizer.padding: known keys are kind"),
     (
         "seed = 0",
         'tokenizer = { kind = "characters", padding = 1 }',
@@ -78,21 +78,25 @@ MISTAKES = [
     # Settings that all runs share
     ('cell = "gated"', 'cell = "elman"', 'model.cell = "elman": known cells are gated, rnn, lstm, '),
     ('cell = "gated"', "cell = 3", "model.cell = 3: known cells are gated"),
-    ('cell = "gated"', 'cell = ["gated"]', 'model.cell = ["gated"]: must be a number, a text in quotes, true or false'),
-    ('cell = "gated"', "layers = 2", "model.layers: unknown setting 'layers': cell 'gated' knows cell, n_layers, "),
-    ('cell = "gated"', "windows = 2", "model.windows: windows is given in [training], not in [model]"),
-    ('cell = "gated"', "seed = 2", "model.seed: seed is given an axis of [grid], or the key atop the file, not in"),
+    (
+        'cell = "gated"',
+        'cell = ["gated"]',
+        'model.cell = ["gated"]: must be a number, a string in quotes, true or false',
+    ),
+    ('cell = "gated"', "layers = 2", "model.layers: unknown setting 'layers': cell 'gated' has cell, n_layers, "),
+    ('cell = "gated"', "windows = 2", "model.windows: set windows in [training], not in [model]"),
+    ('cell = "gated"', "seed = 2", "model.seed: set seed as an axis of [grid] or at the top of the file, not in"),
     (
         RATE,
         RATE + "\nuse_residual = true",
-        "training.use_residual: use_residual is given in [model], not in [training]",
+        "training.use_residual: set use_residual in [model], not in [training]",
     ),
     ("state_size = 4", "state_size = 16385", "model.state_size = 16385: must be at most 16,384"),
     ("state_size = 4", 'state_size = "4"', 'model.state_size = "4": must be a whole number'),
     ("state_size = 4", "state_size = true", "model.state_size = true: must be a whole number"),
-    ("state_size = 4", "", "model.state_size is missing: give it there, or make it an axis of [grid]"),
+    ("state_size = 4", "", "model.state_size is missing: set it, or make it an axis of [grid]"),
     ("state_size = 4", "state_size = 4\nuse_residual = 1", "model.use_residual = 1: must be true or false"),
-    (RATE, "", "training.learning_rate is missing: give it there, or make it an axis of [grid]"),
+    (RATE, "", "training.learning_rate is missing: set it, or make it an axis of [grid]"),
     (RATE, "learning_rate = 0", "training.learning_rate = 0: must be greater than 0"),
     (RATE, "learning_rate = 11", "training.learning_rate = 11: must be at most 10"),
     (RATE, "learning_rate = nan", "training.learning_rate = nan: must be a finite number"),
@@ -109,25 +113,25 @@ MISTAKES = [
     (AXIS, "n_layers = [0, 1]", "grid.n_layers = 0: must be at least 1"),
     (AXIS, "n_layers = [1, 65]", "grid.n_layers = 65: must be at most 64"),
     (AXIS, "n_layers = [1, 2.0]", "grid.n_layers = 2.0: must be a whole number"),
-    (AXIS, "n_layers = [[1]]", "grid.n_layers entry 1 = [1]: must be a number, a text in quotes, true or false"),
+    (AXIS, "n_layers = [[1]]", "grid.n_layers entry 1 = [1]: must be a number, a string in quotes, true or false"),
     (AXIS, f"{AXIS}\nuse_old_state = [0, 1]", "grid.use_old_state = 0: must be true or false"),
-    (AXIS, "n_layers = [1, 2, 1]", "grid.n_layers names a value twice: 1, 2, 1"),
-    (AXIS, f"{AXIS}\nlayers = [1]", "grid.layers: unknown setting 'layers': cell 'gated' knows cell, n_layers, "),
-    (AXIS, f"{AXIS}\nstate_size = [4]", "state_size is an axis of [grid] and a fixed setting too: leave one of them"),
+    (AXIS, "n_layers = [1, 2, 1]", "grid.n_layers contains a value twice: 1, 2, 1"),
+    (AXIS, f"{AXIS}\nlayers = [1]", "grid.layers: unknown setting 'layers': cell 'gated' has cell, n_layers, "),
+    (AXIS, f"{AXIS}\nstate_size = [4]", "state_size is both an axis of [grid] and a fixed setting: remove one of them"),
     (AXIS, f"{AXIS}\nseed = [0, -1]", "grid.seed = -1: must be at least 0"),
     # Skip rules
-    ("[grid]", "[[skip]]\nwhen = {}\n[grid]", "skip entry 1: when = {}: must be a list or a table that is not empty"),
-    ("[grid]", '[[skip]]\nbecause = "so"\n[grid]', "skip entry 1: when is missing: it must be given"),
+    ("[grid]", "[[skip]]\nwhen = {}\n[grid]", "skip entry 1: when = {}: must be a non-empty list or table"),
+    ("[grid]", '[[skip]]\nbecause = "so"\n[grid]', "skip entry 1: when is missing: it is required"),
     ("[grid]", "[[skip]]\nwhen = { layers = 1 }\n[grid]", "skip entry 1: when.layers: unknown setting 'layers'"),
     (
         "[grid]",
         "[[skip]]\nwhen = { n_layers = 1 }\n[[skip]]\nwhen = { state_size = 4 }\n[grid]",
-        "skip entry 2: when.state_size: no axis of [grid] is called so; axes are n_layers, use_forget_gate",
+        "skip entry 2: when.state_size: [grid] has no axis of this name; axes are n_layers, use_forget_gate",
     ),
     (
         "[grid]",
         "[[adjust]]\nwhen = { state_size = 4 }\nset = { use_old_state = true }\n[grid]",
-        "adjust entry 1: when.state_size: no axis of [grid] is called so; axes are n_layers, use_forget_gate",
+        "adjust entry 1: when.state_size: [grid] has no axis of this name; axes are n_layers, use_forget_gate",
     ),
     (
         "[grid]",
@@ -139,7 +143,7 @@ MISTAKES = [
         "[[adjust]]\nwhen = { n_layers = 1 }\nset = { state_size = 0 }\n[grid]",
         "adjust entry 1: set.state_size = 0: must be at least 1",
     ),
-    ("[grid]", REPRODUCTION + "set = {}\n[grid]", "reproduction.runs entry 1: reported is missing: it must be given"),
+    ("[grid]", REPRODUCTION + "set = {}\n[grid]", "reproduction.runs entry 1: reported is missing: it is required"),
     (
         "[grid]",
         REPRODUCTION + "set = { state_size = 0 }\nreported = { min_loss = 1.5 }\n[grid]",
@@ -153,7 +157,7 @@ MISTAKES = [
     (
         "[grid]",
         REPRODUCTION + "set = {}\nreported = { x = 1.0 }\n" + ONE_RUN + "set = {}\nreported = { x = 1.0 }\n[grid]",
-        "reproduction: two runs are called 'one': give each a name of its own",
+        "reproduction: two runs are called 'one': give each run a unique name",
     ),
     ("[grid]", "[[skip]]\nwhen = { n_layers = '1' }\n[grid]", 'skip entry 1: when.n_layers = "1": must be a whole'),
     ("[grid]", "[[skip]]\nwhen = { n_layers = [] }\n[grid]", "skip entry 1: when.n_layers is empty: give at least"),
@@ -163,7 +167,7 @@ MISTAKES = [
         "skip = {when = {n_layers = 1}}: must be a list: [...], or [[",
     ),
     # Rounds: found now, not when the round before is done
-    ("[grid]", '[[rounds]]\nname = "more"\n[grid]', "rounds entry 1: select is missing: it must be given"),
+    ("[grid]", '[[rounds]]\nname = "more"\n[grid]', "rounds entry 1: select is missing: it is required"),
     ("[grid]", ROUND.replace("{ top = 1 }", "{}") + "[grid]", "rounds entry 1: select: give exactly one of best_frac"),
     (
         "best_fraction = 0.5",
@@ -182,19 +186,27 @@ MISTAKES = [
     (
         "best_fraction = 0.5",
         "best = 0.5",
-        "unknown key rounds entry 1: select.best: known here are by, best_fraction, ",
+        "unknown key rounds entry 1: select.best: known keys are by, best_fraction, ",
     ),
     ("seeds = 3", "seeds = 0", "rounds entry 2: seeds = 0: must be at least 1"),
-    ('name = "refine"', 'name = "replicate"', "rounds are explore, replicate, replicate: each must have a name of its"),
-    ('name = "refine"', 'name = "explore"', "rounds are explore, explore, replicate: each must have a name of its"),
+    (
+        'name = "refine"',
+        'name = "replicate"',
+        "rounds are explore, replicate, replicate: each round must have a unique name",
+    ),
+    (
+        'name = "refine"',
+        'name = "explore"',
+        "rounds are explore, explore, replicate: each round must have a unique name",
+    ),
     ("set = { windows = 3 }", "set = { windows = 0 }", "round refine: set.windows = 0: must be at least 1"),
-    ("set = { windows = 3 }", "set = { lr = 1 }", "round refine: set.lr: unknown setting 'lr': cell 'gated' knows "),
+    ("set = { windows = 3 }", "set = { lr = 1 }", "round refine: set.lr: unknown setting 'lr': cell 'gated' has "),
     ("set = { windows = 3 }", "keep = { n_layers = 'a' }", 'round refine: keep.n_layers = "a": must be a whole number'),
     ("set = { state_size = 6 }", "set = { state_size = 0 }", "round refine: vary entry 2: set.state_size = 0: must be"),
     ("set = { state_size = 6 }", "when = { n_layers = 1.5 }", "round refine: vary entry 2: when.n_layers = 1.5: must"),
     # Analysis and scales
     ("[grid]", "[analysis]\nthreshold = nan\n[grid]", "analysis.threshold = nan: must be a finite number"),
-    ("[grid]", "[analysis]\nmetric = 1\n[grid]", "analysis.metric = 1: must be a text in quotes"),
+    ("[grid]", "[analysis]\nmetric = 1\n[grid]", "analysis.metric = 1: must be a string in quotes"),
     ("[grid]", "[analysis]\nfocus = { width = 1 }\n[grid]", "analysis.focus.width: unknown setting 'width'"),
     ("[grid]", "[scale.tiny]\nwidth = { 1 = 2 }\n[grid]", "scale.tiny.width: unknown setting 'width'"),
     ("[grid]", "[scale.tiny]\nwindows = { 2 = 0 }\n[grid]", "scale.tiny.windows = 0: must be at least 1"),
@@ -220,11 +232,11 @@ def test_mistake(small_toml: str, old: str, new: str, complaint: str) -> None:
         (
             "[training]",
             "[trainin]",
-            r"^x\.toml: unknown key trainin: known here are .*; did you mean training\? \(and 1",
+            r"^x\.toml: unknown key trainin: known keys are .*; did you mean training\? \(and 1",
         ),
         ("n_layers = [1, 2]", "n_layer = [1, 2]", r"grid\.n_layer: unknown setting .*; did you mean n_layers\?$"),
         ("top = 2", "topp = 2", r"unknown key rounds entry 2: select\.topp: .*; did you mean top\?"),
-        ("seed = 0", "zzz = 0", r"unknown key zzz: known here are [a-z, ]*$"),
+        ("seed = 0", "zzz = 0", r"unknown key zzz: known keys are [a-z, ]*$"),
         ("[model]", 'code = { a = { file = "x", source = "y" } }\n[model]', 'code.a = "a": must be 64 hexadecimal'),
     ],
 )
@@ -239,8 +251,8 @@ def test_cells_of_two_regimes_make_two_experiments(small_toml: str, regime: str)
     with pytest.raises(SpecError) as caught:
         parse(text.replace("[training]\n", f"[training]\n{regime}"))
     assert str(caught.value) == (
-        'x.toml: cell "lstm" is trained with regime = "bptt", cell "gated" with "online": make two experiments of '
-        "them: one job table takes both, and `rnnlab compare` sets them side by side"
+        'x.toml: cell "lstm" needs regime = "bptt", cell "gated" needs "online": define two experiments: '
+        "one job table holds both, and `rnnlab compare` compares them"
     )
 
 
@@ -280,7 +292,7 @@ def test_file_that_is_no_toml(tmp_path: Path) -> None:
         (b"name = ", r"broken\.toml is not a TOML file: Invalid value \(at end of document\)$"),
         (b"\xff\xfe\x00binary", r"broken\.toml is not a TOML file: .*can't decode"),
         (b"a = " + b"[" * 5000, r"broken\.toml is not an experiment file: it is nested too deeply$"),
-        (b"", r"broken\.toml: name is missing: it must be given \(and 4 more\)$"),
+        (b"", r"broken\.toml: name is missing: it is required \(and 4 more\)$"),
     ]:
         path.write_bytes(content)
         with pytest.raises(SpecError, match=complaint) as caught:
@@ -302,9 +314,11 @@ def test_find_experiment(small_toml: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert find_experiment(str(tmp_path / "mine.toml")) == parse(small_toml)
     monkeypatch.chdir(tmp_path)
     assert find_experiment("mine.toml") == parse(small_toml)
-    with pytest.raises(SpecError, match=r"^no experiment called 'mine': built in are demo, dynamics.*; a file of your"):
+    with pytest.raises(
+        SpecError, match=r"^no experiment called 'mine': the built-in experiments are demo, dynamics.*; give a file of"
+    ):
         find_experiment("mine")
-    with pytest.raises(SpecError, match=r"^experiment demo has no scale 'tiny': its file defines none, leave it out$"):
+    with pytest.raises(SpecError, match=r"^experiment demo has no scale 'tiny': its file defines none, omit --scale$"):
         find_experiment("demo", "tiny")
     with pytest.raises(SpecError, match=r"^experiment dynamics has no scale '': it has tiny$"):
         find_experiment("dynamics", "")
@@ -375,5 +389,5 @@ def test_a_file_extends_a_built_in_experiment(tmp_path: Path) -> None:
 
 def test_a_file_that_extends_nothing_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text('extends = "small"\nname = "other"\n')
-    with pytest.raises(SpecError, match=r"other\.toml extends .*small\.toml, and there is no such file"):
+    with pytest.raises(SpecError, match=r"other\.toml extends .*small\.toml, which does not exist"):
         load_experiment(tmp_path / "other.toml")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rnnlab.spec.experiment_toml import experiment_toml
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.spec.toml_format import shown, spelled
+from rnnlab.spec.toml_format import abbreviated, to_toml
 from tests.spec.examples import parse
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -66,12 +66,12 @@ def test_an_exported_run_is_the_same_run(original: RunConfig, title: str) -> Non
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.booleans(), st.integers(), st.floats()))
 @example('"\\\x00\x1f\x7f\n')
 def test_toml_reads_back_what_was_spelled(value: str | bool | int | float) -> None:
-    again = tomllib.loads(f"value = {spelled(value)}")["value"]
+    again = tomllib.loads(f"value = {to_toml(value)}")["value"]
     assert type(again) is type(value)
     assert again == value or (again != again and value != value)
 
 
 def test_shown_is_short_and_one_line() -> None:
-    assert shown({"a": [True, 1.0, "x"], "b": {}}) == '{a = [true, 1.0, "x"], b = {}}'
-    assert shown("two\nlines") == '"two\\nlines"'
-    assert len(shown("x" * 1000)) == 60
+    assert abbreviated({"a": [True, 1.0, "x"], "b": {}}) == '{a = [true, 1.0, "x"], b = {}}'
+    assert abbreviated("two\nlines") == '"two\\nlines"'
+    assert len(abbreviated("x" * 1000)) == 60

@@ -51,7 +51,7 @@ def training_of(text: str) -> BpttSettings:
 def test_every_cell_can_be_named_and_its_canonical_json_gives_it_back(cell: str) -> None:
     text = BPTT.replace('cell = "gru-reset-before"\nupdate_gate = "replaces"', f'cell = "{cell}"')
     if cell == "gated":
-        with pytest.raises(SpecError, match='cell "gated" is trained with regime = "online"'):
+        with pytest.raises(SpecError, match='cell "gated" needs regime = "online"'):
             configs_of(text)
         return
     config = first(text)
@@ -151,12 +151,12 @@ def test_another_cell_leaves_settings_behind_that_it_does_not_know() -> None:
 
 RATE = "learning_rate = 1e-3"
 MISTAKES = [
-    (BPTT, 'regime = "bptt"', "", 'cell "gru-reset-before" is trained with regime = "bptt": give that in [training]'),
-    (BPTT, '"gru-reset-before"', '"gated"', 'cell "gated" is trained with regime = "online": give that in [training]'),
+    (BPTT, 'regime = "bptt"', "", 'cell "gru-reset-before" needs regime = "bptt": set it in [training]'),
+    (BPTT, '"gru-reset-before"', '"gated"', 'cell "gated" needs regime = "online": set it in [training]'),
     (BPTT, '"gru-reset-before"', '"gru"', 'model.cell = "gru": known cells are gated, rnn, lstm, gru-reset-before, '),
     (BPTT, '"bptt"', '"tbptt"', 'training.regime = "tbptt": known regimes are online, bptt'),
     (BPTT, "block_size = 8", "block_size = 0", "training.block_size = 0: must be at least 1"),
-    (BPTT, "block_size = 8", "", "training.block_size is missing: give it there, or make it an axis of [grid]"),
+    (BPTT, "block_size = 8", "", "training.block_size is missing: set it, or make it an axis of [grid]"),
     (
         BPTT,
         "block_size = 8",
@@ -170,9 +170,9 @@ MISTAKES = [
     (BPTT, '"adamw"', '"lion"', 'training.optimizer = "lion": must be "sgd", "adam" or "adamw"'),
     (BPTT, RATE, RATE + "\nclip_norm = -1", "training.clip_norm = -1: must be at least 0"),
     (EPOCHS, "stride-1", "every", 'training.sampling = "every": must be "random", "stride-1", "non-overlapping" or'),
-    (EPOCHS, "epochs = 3", 'schedule = "1e-2"', 'training.schedule = "1e-2": "1e-2" is no schedule: give e'),
-    (EPOCHS, "epochs = 3", 'schedule = "1@0"', 'training.schedule = "1@0": "1@0" is no schedule: give e'),
-    (EPOCHS, "epochs = 3", 'schedule = "1@nan"', 'training.schedule = "1@nan": "1@nan" is no schedule: give e'),
+    (EPOCHS, "epochs = 3", 'schedule = "1e-2"', 'training.schedule = "1e-2": "1e-2" is not a schedule: give e'),
+    (EPOCHS, "epochs = 3", 'schedule = "1@0"', 'training.schedule = "1@0": "1@0" is not a schedule: give e'),
+    (EPOCHS, "epochs = 3", 'schedule = "1@nan"', 'training.schedule = "1@nan": "1@nan" is not a schedule: give e'),
 ]
 CLASHES = [
     (BPTT, "iterations = 100", "", "training: give exactly one of iterations, epochs and schedule"),
@@ -184,9 +184,19 @@ CLASHES = [
     ),
     (BPTT, RATE, "", "training: give either learning_rate or schedule"),
     (EPOCHS, "epochs = 3", 'schedule = "1@1"', "training: give either learning_rate or schedule"),
-    (BPTT, "iterations = 100", "epochs = 1", 'training: sampling = "random" knows no epochs: give iterations, or'),
-    (BPTT, "iterations", "epoch_windows = 5\niterations", 'training: sampling = "random" takes no epoch_windows, held'),
-    (EPOCHS, "epoch_windows = 95", "", 'training: sampling = "stride-1" needs epoch_windows: how many windows make an'),
+    (BPTT, "iterations = 100", "epochs = 1", 'training: sampling = "random" has no epochs: give iterations, or'),
+    (
+        BPTT,
+        "iterations",
+        "epoch_windows = 5\niterations",
+        'training: sampling = "random" does not support epoch_windows, held',
+    ),
+    (
+        EPOCHS,
+        "epoch_windows = 95",
+        "",
+        'training: sampling = "stride-1" needs epoch_windows, the number of windows per',
+    ),
     (EPOCHS, "95", "2\nheld_out_share = 0.9", "training: held_out_share = 0.9 leaves no window to train on"),
     (
         CARRIED,
@@ -194,8 +204,18 @@ CLASHES = [
         "95",
         'training: epoch_windows = 95: with sampling = "contiguous" it must be a multiple of',
     ),
-    (CARRIED, "100", "100\nheld_out_share = 0.2", 'training: held_out_share: with sampling = "contiguous" there can'),
-    (EPOCHS, "95", "95\ncarry_state = true", 'training: carry_state = true needs sampling = "contiguous": windows'),
+    (
+        CARRIED,
+        "100",
+        "100\nheld_out_share = 0.2",
+        'training: held_out_share: sampling = "contiguous" does not allow gaps',
+    ),
+    (
+        EPOCHS,
+        "95",
+        "95\ncarry_state = true",
+        'training: carry_state = true needs sampling = "contiguous", in which windows',
+    ),
 ]
 
 
@@ -222,7 +242,7 @@ def test_settings_that_do_not_go_together(text: str, old: str, new: str, complai
 
 def test_an_unknown_key_of_a_stored_config_is_named_without_the_names_of_classes() -> None:
     document = first(BPTT).canonical_json.replace('"skip":', '"skipp":')
-    with pytest.raises(SpecError, match=r"^unknown key model\.skipp: known here are n_layers, state_size, embedding_s"):
+    with pytest.raises(SpecError, match=r"^unknown key model\.skipp: known keys are n_layers, state_size, embedding_s"):
         run_config_from_json(document)
 
 

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnnlab.errors import SpecError
-from rnnlab.spec.experiment import NextRound, Selection
+from rnnlab.spec.experiment_tables import RoundRule, Selection
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.round_rules import FinishedRun, plan_round
 from rnnlab.spec.run_config import RunConfig
@@ -30,8 +30,8 @@ def _runs(values: Sequence[float]) -> list[FinishedRun]:
     return [FinishedRun(config(state_size=size), value) for size, value in enumerate(values, start=1)]
 
 
-def _rule(**fields: object) -> NextRound:
-    return NextRound.model_validate({"name": "next", "select": {"top": 2}, **fields})
+def _rule(**fields: object) -> RoundRule:
+    return RoundRule.model_validate({"name": "next", "select": {"top": 2}, **fields})
 
 
 def _sizes(configs: Sequence[RunConfig]) -> list[int]:
@@ -273,7 +273,7 @@ def test_ties_on_the_pareto_front() -> None:
     plan = plan_round(_rule(select={"pareto": "seconds", "by": "test_loss"}), runs)
     assert sorted(_sizes(plan.configs)) == [1, 2, 5]
     assert plan.explain() == (
-        "round next: 3 jobs from the 3 of 6 runs that none beats in both test_loss and seconds: 3 variants"
+        "round next: 3 jobs from the 3 of 6 runs on the Pareto front of test_loss and seconds: 3 variants"
     )
 
 
@@ -289,11 +289,11 @@ def test_seeds_of_one_config_are_weighed_by_their_means() -> None:
 def test_what_becomes_of_a_selected_run_in_words() -> None:
     assert plan_round(find_experiment("dynamics").rounds[0], []).changes() == [
         "all with windows = 51, record_every = 100",
-        "each otherwise as it is",
+        "each otherwise unchanged",
         "each with state_size = 512",
         "each with n_layers = 3, state_size = 256 where n_layers = 1 or 2",
         "each with n_layers = 3, state_size = 512 where n_layers = 1 or 2",
         "kept where state_size = 256 or 512",
     ]
     assert plan_round(_rule(), []).changes() == []
-    assert plan_round(_rule(vary=[{}, {"set": {"seed": 3}}]), []).changes() == ["each as it is", "each with seed = 3"]
+    assert plan_round(_rule(vary=[{}, {"set": {"seed": 3}}]), []).changes() == ["each unchanged", "each with seed = 3"]

@@ -11,7 +11,7 @@ from rnnlab.files import sha256_hex
 from rnnlab.spec.grid import enumerate_configs
 from rnnlab.spec.library import find_experiment
 from rnnlab.spec.run_config import parse_run_config
-from rnnlab.spec.setting_schema import Kinds
+from rnnlab.spec.setting_schema import SettingSchema
 from rnnlab.spec.settings import Scalar
 from tests.spec.examples import CORPUS, config, configs_of
 
@@ -148,17 +148,17 @@ def test_published_number_of_steps() -> None:
 
 
 def test_unknown_setting_and_illegal_value() -> None:
-    with pytest.raises(SpecError, match=r"^unknown setting 'layers': cell 'gated' knows cell, n_layers, "):
+    with pytest.raises(SpecError, match=r"^unknown setting 'layers': cell 'gated' has cell, n_layers, "):
         config(layers=3)
     with pytest.raises(SpecError, match=r"^model\.n_layers = 0: must be at least 1$"):
         config(n_layers=0)
     with pytest.raises(SpecError, match=r'^model\.cell = "elman": known cells are gated, '):
         config(cell="elman", n_layers=2)
-    with pytest.raises(SpecError, match=r"^unknown key training\.momentum: known here are regime, batch_size, "):
+    with pytest.raises(SpecError, match=r"^unknown key training\.momentum: known keys are regime, batch_size, "):
         parse_run_config({**config().model_dump(), "training": {**config().training.model_dump(), "momentum": 1}})
 
 
 def test_setting_names_are_unique() -> None:
     """One name, one place: a setting of the model is never one of the training."""
     tables = [set(config().model.model_dump()), set(config().training.model_dump()), {"seed"}]
-    assert sum(map(len, tables)) == len(Kinds(("gated",), ("online",)).fields) == len(set.union(*tables))
+    assert sum(map(len, tables)) == len(SettingSchema(("gated",), ("online",)).fields) == len(set.union(*tables))

@@ -69,14 +69,14 @@ def test_a_value_that_stands_nowhere_is_a_mistake(small_toml: str) -> None:
     with pytest.raises(SpecError) as caught:
         scaled(parse(text), "tiny")
     assert str(caught.value) == (
-        "experiment small: scale.tiny.learning_rate replaces 1e-3, but learning_rate has that value nowhere: write it "
-        "as TOML prints it (0.001 for 1e-3), or leave it out"
+        "experiment small: scale.tiny.learning_rate replaces 1e-3, but learning_rate never has that value: write the "
+        "number in decimal form (0.001 for 1e-3), or remove the entry"
     )
 
 
 def test_values_that_become_equal_are_a_mistake(small_toml: str) -> None:
     text = small_toml.replace("[grid]", '[scale.tiny]\nn_layers = { "2" = 1 }\n[grid]')
-    with pytest.raises(SpecError, match=r"^scale tiny of small: grid\.n_layers names a value twice: 1, 1$"):
+    with pytest.raises(SpecError, match=r"^scale tiny of small: grid\.n_layers contains a value twice: 1, 1$"):
         scaled(parse(text), "tiny")
 
 

@@ -1,4 +1,4 @@
-"""Chromium without a window, driven as a user would: for tests of pages."""
+"""Headless Chromium, for tests of pages."""
 
 import os
 import shutil
@@ -19,26 +19,26 @@ _SILENT = (
 
 
 def programs() -> tuple[str, str] | None:
-    """The browser and its driver; None where one of them is missing."""
+    """The browser and its driver; None if one of them is missing."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
 
 
 def skip_or_fail() -> tuple[str, str]:
-    """The programs; skips the test where there are none, but fails it in CI, which has to test in a browser."""
+    """The programs; if they are missing, skips the test, or fails it in CI, which must test in a browser."""
     found = programs()
     if found is not None:
         return found
     reason = "chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)"
     if os.environ.get("CI"):
-        pytest.fail(f"CI has to test in a browser: {reason}")
+        pytest.fail(f"CI must test in a browser: {reason}")
     pytest.skip(f"no browser: {reason}")
 
 
 @contextmanager
 def open_browser(profile: Path) -> Iterator[webdriver.Chrome]:
-    """A browser that knows nothing but what it is shown. profile: an empty folder."""
+    """A browser with an empty profile. profile: an empty folder."""
     browser, driver = skip_or_fail()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -52,12 +52,12 @@ def open_browser(profile: Path) -> Iterator[webdriver.Chrome]:
 
 
 def set_window(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
-    """A window of this many CSS pixels, a phone's if it is narrow."""
+    """Resize the window to this many CSS pixels; a narrow one emulates a phone."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def set_scheme(browser: webdriver.Chrome, scheme: str, medium: str = "") -> None:
-    """What the user prefers: light or dark. medium: print, as on paper."""
+    """Set the preferred color scheme: light or dark. medium: "print" for paper."""
     wish: dict[str, Any] = {"media": medium, "features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wish)

@@ -1,6 +1,6 @@
 """Settings of cells, and every cell as its textbook equation in a plain float64 loop.
 
-Shapes: B batch rows, T steps, S state size, V vocabulary.
+Shapes: B batch rows, T steps of a window, S state size, V vocabulary.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,12 +27,12 @@ def settings_of(cell: str, **more: Any) -> RecurrentSettings:
 
 
 def _maps(p: Layer, name: str, x: Tensor) -> list[Tensor]:
-    """`name`'s map of x, cut into one vector of the state size for each gate."""
+    """The map `name` of x, split into one vector of the state size for each gate."""
     return list(torch.split(x @ p[f"{name}.weight"], STATE_SIZE, dim=1))
 
 
 def _joint(p: Layer, x: Tensor, h: Tensor) -> list[Tensor]:
-    """W [x, h] + b for each gate, with W put together from its two parts; for split cells both biases."""
+    """W [x, h] + b for each gate, with W concatenated from its two parts; with both biases for split cells."""
     whole = torch.cat([x, h], dim=1) @ torch.cat([p["input.weight"], p["recurrent.weight"]])
     whole = whole + p["input.bias"] + p.get("recurrent.bias", torch.zeros(()))
     return list(torch.split(whole, STATE_SIZE, dim=1))

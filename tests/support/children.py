@@ -1,6 +1,6 @@
-"""Processes of their own, for the tests in which several of them use one database. Run with -m, not imported.
+"""Commands for tests in which several processes use one database. Run with -m, not imported.
 
-Each prints `ready`, waits for a line on its stdin, does its work and prints the outcome.
+Each prints `ready`, waits for a line on its stdin, runs its command and prints the outcome.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.support.store import CURVE, new_job, register
 
 
 def add_jobs(url: str, count: str) -> str:
-    """Create the database where it is missing and add `count` jobs; how many this process added."""
+    """Create the database if it is missing and add `count` jobs. Returns how many this process added."""
     wait()
     engine = open_database(url, create=True)
     try:
@@ -28,7 +28,7 @@ def add_jobs(url: str, count: str) -> str:
 
 
 def define(url: str, number: str) -> str:
-    """Store an experiment that nobody else stores, with a job of its own."""
+    """Store a version of the experiment that no other process stores, with its own job."""
     engine = open_database(url, create=False)
     try:
         store = Store(engine)
@@ -43,7 +43,7 @@ def define(url: str, number: str) -> str:
 
 
 def open_only(url: str) -> str:
-    """Open the database, which may be an older one; how many jobs it has."""
+    """Open the database, which may be an older one. Returns its number of jobs."""
     wait()
     engine = open_database(url, create=False)
     try:
@@ -53,7 +53,7 @@ def open_only(url: str) -> str:
 
 
 def claim_all(url: str, worker_id: str) -> str:
-    """Claim jobs three at a time, finish each, until there are none; the ids in the order of claiming."""
+    """Claim and finish jobs, three at a time, until none is left. Returns their ids in the order of claiming."""
     engine = open_database(url, create=False)
     try:
         store = Store(engine)
@@ -70,7 +70,7 @@ def claim_all(url: str, worker_id: str) -> str:
 
 
 def claim_and_vanish(url: str, worker_id: str) -> str:
-    """Claim two jobs and leave without closing anything, as a kill does."""
+    """Claim two jobs and exit without closing anything, as after a kill."""
     store = Store(open_database(url, create=False))
     register(store, worker_id)
     wait()
@@ -79,7 +79,7 @@ def claim_and_vanish(url: str, worker_id: str) -> str:
 
 
 def claim_and_hold(url: str, workers_dir: str, worker_id: str) -> str:
-    """Be a real worker with a lock: claim two jobs, print `claimed`, and hold them until killed."""
+    """Register with a real lock, claim two jobs, print `claimed`, and hold them until killed."""
     wait()
     store = Store(open_database(url, create=False))
     lock = WorkerLock(Path(workers_dir), worker_id)
@@ -92,7 +92,7 @@ def claim_and_hold(url: str, workers_dir: str, worker_id: str) -> str:
 
 
 def wait() -> None:
-    """Until the test says go."""
+    """Wait until the test sends a line."""
     print("ready", flush=True)
     sys.stdin.readline()
 

@@ -1,4 +1,4 @@
-"""The native kernels for tests: skipped where there is no C compiler, but CI has to have one."""
+"""The native kernels in tests: skipped without a C compiler, except in CI, which must have one."""
 
 import os
 
@@ -13,5 +13,5 @@ def need_kernels() -> None:
         load()
     except NoKernelsError as error:
         if os.environ.get("CI"):
-            pytest.fail(f"CI has to test the kernels: {error}")
+            pytest.fail(f"CI must test the kernels: {error}")
         pytest.skip(f"no native kernels: {error}")

@@ -49,3 +49,20 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 # The shell sees all of the above; heavy packages are imported inside its functions.
 LAYERS["cli"] = (set(LAYERS) - {"rnnlab", "cells"} | {"version"}, {"typer", "rich"})
 LAYERS["__main__"] = ({"cli"}, set())
+
+_BASE = {"question", "labels", "levels", "results_frame", "ranges", "runs"}
+# part of rnnlab.analysis -> (parts of it that it may import besides itself, packages besides the standard library):
+# runs -> statistics -> words -> plots -> html, report
+ANALYSIS_LAYERS: dict[str, tuple[set[str], set[str]]] = {
+    "question": (set(), set()),
+    "labels": (set(), {"numpy"}),
+    "levels": (set(), {"pandas"}),
+    "results_frame": (set(), {"numpy", "pandas"}),
+    "ranges": ({"labels", "levels", "results_frame"}, {"numpy", "pandas"}),
+    "runs": ({"question", "levels", "results_frame", "ranges"}, {"pandas"}),
+    "statistics": (_BASE, {"numpy", "pandas", "scipy"}),
+    "words": ({*_BASE, "statistics"}, {"numpy", "pandas"}),
+    "plots": ({*_BASE, "statistics", "words"}, {"numpy", "pandas", "matplotlib", "seaborn", "PIL"}),
+    "html": ({*_BASE, "statistics", "words", "plots"}, {"pandas", "jinja2", "markdown_it"}),
+    "report": ({*_BASE, "statistics", "words", "plots", "html"}, {"pandas"}),
+}

@@ -1,4 +1,4 @@
-"""What a reader needs: every text whole, and none over another."""
+"""Checks that every text of a figure is complete, and that no text covers another."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 
 def check_texts(figure: Figure) -> None:
-    """No text over another, none outside the figure."""
+    """Checks that no text covers another or extends beyond the figure."""
     figure.draw_without_rendering()
     drawn = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
     hidden = set().union(*(labels_out_of_view(ax) for ax in figure.axes))

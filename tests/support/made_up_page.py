@@ -1,4 +1,4 @@
-"""A page about rounds that nobody trained, with names and texts that would break out of it if they could."""
+"""A page about made-up rounds, with names and texts that try to inject markup."""
 
 import json
 from dataclasses import dataclass, replace
@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from rnnlab.actions.report_sample import Sample
-from rnnlab.analysis.html.document import Page, page_html
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
-from rnnlab.analysis.question import Question
+from rnnlab.analysis.html.page import Page, page_html
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.report import write_round
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
 from rnnlab.files import Workspace, sha256_hex
 from rnnlab.queue.job import Job
 from tests.support.made_up_rounds import made_up_round
+from tests.support.round_statistics import runs_of, statistics_of
 
 EVIL = "</script><b>evil</b><!--"
 EVIL_SETTING = f"x{EVIL}"
@@ -25,12 +25,12 @@ PICTURE_FROM_ELSEWHERE = "![p](https://example.org/p.png)"
 
 @dataclass(frozen=True)
 class MadeUpPage:
-    """The page and what it is about."""
+    """The page and the data that it shows."""
 
     html: str
     jobs: list[Job]
     frame: pd.DataFrame
-    folder: Path  # where its report.md and the tables lie
+    folder: Path  # of its report.md and the tables
 
 
 def made_up_page(folder: Path) -> MadeUpPage:
@@ -42,14 +42,14 @@ def made_up_page(folder: Path) -> MadeUpPage:
     workspace = Workspace(folder / "results", folder / "plots")
     sections = []
     for name in ("explore", "refine"):
-        frame = results_frame([job for job in jobs if job.round == name])
+        statistics = statistics_of(results_frame([job for job in jobs if job.round == name]), threshold=1.8)
         curves = first.curves if name == "explore" else {}
-        sections.append(write_round(workspace, "made-up", name, frame, curves, Question(threshold=1.8)).section)
+        sections.append(write_round(workspace, "made-up", name, statistics, curves).section)
     page = Page(
         name="made-up",
         title=f"Is it {EVIL}?",
         sections=sections,
-        runs=runs_data(results_frame(jobs), "min_loss"),
+        runs=runs_data(runs_of(results_frame(jobs))),
         n_runs=len(jobs),
         origin=origin(jobs),
         sample=Sample(1, "explore", f"The {EVIL}\x00\x1b \N{GREEK SMALL LETTER ALPHA} & 'all' \"that\"\n  is."),
@@ -58,7 +58,7 @@ def made_up_page(folder: Path) -> MadeUpPage:
 
 
 def _hostile(job: Job) -> Job:
-    """The job with a setting whose name and values are markup, which a third of the runs lacks, and one with commas."""
+    """The job with a setting whose name and values are markup, which a third of the runs lack, and one with commas."""
     payload = json.loads(job.payload)
     if job.id % 3:
         payload["model"][EVIL_SETTING] = [EVIL, PICTURE_FROM_ELSEWHERE][job.id % 2]

@@ -1,4 +1,4 @@
-"""Rounds that nobody trained, with curves like those of real ones."""
+"""Made-up rounds, with curves like those of real ones."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ def made_up_round(
 
 
 def random_search(n: int) -> list[Job]:
-    """Jobs with a learning rate of their own each, every third without momentum; the largest rates diverge."""
+    """Jobs with different learning rates, every third without momentum; the largest rates diverge."""
     random = np.random.default_rng(0)
     jobs = []
     for i in range(n):

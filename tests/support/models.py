@@ -1,4 +1,4 @@
-"""Configs and a plain training loop for the tests that compare with something nobody here wrote."""
+"""Configs, and a plain training loop with torch.optim for comparisons."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rnnlab.models.reference import GatedLanguageModel
 from rnnlab.spec.cell_settings import GatedSettings, RecurrentSettings
 from rnnlab.spec.regime_settings import OnlineSettings
 from rnnlab.spec.run_config import RunConfig, parse_run_config
-from rnnlab.training.online_batches import WindowStream
+from rnnlab.training.online_batches import OnlineBatches
 from rnnlab.training.run_state import EMA_DECAY, EMA_START_NATS, fresh_state
 
 VOCABULARY = 256
@@ -39,7 +39,7 @@ def all_gate_settings(n_layers: int, state_size: int) -> list[GatedSettings]:
 
 
 def residual_only(n_layers: int, state_size: int) -> list[GatedSettings]:
-    """Models whose output sees nothing but their input: legal, if useless."""
+    """Models whose output depends only on their input: allowed, though not useful."""
     return [
         one.model_copy(update={"use_new_state": False, "use_old_state": False})
         for one in all_gate_settings(n_layers, state_size)
@@ -48,7 +48,7 @@ def residual_only(n_layers: int, state_size: int) -> list[GatedSettings]:
 
 
 def run_config(model: GatedSettings, *, seed: int = 0, **training: int | float) -> RunConfig:
-    """A run config on no particular text."""
+    """A run config without a real text."""
     return parse_run_config(
         {
             "corpus": {"name": "none", "sha256": "0" * 64},
@@ -72,7 +72,7 @@ def run_config(model: GatedSettings, *, seed: int = 0, **training: int | float) 
 
 
 def bptt_config(model: RecurrentSettings, *, seed: int = 0, evaluation_windows: int = 4, **training: Any) -> RunConfig:
-    """A run config of the BPTT regime on no particular text: random windows, unless `training` says otherwise."""
+    """A run config of the BPTT regime without a real text: random windows, unless `training` says otherwise."""
     return parse_run_config(
         {
             "corpus": {"name": "none", "sha256": "0" * 64},
@@ -94,7 +94,7 @@ def random_tokens(n: int) -> Tensor:
 
 
 def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]:
-    """Losses of the textbook model under torch.optim.Adam on the same batches, one step a symbol."""
+    """Losses of the textbook model with torch.optim.Adam on the same batches, one step per symbol."""
     assert isinstance(config.model, GatedSettings)
     assert isinstance(config.training, OnlineSettings)
     model = GatedLanguageModel(config.model, VOCABULARY)
@@ -102,7 +102,7 @@ def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     inputs_KB = torch.empty(n_steps, config.training.batch_size, dtype=torch.int64)
     targets_KB = torch.empty_like(inputs_KB)
-    starts = WindowStream(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
+    starts = OnlineBatches(config.training, config.seed, tokens).fill(0, inputs_KB, targets_KB)
     losses = []
     state: list[Tensor] = []
     for step in range(n_steps):
@@ -118,7 +118,7 @@ def plain_losses(config: RunConfig, tokens: Tensor, n_steps: int) -> list[float]
 
 
 def min_ema(losses: Sequence[float], record_every: int) -> float:
-    """The published metric, in plain words: EMA 0.95 from 3.0, recorded now and then, the minimum of the records."""
+    """The published metric: EMA 0.95 from 3.0, recorded every `record_every` steps, the minimum of the records."""
     ema, recorded = EMA_START_NATS, []
     for step, loss in enumerate(losses, start=1):
         ema = EMA_DECAY * ema + (1 - EMA_DECAY) * loss

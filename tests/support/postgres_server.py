@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, in a temporary folder, reached through a Unix socket: for tests and benchmarks.
+"""A private PostgreSQL server in a temporary folder, reached through a Unix socket, for tests and benchmarks.
 
 Everything durable is left on, so that it behaves as a real one does when it is killed and started again; only the sizes
 are small. PostgreSQL refuses to run as root: started by root, it runs as another user of this system.
@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 _START_SECONDS = 60.0
-_USER = "rnnlab"  # of the database, not of the system
+_USER = "rnnlab"  # a user of the database, not of the system
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -38,24 +38,24 @@ _FOLDERS = (
 
 
 def programs() -> Path | None:
-    """The folder of `initdb` and `postgres`, of the newest version that is installed; None where there is none."""
+    """The folder of `initdb` and `postgres` of the newest installed version; None if there is none."""
     on_path = shutil.which("initdb")
     found = [folder for pattern in _FOLDERS for folder in Path("/").glob(pattern[1:])]
     found.sort(key=lambda folder: [int(number) for number in re.findall(r"\d+", str(folder))], reverse=True)
-    # Distributions put links to some of the programs on the path; the others lie beside the files that they lead to.
+    # Distributions put links to some of the programs on the path; the others are next to the targets of the links.
     candidates = [Path(on_path).resolve().parent, *found] if on_path else found
     return next((f for f in candidates if (f / "initdb").exists() and (f / "postgres").exists()), None)
 
 
 def why_unavailable() -> str | None:
-    """Why no server can be started here; None when one can."""
+    """Why no server can be started on this machine; None if it can."""
     if programs() is None:
         return "the programs initdb and postgres are not installed (Debian: apt-get install postgresql)"
     return None
 
 
 class PostgresServer:
-    """A server process and its folder. Use as a context manager: it runs inside, and the folder is gone afterwards."""
+    """A server process and its folder. A context manager: at its end the server is stopped and the folder removed."""
 
     def __init__(self) -> None:
         found = programs()
@@ -64,7 +64,7 @@ class PostgresServer:
         self._user = _unprivileged_user()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
-        # Not in pytest's folder: other users may not enter it, and its path is too long for a socket.
+        # Not in pytest's folder, which other users cannot enter, and whose path is too long for a socket.
         self.folder = Path(tempfile.mkdtemp(prefix="rnnlab-pg-"))
         self._data = self.folder / "data"
         self._log = self.folder / "log.txt"
@@ -77,7 +77,7 @@ class PostgresServer:
         return f"postgresql+psycopg://{_USER}@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Start, and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         assert self._process is None
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.folder), *settings]
@@ -96,7 +96,7 @@ class PostgresServer:
                 time.sleep(0.02)
 
     def stop(self, *, crash: bool = False) -> None:
-        """Break all connections off and end. crash: at once, so that the next start has to recover from the log."""
+        """Close all connections and stop. crash: stop at once, so that the next start must recover from the log."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
@@ -104,24 +104,24 @@ class PostgresServer:
         self._process = None
 
     def restart(self, *, crash: bool = False) -> None:
-        """What happens to workers when somebody restarts the server under them."""
+        """Restart the server while workers are connected."""
         self.stop(crash=crash)
         self.start()
 
     def create_database(self) -> str:
-        """A new empty database; its name."""
+        """Create an empty database. Returns its name."""
         name = f"test_{next(self._numbers)}"
         with self.connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return name
 
     def drop_database(self, name: str) -> None:
-        """Break the connections to a database off, and remove it."""
+        """Close the connections to a database and drop it."""
         with self.connect("postgres") as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
 
     def empty_database(self, name: str) -> None:
-        """Break the other connections to a database off, and make it as new: much quicker than a new one."""
+        """Close the other connections to a database and empty it, which is much faster than creating a new one."""
         with self.connect(name) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -132,11 +132,11 @@ class PostgresServer:
             connection.execute("GRANT USAGE ON SCHEMA public TO public")
 
     def connect(self, database: str) -> psycopg.Connection[Any]:
-        """A connection that commits each statement, past the store."""
+        """A connection that commits each statement and does not use the store."""
         return psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True)
 
     def _as(self) -> dict[str, Any]:
-        """How its programs are started: as another user if need be, and out of reach of a Ctrl-C on the terminal."""
+        """How to start the programs: as another user if necessary, and protected from Ctrl-C on the terminal."""
         options: dict[str, Any] = {"cwd": self.folder, "start_new_session": True}
         if self._user is not None:
             options |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
@@ -152,12 +152,12 @@ class PostgresServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop(crash=True)  # nobody is going to start it again
+        self.stop(crash=True)  # it will not be started again
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:
-    """Whom the server runs as when this process is root; None when it is not, and the server runs as we do."""
+    """The user of the server if this process is root; None if it is not: then the server has the same user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody", "daemon"):

@@ -22,7 +22,7 @@ def published_csv(number: int) -> pd.DataFrame:
 
 
 def published_jobs(number: int) -> list[Job]:
-    """One published round as `rnnlab import` has it: the n-th run of a configuration has seed n, which says nothing."""
+    """One published round as `rnnlab import` stores it: the n-th run of a configuration has seed n."""
     jobs: list[Job] = []
     seen: dict[str, int] = {}
     for row in published_csv(number).to_dict("records"):

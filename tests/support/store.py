@@ -1,4 +1,4 @@
-"""What the contract tests put into a store."""
+"""Jobs, workers and processes for the tests of the store."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from rnnlab.queue.claiming import Among
+from rnnlab.queue.claim_statements import Among
 from rnnlab.queue.database import open_database
 from rnnlab.queue.job import Claim, Curve, NewJob, Status, WorkerRecord
 from rnnlab.queue.store import Store
@@ -30,19 +30,19 @@ class ManualClock:
 
 
 def new_job(number: int, group_key: str = "g", priority: int = 0, target_steps: int = 1000) -> NewJob:
-    """The job `number`; equal numbers are equal jobs."""
+    """The job with this number; equal numbers give equal jobs."""
     payload = f'{{"seed":{number}}}'
     return NewJob(hashlib.sha256(payload.encode()).hexdigest(), payload, group_key, target_steps, priority)
 
 
 def add(store: Store, jobs: Iterable[NewJob], experiment: str = "demo", round_name: str = "first") -> list[int]:
-    """Add jobs to a round; the ids of all jobs of that round."""
+    """Add jobs to a round. Returns the ids of all jobs of the round."""
     store.add_jobs(experiment, "{}", round_name, jobs, instead_of=store.experiment(experiment))
     return [job.id for job in store.jobs(experiment, round_name)]
 
 
 def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: str = "") -> str:
-    """Register a worker of another host, whose lease alone says whether it lives."""
+    """Register a worker of another host, so that only its lease shows whether it is alive."""
     now = store.clock()
     store.register_worker(
         WorkerRecord(
@@ -62,7 +62,7 @@ def register(store: Store, worker_id: str, *, host: str = "elsewhere", boot_id: 
 
 
 def fail_for_good(store: Store, claim: Claim, error: str = "Traceback") -> None:
-    """Let a job raise exceptions until its budget is used up; whoever has it claims it again meanwhile."""
+    """Let a job raise exceptions until its budget is used up; its worker claims it again each time."""
     while store.fail(claim, error) is Status.PENDING:
         for job in store.claim(claim.worker_id, 10_000, among=Among.STARTED):
             if job.id == claim.job_id:
@@ -72,7 +72,7 @@ def fail_for_good(store: Store, claim: Claim, error: str = "Traceback") -> None:
 
 
 def kinds(store: Store, job_id: int) -> list[str]:
-    """The history of one job."""
+    """The kinds of the events of one job."""
     return [event.kind for event in store.events(job_id, limit=None)]
 
 
@@ -88,7 +88,7 @@ def opened(url: str, *, create: bool = False, read_only: bool = False) -> Iterat
 
 @contextmanager
 def everything_locked(engine: Engine) -> Iterator[None]:
-    """While somebody is in the midst of a long change."""
+    """Hold the locks of a long write transaction."""
     with write_transaction(engine) as connection:
         if connection.dialect.name != "sqlite":  # SQLite has one lock for all, taken at the start
             connection.exec_driver_sql("LOCK TABLE workers, jobs IN EXCLUSIVE MODE")
@@ -96,7 +96,7 @@ def everything_locked(engine: Engine) -> Iterator[None]:
 
 
 def start_child(*arguments: str) -> "subprocess.Popen[str]":
-    """A process that runs one of the commands of children.py; it waits until `go` is called."""
+    """Start a process that runs one of the commands of children.py; it waits for a line on its stdin."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", f"{__package__}.children", *arguments],
         cwd=ROOT,
@@ -108,7 +108,7 @@ def start_child(*arguments: str) -> "subprocess.Popen[str]":
 
 
 def run_together(commands: Iterable[list[str]]) -> list[str]:
-    """Start one process per command, let all go at the same moment; what each of them printed."""
+    """Start one process per command and let all run at the same time. Returns the output of each."""
     children = [start_child(*command) for command in commands]
     try:
         for child in children:

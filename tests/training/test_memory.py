@@ -1,4 +1,4 @@
-"""What a cohort keeps alive."""
+"""The tensors that a cohort keeps alive."""
 
 import gc
 import weakref
@@ -22,7 +22,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_the_tensors_of_the_members_are_not_kept(config: RunConfig) -> None:
-    """A second set of all weights and moments would be more than the activations of most cohorts."""
+    """A second set of all weights and moments would take more memory than the activations of most cohorts."""
     members = [Member(config.with_settings({"seed": seed}), fresh_state(config, VOCABULARY)) for seed in (0, 1)]
     tensors = [
         weakref.ref(tensor)

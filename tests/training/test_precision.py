@@ -1,4 +1,4 @@
-"""TF32 is asked for in a run's config, and only its products on a GPU are computed so."""
+"""TF32 is a setting of a run, and applies only to products on a GPU."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tests.support.models import all_gate_settings, run_config
 _GPU, _CPU = torch.device("cuda:0"), torch.device("cpu")
 
 
-def test_products_on_a_gpu_are_as_asked_for_meanwhile() -> None:
+def test_products_on_a_gpu_have_the_precision_of_the_setting() -> None:
     matmul = torch.backends.cuda.matmul
     before = matmul.fp32_precision
     with products_in("tf32", _GPU):
@@ -36,7 +36,7 @@ def test_a_cpu_is_left_alone() -> None:
 def test_another_precision_is_another_run_of_another_group() -> None:
     model = all_gate_settings(1, 8)[0]
     plain = run_config(model)
-    assert "precision" not in plain.canonical_json  # runs from before there was the setting keep their hashes
+    assert "precision" not in plain.canonical_json  # runs from before this setting existed keep their hashes
     assert run_config(model).with_settings({"precision": "float32"}) == plain
     fast = plain.with_settings({"precision": "tf32"})
     assert '"precision":"tf32"' in fast.canonical_json

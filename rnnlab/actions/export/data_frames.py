@@ -1,8 +1,8 @@
 """Runs as one table, their curves as another, and both as CSV, JSON and Parquet.
 
-The columns of the runs are those of `results_frame`, and beside them where a result comes from:
+The columns of the runs are those of `results_frame`, and the origin of each result:
 
-    experiment, id, round, status, config_hash, recipe, seed      who the job is
+    experiment, id, round, status, config_hash, recipe, seed      which job it is
     corpus_name, corpus_sha256, n_layers, state_size, ...         its settings
     seconds, diverged, min_loss, ..., rnnlab_version, device      its result: numbers, switches and texts
     step, target_steps, created_at, started_at, finished_at, error
@@ -18,16 +18,18 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs
-from rnnlab.analysis.runs import INTERNAL, results_frame
+from rnnlab.actions.export.exported_runs import ExportedRuns
+from rnnlab.analysis.question import Question
+from rnnlab.analysis.results_frame import INTERNAL, result_columns, results_frame
+from rnnlab.analysis.runs import Runs
 from rnnlab.errors import UsageError
-from rnnlab.queue.job import Job
+from rnnlab.queue.job import Job, Status
 
 _TIMES = ("created_at", "started_at", "finished_at")
 
 
-def run_table(runs: Runs) -> pd.DataFrame:
-    """One row a job, in the order of adding. What a job does not have is missing; whole numbers stay whole.
+def run_table(runs: ExportedRuns) -> pd.DataFrame:
+    """One row per job, in the order of adding. Missing values stay missing; whole numbers stay integers.
 
     Times are UTC. `error` is the last line of the traceback.
     """
@@ -39,9 +41,9 @@ def run_table(runs: Runs) -> pd.DataFrame:
         if name == "corpus_name":
             columns["corpus_sha256"] = _typed([json.loads(job.payload)["corpus"].get("sha256") for job in jobs])
     for name, values in _results(jobs).items():
-        # `results_frame` gave a number that shares its name with another column this name.
+        # In `results_frame`, a number that shares its name with another column has this name.
         beside = f"result_{name}"
-        taken = name in columns and name not in _measured(frame)
+        taken = name in columns and name not in result_columns(frame)
         columns[beside if beside in columns or taken else name] = _typed(values)
     facts: dict[str, pd.Series[Any]] = {
         "step": pd.Series([job.step for job in jobs], dtype="int64"),
@@ -54,8 +56,19 @@ def run_table(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def curve_table(runs: Runs) -> pd.DataFrame:
-    """One row a recorded point: `id` of the job, its `round`, the optimiser `step`, and the value of each series."""
+def ranked_run_table(runs: ExportedRuns) -> pd.DataFrame:
+    """The rows of `run_table`, best first, with their `rank` as the first column.
+
+    Raises UsageError for a metric that no result has.
+    """
+    table = run_table(runs)
+    if runs.metric not in table.columns and not (table["status"] == Status.DONE.value).any():
+        table[runs.metric] = math.nan  # no result has any number yet
+    return Runs(table, Question(runs.metric)).ranked
+
+
+def curve_table(runs: ExportedRuns) -> pd.DataFrame:
+    """One row per recorded point: `id` of the job, its `round`, the optimiser `step`, and the value of each series."""
     rounds = {job.id: job.round for job in runs.jobs}
     series = list(dict.fromkeys(name for curve in runs.curves.values() for name in curve.series))
     columns: dict[str, list[Any]] = {name: [] for name in ("id", "round", "step", *series)}
@@ -71,14 +84,14 @@ def curve_table(runs: Runs) -> pd.DataFrame:
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """CSV as RFC 4180 has it, but with bare newlines; numbers read back bit for bit."""
+    """CSV as in RFC 4180, but lines end in LF; numbers read back bit for bit."""
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def to_json(runs: Runs) -> bytes:
-    """A JSON array with an object a run, one on each line: the columns of `run_table`, and `curve`.
+def to_json(runs: ExportedRuns) -> bytes:
+    """A JSON array with one object per run, each on its own line: the columns of `run_table`, and `curve`.
 
-    `curve` has the lists `step` and one for each series; null where a run has none. NaN and infinities are null too.
+    `curve` has the lists `step` and one for each series; null if a run has no curve. NaN and infinities are null too.
     """
     lines = []
     for row in run_table(runs).astype(object).to_dict("records"):
@@ -90,7 +103,7 @@ def to_json(runs: Runs) -> bytes:
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:
-    """Parquet with a type for each column. Raises UsageError where pyarrow is not installed."""
+    """Parquet with a type for each column. Raises UsageError if pyarrow is not installed."""
     stream = io.BytesIO()
     try:
         table.to_parquet(stream, engine="pyarrow", index=False)
@@ -101,21 +114,15 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def _measured(frame: pd.DataFrame) -> list[str]:
-    """The columns of `results_frame` that are numbers of a result: they stand after `diverged`."""
-    names = [str(name) for name in frame.columns]
-    return names[names.index("diverged") + 1 :]
-
-
 def _results(jobs: Sequence[Job]) -> dict[str, list[Any]]:
-    """Everything that stands in a result -> its value for each job."""
+    """Each field of the results -> its value for each job."""
     results = [job.result or {} for job in jobs]
     names = dict.fromkeys(name for result in results for name in result)
     return {name: [result.get(name) for result in results] for name in names}
 
 
 def _typed(values: list[Any]) -> "pd.Series[Any]":
-    """A column of one kind, with gaps: switches, whole numbers, numbers, else texts."""
+    """A column of one type with missing values: booleans, integers, floats, otherwise texts."""
     present = [value for value in values if value is not None]
     if present and all(isinstance(value, bool) for value in present):
         return pd.Series(values, dtype="boolean")

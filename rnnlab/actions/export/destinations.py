@@ -1,4 +1,4 @@
-"""Where an export goes: one file or one folder, replaced whole, and never something that is not an export."""
+"""Writing an export to a file or a folder. It is replaced as a whole, and only if it is an earlier export."""
 
 import os
 import shutil
@@ -15,32 +15,33 @@ _SQLITE = b"SQLite format 3\0"
 def replace_file(path: Path, data: bytes) -> None:
     """Write the file, or replace it.
 
-    Raises UsageError for a folder and for a database, RnnlabError where the disk does not take it; what was there
-    stays.
+    Raises UsageError for a folder and for a database, RnnlabError if it cannot be written. The old file is kept then.
     """
     if path.is_dir():
         raise UsageError(f"--out {path} is a folder: name a file")
     if path.is_file():
         with path.open("rb") as stream:
             if stream.read(len(_SQLITE)) == _SQLITE:
-                raise UsageError(f"--out {path} is a database: it would be lost; name another file")
+                raise UsageError(f"--out {path} is a database, which the export would overwrite: name another file")
     with _disk_errors(path):
         atomic_write(path, data)
 
 
 def replace_folder(path: Path, fill: Callable[[Path], None], file_name: str) -> None:
-    """Make the folder `path` of what `fill` puts into the folder that it is given; replace an earlier one.
+    """Write the folder `path`, or replace it; `fill` writes the contents into the folder that it is given.
 
-    All files that `fill` writes are called `file_name`: a folder with any other file in it is somebody's.
+    All files that `fill` writes are called `file_name`: a folder with any other file is not an export.
 
-    Raises UsageError for such a folder, RnnlabError where the disk does not take it; what was there stays.
+    Raises UsageError for such a folder, RnnlabError if it cannot be written. The old folder is kept then.
     """
     given, path = path, path.resolve()
     if path.exists() and not path.is_dir():
         raise UsageError(f"--out {given} is a file: name a folder")
     for there in path.rglob("*"):
         if not there.is_dir() and there.name != file_name:
-            raise UsageError(f"--out {given} holds {there.relative_to(path)}, which is no export: name another folder")
+            raise UsageError(
+                f"--out {given} holds {there.relative_to(path)}, which is not part of an export: name another folder"
+            )
     made = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     old = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
     try:

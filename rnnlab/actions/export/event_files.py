@@ -1,10 +1,10 @@
-"""Runs as a folder of event files for TensorBoard: curves, final numbers, and the table of hyper-parameters.
+"""Runs as a folder of event files for TensorBoard: curves, final numbers, and the table of hyperparameters.
 
-<out>/events.out.tfevents.0.rnnlab                       which hyper-parameters and metrics there are
-<out>/<round>/<job>-<what it is>/events.out.tfevents.0.rnnlab
+<out>/events.out.tfevents.0.rnnlab                       lists the hyperparameters and metrics
+<out>/<round>/<job>-<settings>/events.out.tfevents.0.rnnlab
 
-A run has its curve as scalars under the names of the series, each number of its result, and its seconds, as one point
-under `result/`, and its settings as hyper-parameters: those that vary within the experiment, with round and seed.
+A run has its curve as scalars under the names of the series, each number of its result and its seconds as one point
+under `result/`, and as hyperparameters the settings that vary within the experiment, with round and seed.
 """
 
 import re
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs, began_at
-from rnnlab.analysis.runs import levels, results_frame, setting_columns
+from rnnlab.actions.export.exported_runs import ExportedRuns, began_at
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.results_frame import results_frame, setting_columns
 from rnnlab.analysis.words.names import describe
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Curve, Job, Status
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
     from tensorboard.plugins.hparams.summary_v2 import Domain
 
 FILE_NAME = "events.out.tfevents.0.rnnlab"  # TensorBoard looks for `tfevents` in the name; the number is a time
-_MANY_LEVELS = 10  # beyond it TensorBoard has no boxes to tick, but asks for the least and the largest value
+_MANY_LEVELS = 10  # with more, TensorBoard offers a range instead of checkboxes
 _NAME_LENGTH = 120  # characters of a run's name, well below what file systems allow
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """One hyper-parameter."""
+    """One hyperparameter."""
 
-    kind: type  # bool, int, float or str: what all levels can be
-    levels: Sequence[Any]  # without those of runs that do not have it
+    kind: type  # bool, int, float or str: a type that all levels can have
+    levels: Sequence[Any]  # without the missing value of runs that do not have the setting
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,18 @@ class _Columns:
     """What TensorBoard's table of runs shows."""
 
     axes: Mapping[str, _Axis]
-    metrics: Sequence[str]  # numbers of the results, the one that decides first
+    metrics: Sequence[str]  # numbers of the results; the one that ranks the runs is first
 
 
-def shown_jobs(runs: Runs) -> list[Job]:
-    """The jobs that TensorBoard can show anything of: they have a curve or a result."""
+def shown_jobs(runs: ExportedRuns) -> list[Job]:
+    """The jobs that TensorBoard can show: those with a curve or a result."""
     return [job for job in runs.jobs if job.id in runs.curves or job.result]
 
 
-def fill_folder(runs: Runs, folder: Path) -> None:
+def fill_folder(runs: ExportedRuns, folder: Path) -> None:
     """Write the event files of the runs into an empty folder.
 
-    Raises UsageError where tensorboard is not installed.
+    Raises UsageError if tensorboard is not installed.
     """
     _check_installed()
     jobs = shown_jobs(runs)
@@ -68,7 +69,7 @@ def fill_folder(runs: Runs, folder: Path) -> None:
         seeds = levels(members["seed"])
         for place, row in zip(members.index, members.to_dict("records"), strict=True):
             job = jobs[place]
-            number = f"{job.id:0{width}d}"  # names are sorted as texts
+            number = f"{job.id:0{width}d}"  # TensorBoard sorts names as texts
             described = [describe(row, varying), f"seed = {row['seed']}" if len(seeds) > 1 else ""]
             run_folder = folder / str(round_name) / _run_name(number, ", ".join(filter(None, described)))
             run_folder.mkdir(parents=True)
@@ -84,7 +85,7 @@ def _check_installed() -> None:
         ) from error
 
 
-def _columns(runs: Runs, frame: pd.DataFrame) -> _Columns:
+def _columns(runs: ExportedRuns, frame: pd.DataFrame) -> _Columns:
     axes = {}
     for name in ["round", *setting_columns(frame), "seed"]:
         found = levels(frame[name])
@@ -126,8 +127,8 @@ def _domain(axis: _Axis) -> "Domain":
     return Discrete(values)
 
 
-def _events(runs: Runs, job: Job, number: str, row: Mapping[Any, Any], columns: _Columns) -> "Iterator[Event]":
-    """Everything about one run, in the order of time. Points of the curve are spread evenly over its seconds."""
+def _events(runs: ExportedRuns, job: Job, number: str, row: Mapping[Any, Any], columns: _Columns) -> "Iterator[Event]":
+    """The events of one run, in chronological order. Points of the curve are spread evenly over its seconds."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     begin, end = began_at(job), began_at(job) + job.seconds
@@ -145,7 +146,7 @@ def _events(runs: Runs, job: Job, number: str, row: Mapping[Any, Any], columns: 
 
 
 def _session_end(at: float, *, success: bool) -> "Summary":
-    # The package has a function for it, but that one needs TensorFlow.
+    # The function of the package for this needs TensorFlow.
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 

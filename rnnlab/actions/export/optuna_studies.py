@@ -3,14 +3,14 @@
 Each round is a study of its own, `<experiment>/<round>`: rounds train for different lengths, and only runs of one round
 can be compared. Each job is a trial:
 
-    done, metric finite                 COMPLETE, its value is the metric that decides
-    done, diverged or without metric    PRUNED: it ended before its time, and Optuna still draws its curve
+    done, metric finite                 COMPLETE, its value is the metric that ranks the runs
+    done, diverged or without metric    PRUNED: Optuna still draws its curve
     failed, cancelled                   FAIL
     running                             RUNNING
     pending, paused                     WAITING
 
-Parameters are the settings that vary within the round, the seed apart: a sampler has no say in it, and no plot should
-rank it. A setting that a job does not have is no parameter of its trial, as in a conditional search space.
+Parameters are the settings that vary within the round, without the seed: it is nothing to sample or to rank
+by. A setting that a job does not have is not a parameter of its trial, as in conditional search spaces.
 """
 
 import json
@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rnnlab.actions.export.exported_runs import Runs, began_at, diverged
-from rnnlab.analysis.runs import levels, results_frame, setting_columns
+from rnnlab.actions.export.exported_runs import ExportedRuns, began_at, diverged
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.results_frame import results_frame, setting_columns
 from rnnlab.analysis.words.names import curve_series
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Curve, Job, Status
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 EXPERIMENT_ATTRIBUTE = "rnnlab_experiment"  # user attribute of every study that is exported
-_LOG_RATIO = 8  # a numeric axis is logarithmic where its largest level is at least so many times the smallest
+_LOG_RATIO = 8  # a numeric axis is logarithmic if its largest level is at least this many times the smallest
 
 
-def journal(runs: Runs) -> bytes:
+def journal(runs: ExportedRuns) -> bytes:
     """The contents of a journal file with a study for each round.
 
-    Raises UsageError where Optuna is not installed.
+    Raises UsageError if Optuna is not installed.
     """
     with _optuna(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.log"
@@ -54,19 +55,19 @@ def journal(runs: Runs) -> bytes:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raises UsageError if there is a file that is anything but an earlier export: it may be a study that goes on."""
+    """Raises UsageError if the file exists and is not an earlier export: it may be a study in progress."""
     if not path.is_file() or path.stat().st_size == 0:
         return
     with _optuna():
         try:
             studies = _open(path).get_all_studies()
-        except Exception:  # whatever Optuna makes of a file of another kind
+        except Exception:  # Optuna raises many types of errors for a file of another format
             studies = []
     if not studies:
-        raise UsageError(f"--out {path} is no journal of Optuna: name another file")
+        raise UsageError(f"--out {path} is not an Optuna journal: name another file")
     foreign = [study.study_name for study in studies if EXPERIMENT_ATTRIBUTE not in study.user_attrs]
     if foreign:
-        raise UsageError(f"--out {path} has the study {foreign[0]!r}, which is no export: name another file")
+        raise UsageError(f"--out {path} has the study {foreign[0]!r}, which is not an export: name another file")
 
 
 def _open(path: Path) -> "JournalStorage":
@@ -91,13 +92,13 @@ def _optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _add_study(storage: "JournalStorage", runs: Runs, round_name: str, jobs: Sequence[Job]) -> None:
+def _add_study(storage: "JournalStorage", runs: ExportedRuns, round_name: str, jobs: Sequence[Job]) -> None:
     import optuna
 
     study = optuna.create_study(storage=storage, study_name=f"{runs.experiment}/{round_name}", direction="minimize")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([runs.metric])  # plots are labelled with it
+        study.set_metric_names([runs.metric])  # the label of plots
     frame = results_frame(jobs)
     axes = {name: levels(frame[name]) for name in setting_columns(frame)}
     distributions = {name: _distribution(values) for name, values in axes.items() if len(values) > 1}
@@ -106,14 +107,14 @@ def _add_study(storage: "JournalStorage", runs: Runs, round_name: str, jobs: Seq
     study.add_trials(_trial(runs, job, row, distributions) for job, row in zip(jobs, rows, strict=True))
 
 
-def _describe(study: "Study", runs: Runs, round_name: str, fixed: Mapping[str, Any]) -> None:
+def _describe(study: "Study", runs: ExportedRuns, round_name: str, fixed: Mapping[str, Any]) -> None:
     attributes = {EXPERIMENT_ATTRIBUTE: runs.experiment, "round": round_name, "title": runs.title, **fixed}
     for name, value in attributes.items():
         study.set_user_attr(name, value)
 
 
 def _distribution(values: Sequence[Any]) -> "BaseDistribution":
-    """The axis with these levels: numbers as numbers, so that plots have an order and distances; else categories."""
+    """The axis with these levels: numbers stay numbers, which plots need for order and distance."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     present = [value for value in values if value is not None]
@@ -127,7 +128,7 @@ def _distribution(values: Sequence[Any]) -> "BaseDistribution":
 
 
 def _trial(
-    runs: Runs, job: Job, row: Mapping[Any, Any], distributions: "Mapping[str, BaseDistribution]"
+    runs: ExportedRuns, job: Job, row: Mapping[Any, Any], distributions: "Mapping[str, BaseDistribution]"
 ) -> "FrozenTrial":
     from optuna.trial import FrozenTrial, TrialState
 
@@ -171,7 +172,7 @@ def _state(job: Job, *, has_metric: bool) -> "TrialState":
 
 
 def _intermediate_values(curve: Curve | None, metric: str) -> dict[int, float]:
-    """Step -> the series that the metric is read from, or the first one where there is none."""
+    """Step -> the series that the metric is read from, or the first one if there is none."""
     if curve is None or not curve.series:
         return {}
     name = curve_series(metric) or ""

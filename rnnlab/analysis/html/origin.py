@@ -1,4 +1,4 @@
-"""Where the numbers of a page come from: program, texts, machines, seeds, time. Read from the jobs alone."""
+"""The origin of the numbers of a page: program, corpora, machines, seeds, time. Read from the jobs only."""
 
 import json
 from collections import Counter
@@ -8,15 +8,15 @@ from typing import Any
 
 from rnnlab.queue.job import Job, Status
 
-_MOST_SEEDS = 12  # beyond them, only how many and from where to where
+_MOST_SEEDS = 12  # with more, only their number and range is shown
 
 
 def origin(jobs: Sequence[Job]) -> list[tuple[str, str]]:
-    """Name and value of each line; a line that no job says anything about is left out."""
+    """Name and value of each line; lines without a value are left out."""
     payloads = [json.loads(job.payload) for job in jobs]
     results = [job.result or {} for job in jobs]
     done = [job for job in jobs if job.status is Status.DONE]
-    imported = sum(job.epoch == 0 for job in done)  # nobody ever claimed them
+    imported = sum(job.epoch == 0 for job in done)  # no worker ever claimed them
     corpora = {
         f"{corpus.get('name')} (SHA-256 {corpus.get('sha256') or 'unknown'})"
         for corpus in (payload.get("corpus", {}) for payload in payloads)

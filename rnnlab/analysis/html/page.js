@@ -11,7 +11,7 @@ const runs = (() => {
   let order = Array.from({ length: count }, (_, run) => run);
   let found = order, limit = FIRST, sorted = null, shown = null, pinned = null;
 
-  // A value as such (null where there is none), and as the table writes it.
+  // The value itself (null if there is none), and as the table shows it.
   const value = (column, run) =>
     column.kind === "text" ? (column.at[run] < 0 ? null : column.levels[column.at[run]]) : column.values[run];
 
@@ -30,7 +30,7 @@ const runs = (() => {
     column.names = [column.key, column.title.replace(/[^\p{L}\p{N}.]+/gu, "_").replace(/^_|_$/g, "")].map((name) => name.toLowerCase());
   }
 
-  // Sorting: numbers as numbers, what is missing always last, equal values in the order of the jobs.
+  // Sorting: numbers by value, missing values always last, equal values in the order of the jobs.
 
   function sort(column, descending) {
     sorted = column;
@@ -60,7 +60,7 @@ const runs = (() => {
       const fit = columns.filter((column) => test(column.names));
       const seen = fit.filter((column) => column.shown);
       if (fit.length === 1 || seen.length === 1) return seen[0] || fit[0];
-      if (fit.length) throw new Error(`“${name}” may be ${fit.slice(0, 4).map((column) => column.key).join(", ")}`);
+      if (fit.length) throw new Error(`“${name}” matches several columns: ${fit.slice(0, 4).map((column) => column.key).join(", ")}`);
     }
     throw new Error(`no column “${name}”`);
   }
@@ -84,7 +84,7 @@ const runs = (() => {
     const column = columnOf(name);
     if (sign === "=" || sign === "!=") {
       const whole = wanted.toLowerCase();
-      // A text may have commas itself.
+      // A text may contain commas.
       const isLevel = column.kind === "text" && column.levels.some((level) => String(level).toLowerCase() === whole);
       const listed = isLevel ? [whole] : whole.split(",").filter((one) => one !== "");
       const tests = listed.map((one) => equalTest(column, one));
@@ -108,7 +108,7 @@ const runs = (() => {
     const part = token.replaceAll('"', "");
     const match = /^([^<>=!]+)(<=|>=|!=|=|<|>)(.*)$/.exec(part);
     if (!match) return (run) => line(run).includes(part.toLowerCase());
-    if (match[3] === "") throw new Error(`${part} what?`);
+    if (match[3] === "") throw new Error(`${part} needs a value`);
     return condition(match[1], match[2], match[3]);
   }
 
@@ -119,7 +119,7 @@ const runs = (() => {
       try {
         tests.push(testOf(token));
       } catch (error) {
-        complaint = error.message;  // what is being typed may not be a condition yet: it does not count
+        complaint = error.message;  // an incomplete condition, still being typed, is ignored
       }
     }
     found = order.filter((run) => tests.every((test) => test(run)));
@@ -171,7 +171,7 @@ const runs = (() => {
     return dl;
   }
 
-  // The panel stands on the other side of what is pointed at.
+  // The panel is placed on the side opposite to the pointer.
   function show(run, onTheLeft = false) {
     if (run === shown) return;
     hide();
@@ -183,7 +183,7 @@ const runs = (() => {
     const close = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
     close.setAttribute("aria-label", "Close");
     close.addEventListener("click", unpin);
-    const link = Object.assign(document.createElement("a"), { href: "#runs", textContent: "Its row in the table" });
+    const link = Object.assign(document.createElement("a"), { href: "#runs", textContent: "Show in the table" });
     link.addEventListener("click", (event) => {
       event.preventDefault();
       reveal(run);
@@ -234,7 +234,7 @@ const runs = (() => {
     return row ? +row.dataset.run : null;
   };
 
-  // What is pointed at (null: nothing), and what is clicked on, in the table or a picture.
+  // The run under the pointer (null: none), and the selected run, in the table or a picture.
   function point(run, onTheLeft) {
     if (pinned === null) run === null ? hide() : show(run, onTheLeft);
   }

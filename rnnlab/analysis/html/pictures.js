@@ -1,6 +1,6 @@
-// The runs in the pictures: to point at a mark, or to click on it, is as good as on its row in the table.
+// The runs in the pictures: pointing at a mark, or clicking it, has the same effect as for its row in the table.
 (() => {
-  const REACH = [0, 2, 4, 6];  // CSS pixels: a line is thinner than what a hand can hit
+  const REACH = [0, 2, 4, 6];  // CSS pixels: a line is too thin to hit exactly
   const marks = new Map();  // by job
 
   function runAt(event) {

@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.legend import colouring, finish
+from rnnlab.analysis.plots.legend import coloring, finish
+from rnnlab.analysis.runs import Rows
 from rnnlab.analysis.statistics.comparison import Comparison
 from rnnlab.analysis.statistics.one_factor import Floats
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.statistics.outliers import limits
 
 _PLOT_INCHES = 5.2
 
@@ -23,17 +25,17 @@ def agreement_figure(
 ) -> Figure:
     """shares: of the metric's variance, by setting, largest first. names: of the two experiments.
 
-    label: of the metric, with its unit. Configurations far above the others stand at an edge as triangles.
+    label: of the metric, with its unit. Configurations far above the others are triangles at an edge.
     """
     here, there = comparison.losses
-    points = comparison.configurations.assign(id=range(len(here)))
-    up, across = style.limits(here), style.limits(there)
+    points = Rows(comparison.configurations.assign(id=range(len(here))))
+    up, across = limits(here), limits(there)
     inside = (here <= up.high) & (there <= across.high)
     with style.context():
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, _note(here, there, inside))
         ax = figure.add_subplot()
-        colours = colouring(points, comparison.metric, shares)
-        shades = np.array(colours.of_run.tolist(), dtype=object)
+        colors = coloring(points, comparison.metric, shares)
+        shades = np.array(colors.of_run.tolist(), dtype=object)
         size = float(np.clip(5000 / len(here), 6, 30))
         dots = ax.scatter(there[inside], here[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(here) > style.MOST_SHAPES, zorder=2)
@@ -45,15 +47,15 @@ def agreement_figure(
         ax.set_xlabel(f"{names[1]}: {label}")
         ax.set_ylabel(f"{names[0]}: {label}")
         handles: list[Artist] = [
-            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+            Line2D([], [], marker="o", ls="", color=color, ms=4, label=text) for text, color in colors.groups
         ]
-        finish(ax, [*handles, *_draw_equal(ax)], colours.title)
+        finish(ax, [*handles, *_draw_equal(ax)], colors.title)
         ax.grid(axis="x", color="0.92")
         return figure
 
 
 def _draw_equal(ax: Axes) -> list[Artist]:
-    """The line of equal losses, where it crosses the plot; with its entry in the legend."""
+    """The line of equal losses, if it crosses the plot; returns its entry in the legend."""
     ends = list(zip(ax.get_xlim(), ax.get_ylim(), strict=True))
     low, high = max(ends[0]), min(ends[1])
     if low >= high:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -11,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bundle import Line, band_of, falls_early
-from rnnlab.analysis.plots.legend import Colouring, colouring, draw_threshold, finish, write_in
-from rnnlab.analysis.runs import factors
-from rnnlab.analysis.statistics.ranking import best_run
-from rnnlab.analysis.words.names import curve_series, metric_title, rounded
+from rnnlab.analysis.plots.legend import Coloring, coloring, draw_threshold, finish, write_in
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.curve_lines import Line, band_of, falls_early
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.words.names import curve_series, metric_title
 from rnnlab.analysis.words.sentences import named_run
 
 _INCHES = (style.WIDTH, 4.8)
@@ -25,37 +25,36 @@ _MANY_DECADES = 1e4  # of the same, for labels at powers of ten only
 
 
 def curves_figure(
-    frame: pd.DataFrame,
+    runs: Runs,
     lines: Sequence[Line],
-    metric: str,
     shares: Mapping[str, float],
     label: str,
     headline: str,
     threshold: float | None = None,
 ) -> Figure:
-    """Every curve as a thin line, coloured by the setting that explains most; the best run, the median and the band.
+    """Every curve as a thin line, colored by the setting that explains most; the best run, the median and the band.
 
-    lines: at least one, from `lines_of`, of the series that shares the metric's axis if one does. shares: of the
+    lines: at least one, from `lines_of`, of the series that shares the metric's axis, if there is one. shares: of the
     metric's variance, by setting, largest first. label: of the y axis, with its unit. threshold: on the same axis
-    as the curves. Curves that rise far above the others leave the picture under an arrow.
+    as the curves. Curves that rise far above the others leave the picture, marked by an arrow.
     """
     with style.context():
-        limits = style.limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
-        leaving = [line for line in lines if line.values.max() > limits.high or line.broke_off]
-        figure = style.new_figure(*_INCHES, headline, _note(frame, lines, leaving, limits))
+        heights = limits([line.values.max() for line in lines], low=min(line.values.min() for line in lines))
+        leaving = [line for line in lines if line.values.max() > heights.high or line.broke_off]
+        figure = style.new_figure(*_INCHES, headline, _note(len(runs.all), lines, leaving, heights))
         ax = figure.add_subplot()
-        ax.set_ylim(limits.low - 0.16 * limits.span, limits.high + 0.08 * limits.span)
+        ax.set_ylim(heights.low - 0.16 * heights.span, heights.high + 0.08 * heights.span)
         _set_steps(ax, lines)
-        shown = frame[frame["id"].isin([line.job_id for line in lines])]
-        colours = colouring(shown, metric, shares)
-        _draw_lines(ax, lines, colours)
-        handles: list[Artist] = [Line2D([], [], color=colour, label=text) for text, colour in colours.groups]
+        shown = runs.of_jobs([line.job_id for line in lines])
+        colors = coloring(shown.all, runs.metric, shares)
+        _draw_lines(ax, lines, colors)
+        handles: list[Artist] = [Line2D([], [], color=color, label=text) for text, color in colors.groups]
         handles += _draw_band(ax, lines)
-        handles += _draw_best(ax, frame, lines, metric)
-        handles += draw_threshold(ax, frame, metric, threshold)
-        _mark_leaving(ax, leaving, limits)
+        handles += _draw_best(ax, shown, lines, runs.all.factors)
+        handles += draw_threshold(ax, runs, threshold)
+        _mark_leaving(ax, leaving, heights)
         ax.set_ylabel(label)
-        finish(ax, handles, colours.title)
+        finish(ax, handles, colors.title)
         return figure
 
 
@@ -67,18 +66,18 @@ def _set_steps(ax: Axes, lines: Sequence[Line]) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last / first < _MANY_DECADES else (1,)))
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlim(first / 1.05, last * 1.05)
-        ax.set_xlabel("optimiser steps (logarithmic)")
+        ax.set_xlabel("optimizer steps (logarithmic)")
     else:
         ax.set_xlim(min(first, 0), last * 1.02)
         ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
-        ax.set_xlabel("optimiser steps")
+        ax.set_xlabel("optimizer steps")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 
-def _draw_lines(ax: Axes, lines: Sequence[Line], colours: Colouring) -> None:
+def _draw_lines(ax: Axes, lines: Sequence[Line], colors: Coloring) -> None:
     strength = float(np.clip(6 / len(lines) ** 0.55, 0.1, 0.9))
     points = [np.column_stack([line.steps, line.values]) for line in lines]
-    shades = [colours.of_run[line.job_id] for line in lines]
+    shades = [colors.of_run[line.job_id] for line in lines]
     bundle = LineCollection(points, colors=shades, linewidths=0.7, alpha=strength, zorder=2, gid="curves")
     bundle.set_rasterized(sum(map(len, points)) > style.MOST_SHAPES)
     style.name_runs(bundle, [line.job_id for line in lines])
@@ -98,27 +97,27 @@ def _draw_band(ax: Axes, lines: Sequence[Line]) -> list[Artist]:
     ]
 
 
-def _draw_best(ax: Axes, frame: pd.DataFrame, lines: Sequence[Line], metric: str) -> list[Artist]:
-    """The best run that has a curve, thick; if the metric shares its axis, with a star where the metric was read."""
-    best = best_run(frame[frame["id"].isin([line.job_id for line in lines])], metric)
+def _draw_best(ax: Axes, shown: Runs, lines: Sequence[Line], settings: Sequence[str]) -> list[Artist]:
+    """The best run that has a curve, as a thick line; if the metric shares its axis, a star marks the metric."""
+    best, metric = shown.best, shown.metric
     if best is None:
         return []
     line = next(line for line in lines if line.job_id == best["id"])
-    colour = style.best_colour()
-    ax.plot(line.steps, line.values, color=colour, linewidth=1.8, zorder=7)
+    color = style.best_color()
+    ax.plot(line.steps, line.values, color=color, linewidth=1.8, zorder=7)
     if curve_series(metric) is None:
         text = f"best run by {metric_title(metric)}: {best[metric]:.4f}"
-        return [Line2D([], [], color=colour, linewidth=1.8, label=text)]
-    # The latest of equals: a final loss is the last point.
+        return [Line2D([], [], color=color, linewidth=1.8, label=text)]
+    # The last of equal points: a final loss is the last point.
     place = len(line.values) - 1 - int(np.abs(line.values - best[metric])[::-1].argmin())
-    star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=colour, edgecolor=style.INK)
+    star = ax.scatter(line.steps[place], line.values[place], s=90, marker="*", color=color, edgecolor=style.INK)
     star.set(gid="star", zorder=8)
-    write_in(ax, f"★ best: {named_run(best, metric, factors(frame))}")
-    return [Line2D([], [], color=colour, linewidth=1.8, label="best run")]
+    write_in(ax, f"★ best: {named_run(best, metric, settings)}")
+    return [Line2D([], [], color=color, linewidth=1.8, label="best run")]
 
 
-def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: style.Limits) -> None:
-    """An arrow at the upper edge where a curve leaves the picture for the first time, or breaks off."""
+def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: Limits) -> None:
+    """An arrow at the upper edge where a curve first leaves the picture, or breaks off."""
     steps = []
     for line in leaving:
         above = np.flatnonzero(line.values > limits.high)
@@ -127,8 +126,8 @@ def _mark_leaving(ax: Axes, leaving: Sequence[Line], limits: style.Limits) -> No
     ax.scatter(steps, [height] * len(steps), marker="^", s=22, color=style.INK, linewidth=0, zorder=8, gid="leaving")
 
 
-def _note(frame: pd.DataFrame, lines: Sequence[Line], leaving: Sequence[Line], limits: style.Limits) -> str:
-    parts = [f"{len(lines)} of {len(frame)} runs have a curve." if len(lines) < len(frame) else ""]
+def _note(jobs: int, lines: Sequence[Line], leaving: Sequence[Line], limits: Limits) -> str:
+    parts = [f"{len(lines)} of {jobs} runs have a curve." if len(lines) < jobs else ""]
     if leaving:
         highest = max(line.values.max() for line in leaving)
         verb = "curve leaves" if len(leaving) == 1 else "curves leave"

@@ -1,4 +1,4 @@
-"""What each level of each setting does, all others equal: median difference, interval and quartiles, in rows."""
+"""The effect of each level of each setting, all others equal: median difference, interval and quartiles, in rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,34 +11,34 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rnnlab.analysis.labels import is_switch, level_label
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.legend import legend_row
-from rnnlab.analysis.words.names import level_label, setting_at, title
-from rnnlab.analysis.words.sentences import is_clear
+from rnnlab.analysis.statistics.effects import Effect, Effects, is_clear
+from rnnlab.analysis.statistics.outliers import limits
+from rnnlab.analysis.words.names import setting_at, title
 
 _ROW_INCHES = 0.22
 _FRAME_INCHES = 0.9  # axis, legend, one line of headline and of note
 _MOST_ROWS = 24
 _LONGEST_LABEL = 38  # letters
 _LONGEST_TITLE = 36
-_LONGEST_LINE = 30  # of the label of an axis
-_VERDICTS = {"lower": 0, "higher": 3}  # place among the colours; what is not clear is grey
-
-Row = Mapping[Any, Any]  # of a table of paired effects
+_LONGEST_LINE = 30  # letters, of the label of an axis
+_VERDICTS = {"lower": 0, "higher": 3}  # place among the colors; effects that are not clear are gray
 
 
-def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str) -> Figure:
-    """One panel a group of runs, the same rows in each: the largest median difference of the first group on top.
+def forest_figure(groups: Mapping[str, Effects], label: str, headline: str) -> Figure:
+    """One panel per group of runs, the same rows in each: the largest median difference of the first group on top.
 
-    groups: title of the panel -> `paired_effects`; at least one effect with a pair in the first. label: of the x axis.
+    groups: title of the panel -> paired effects; at least one effect with a pair in the first. label: of the x axis.
     A row without pairs in a group is empty there. Bars that reach far beyond the others are cut at the edge.
     """
     first = next(iter(groups.values()))
-    wanted = [row for row in first.to_dict("records") if row["pairs"] and np.isfinite(row["median"])]
+    wanted = [row for row in first.rows if row["pairs"] and np.isfinite(row["median"])]
     shown = sorted(wanted, key=lambda row: -abs(row["median"]))[:_MOST_ROWS]
     rows = {}
     for name, effects in groups.items():
-        found = {_key(row): row for row in effects.to_dict("records")}
+        found = {_key(row): row for row in effects.rows}
         rows[name] = [found.get(_key(row)) for row in shown]
     with style.context():
         note = _note(len(wanted), len(shown), any(_any_beyond(panel) for panel in rows.values()))
@@ -58,18 +58,18 @@ def forest_figure(groups: Mapping[str, pd.DataFrame], label: str, headline: str)
         return figure
 
 
-def _key(row: Row) -> tuple[str, str]:
+def _key(row: Effect) -> tuple[str, str]:
     return str(row["factor"]), level_label(row["level"])
 
 
-def _label(row: Row) -> str:
+def _label(row: Effect) -> str:
     name, level = row["factor"], row["level"]
-    if pd.api.types.is_bool(level):
+    if is_switch(level):
         return style.shortened(title(name), _LONGEST_LABEL)
     return style.shortened(f"{setting_at(name, level)} against {level_label(row['reference'])}", _LONGEST_LABEL)
 
 
-def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
+def _draw(ax: Axes, rows: Sequence[Effect | None]) -> None:
     here = _drawn(rows)
     places = here.index.tolist()
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
@@ -80,15 +80,15 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
     if here.empty:
         return
     left, right = _span(here)
-    colours = [_colour(row) for row in here.to_dict("records")]
+    colors = [_color(row) for row in here.to_dict("records")]
     for low, high, width, alpha, name in (("q25", "q75", 7.0, 0.3, "quartiles"), ("low", "high", 1.6, 1.0, "interval")):
         bars = [[(a, y), (b, y)] for a, b, y in zip(here[low], here[high], places, strict=True)]
-        ax.add_collection(LineCollection(bars, colors=colours, linewidths=width, alpha=alpha, zorder=2, gid=name))
+        ax.add_collection(LineCollection(bars, colors=colors, linewidths=width, alpha=alpha, zorder=2, gid=name))
     inside = here["median"].clip(left, right)
     marks = {"median": ("o", here["median"] == inside), "left": ("<", inside == left), "right": (">", inside == right)}
     for name, (marker, these) in marks.items():
         spots = inside[these], inside.index[these]
-        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        shades = [color for color, one in zip(colors, these, strict=True) if one]
         drawn = ax.scatter(*spots, s=26, marker=marker, color=shades, edgecolor="white", linewidth=0.6, zorder=4)
         drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
@@ -103,47 +103,47 @@ def _draw(ax: Axes, rows: Sequence[Row | None]) -> None:
         )
 
 
-def _drawn(rows: Sequence[Row | None]) -> pd.DataFrame:
+def _drawn(rows: Sequence[Effect | None]) -> pd.DataFrame:
     """The rows that have a median, by their places."""
     found = {place: row for place, row in enumerate(rows) if row is not None and np.isfinite(row["median"])}
     return pd.DataFrame(list(found.values()), index=list(found))
 
 
-def _any_beyond(rows: Sequence[Row | None]) -> bool:
+def _any_beyond(rows: Sequence[Effect | None]) -> bool:
     """Whether a median lies beyond the ends of the axis."""
     here = _drawn(rows)
     return len(here) > 0 and not here["median"].between(*_span(here)).all()
 
 
 def _span(rows: pd.DataFrame) -> tuple[float, float]:
-    """The ends of the axis: zero, and all bars but those that would squeeze the others."""
+    """The ends of the axis: zero, and all bars except those that would squeeze the others."""
     ends = rows[["median", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
     reach = np.append(ends[np.isfinite(ends)], 0.0)
-    most = style.limits(np.abs(reach), low=0.0).high
+    most = limits(np.abs(reach), low=0.0).high
     inside = reach[np.abs(reach) <= most]
     margin = 0.05 * max(float(np.ptp(inside)), 1e-9)
     return float(inside.min()) - margin, float(inside.max()) + margin
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: Effect) -> str:
     if not is_clear(row):
         return "unclear"
     return "lower" if row["better"] > row["worse"] else "higher"
 
 
-def _colour(row: Row) -> Any:
+def _color(row: Effect) -> Any:
     verdict = _verdict(row)
-    return style.colours(4)[_VERDICTS[verdict]] if verdict in _VERDICTS else "0.6"
+    return style.colors(4)[_VERDICTS[verdict]] if verdict in _VERDICTS else "0.6"
 
 
-def _dark(row: Row) -> str:
+def _dark(row: Effect) -> str:
     return style.FAINT if _verdict(row) == "unclear" else style.INK
 
 
 def _handles() -> list[Artist]:
-    lower, higher = (style.colours(4)[place] for place in _VERDICTS.values())
+    lower, higher = (style.colors(4)[place] for place in _VERDICTS.values())
     marks = [("lowers the loss", lower), ("raises it", higher), ("not clear", "0.6")]
-    points: list[Artist] = [Line2D([], [], marker="o", ls="", ms=5, color=colour, label=text) for text, colour in marks]
+    points: list[Artist] = [Line2D([], [], marker="o", ls="", ms=5, color=color, label=text) for text, color in marks]
     return [
         *points,
         Line2D([], [], color="0.4", linewidth=1.6, label="95 % interval"),

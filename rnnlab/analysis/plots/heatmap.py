@@ -4,32 +4,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from rnnlab.analysis.labels import level_label
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.heatmap_cells import Choice, Grid
-from rnnlab.analysis.runs import finished, levels
-from rnnlab.analysis.words.names import level_label, rounded, setting_at, title
+from rnnlab.analysis.statistics.heatmap_cells import Grid, HeatmapCells
+from rnnlab.analysis.statistics.outliers import limits
+from rnnlab.analysis.words.names import cell_text, setting_at, title
 
 _LEAST_CELL_INCHES = 0.37  # across: room for a number
 _ROW_INCHES = 0.34
 _LONGEST_LABEL = 30  # letters
-_SCALE_INCHES = 1.9  # beside the panels: labels of the rows and the scale
+_SCALE_INCHES = 1.9  # at the sides of the panels: labels of the rows, and the color scale
 
 
-def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], label: str, headline: str) -> Figure:
-    """panels: from `cells.grids`, with a run that can be compared in at least one cell. label: of the scale."""
-    done = finished(frame)
-    across, up = levels(done[choice.across]), levels(done[choice.up])
+def heatmap_figure(cells: HeatmapCells, label: str, headline: str) -> Figure:
+    """cells: with a run that can be compared in at least one of them. label: of the scale."""
+    choice, across, up, panels = cells.choice, cells.across, cells.up, cells.grids
     fitting = int((style.WIDTH - _SCALE_INCHES) / (_LEAST_CELL_INCHES * len(across)))
     columns = max(1, min(len(panels), fitting))
     rows = -(-len(panels) // columns)
-    limits = style.limits(np.concatenate([panel.medians.ravel() for panel in panels]))
-    norm = Normalize(limits.low, limits.low + limits.span)
+    scale = limits(np.concatenate([panel.medians.ravel() for panel in panels]))
+    norm = Normalize(scale.low, scale.low + scale.span)
     with style.context():
         height = rows * (_ROW_INCHES * max(len(up), 3) + 0.5) + 1.6
         figure = style.new_figure(style.WIDTH, height, headline, _note(panels))
@@ -37,9 +36,9 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
         lowest = min(float(np.nanmin(panel.medians)) for panel in panels if np.isfinite(panel.medians).any())
         image: Any = None
         for ax, panel in zip(axes, panels, strict=False):
-            # Far beyond the scale, a colour mapped image would lose the others.
-            shown = np.minimum(panel.medians, limits.high + limits.span)
-            image = ax.imshow(shown, cmap=style.metric_colours(), norm=norm, aspect="auto", origin="lower")
+            # One value far beyond the scale would make all others one color.
+            shown = np.minimum(panel.medians, scale.high + scale.span)
+            image = ax.imshow(shown, cmap=style.metric_colors(), norm=norm, aspect="auto", origin="lower")
             _write(ax, panel, norm, lowest)
             ax.set_xticks(range(len(across)), [level_label(level) for level in across])
             ax.set_yticks(range(len(up)), [level_label(level) for level in up])
@@ -56,7 +55,7 @@ def heatmap_figure(frame: pd.DataFrame, choice: Choice, panels: Sequence[Grid], 
             if place % columns == 0:
                 ax.set_ylabel(title(choice.up))
         bar = figure.colorbar(
-            image, ax=axes.tolist(), pad=0.02, extend="max" if limits.high < _highest(panels) else "neither"
+            image, ax=axes.tolist(), pad=0.02, extend="max" if scale.high < _highest(panels) else "neither"
         )
         bar.set_label("\n".join(style.lines_of_text(f"median of {label}", _LONGEST_LABEL)))
         bar.outline.set_visible(False)
@@ -71,31 +70,24 @@ def _write(ax: Axes, panel: Grid, norm: Normalize, lowest: float) -> None:
     for row, column in np.ndindex(panel.medians.shape):
         median = float(panel.medians[row, column])
         if np.isfinite(median):
-            text, colour = cell_text(median), style.ink_on(style.metric_colours()(norm(median)))
+            text, color = cell_text(median), style.ink_on(style.metric_colors()(norm(median)))
         elif panel.lost[row, column]:
-            text, colour = "div.", style.FAINT
+            text, color = "div.", style.FAINT
         else:
-            text, colour = "–", style.FAINT
+            text, color = "–", style.FAINT
         ax.text(
             *(column, row, text),
             ha="center",
             va="center",
             fontsize=style.TICK_POINTS,
             weight="bold" if median == lowest else "normal",
-            color=colour,
+            color=color,
         )
         if median == lowest:
-            border = Rectangle(
-                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_colour(), linewidth=2.5
-            )
+            border = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.best_color(), linewidth=2.5)
             ax.add_patch(border)
             # The axes would cut its outer half off.
             border.set(gid="lowest", clip_on=False)
-
-
-def cell_text(median: float) -> str:
-    """A median as it stands in its cell: three decimals, fewer for large numbers."""
-    return f"{median:.3f}" if abs(median) < 10 else rounded(median)
 
 
 def _note(panels: Sequence[Grid]) -> str:

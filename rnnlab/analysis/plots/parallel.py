@@ -1,10 +1,9 @@
-"""Parallel coordinates: a line a run through all its settings to its metric, coloured by its rank."""
+"""Parallel coordinates: one line per run through all its settings to its metric, colored by its rank."""
 
 import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
@@ -13,42 +12,42 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bands import Axis, axis_of, thinned
-from rnnlab.analysis.runs import comparable
-from rnnlab.analysis.statistics.ranking import rank
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.plots.parallel_axes import Axis, axis_of, thinned
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.outliers import Limits, limits
 
 _INCHES = (style.WIDTH, 4.6)
 MOST_SETTINGS = 10
 MOST_LINES = 500
-_EASE = 0.4  # of the distance between two axes: how far a line leaves an axis level
-_BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colours along the metric
+_EASE = 0.4  # of the distance between two axes: how far a line is level next to an axis
+_BAR_WIDTH = 0.12  # of the distance between two axes: the scale of colors along the metric
 
 Floats = NDArray[np.float64]
 
 
-def parallel_figure(frame: pd.DataFrame, settings: Sequence[str], metric: str, label: str, headline: str) -> Figure:
+def parallel_figure(runs: Runs, settings: Sequence[str], label: str, headline: str) -> Figure:
     """settings: from left to right, at least one. label: of the metric's axis. At least two runs must be comparable.
 
-    The best tenth of the runs is drawn strong, over the others. Of more than five hundred runs a regular sample is
-    drawn; runs far above the others end at the upper end of the metric.
+    The best tenth of the runs is drawn with strong lines over the others. With more than five hundred runs, a regular
+    sample is drawn. Runs far above the others end at the upper end of the metric.
     """
-    ranked = rank(comparable(frame, metric), metric)
+    ranked = runs.best_first
+    losses = ranked.frame[runs.metric].to_numpy(dtype=float)
     with style.context():
-        limits = style.limits(ranked[metric])
+        ends = limits(losses)
         axes_of_settings = [axis_of(ranked, name) for name in settings]
         shown = thinned(len(ranked), MOST_LINES)
-        figure = style.new_figure(*_INCHES, headline, _note(ranked, metric, limits, len(shown)))
+        figure = style.new_figure(*_INCHES, headline, _note(losses, ends, len(shown)))
         ax = figure.add_subplot()
-        losses = ranked[metric].to_numpy(dtype=float)
         heights = np.column_stack(
-            [*(axis.heights for axis in axes_of_settings), np.clip((losses - limits.low) / limits.span, 0, 1)]
+            [*(axis.heights for axis in axes_of_settings), np.clip((losses - ends.low) / ends.span, 0, 1)]
         )
-        ids = ranked["id"].to_numpy()[shown]
+        ids = ranked.frame["id"].to_numpy()[shown]
         _draw_lines(ax, heights[shown], ids, shown / len(ranked), shown < max(1, len(ranked) // 10))
         _draw_axes(ax, axes_of_settings)
-        _draw_metric(ax, len(settings), losses, limits, label)
+        _draw_metric(ax, len(settings), losses, ends, label)
         return figure
 
 
@@ -57,7 +56,7 @@ def _draw_lines(
 ) -> None:
     """heights: (runs, axes), best run first. ranks: 0 is the best run, 1 the worst."""
     paths = [_eased(row) for row in heights]
-    shades = style.metric_colours()(ranks)
+    shades = style.metric_colors()(ranks)
     n = len(paths)
     others = float(np.clip(6 / n**0.5, 0.12, 0.7))
     for here, width, alpha, layer, name in (
@@ -70,7 +69,7 @@ def _draw_lines(
             "best",
         ),
     ):
-        # The best of each group last, that is on top.
+        # The best of each group is drawn last, so it is on top.
         bundle = PathCollection([paths[i] for i in here[::-1]], facecolors="none", edgecolors=shades[here[::-1]])
         bundle.set(linewidths=width, alpha=alpha, gid=name, zorder=layer, clip_on=False)
         style.name_runs(bundle, job_ids[here[::-1]])
@@ -107,12 +106,12 @@ def _draw_axes(ax: Axes, settings: Sequence[Axis]) -> None:
     ax.tick_params(axis="x", length=0)
 
 
-def _draw_metric(ax: Axes, place: int, losses: Floats, limits: style.Limits, label: str) -> None:
-    """The last axis, with the colour that a run of each loss has. losses: ascending."""
+def _draw_metric(ax: Axes, place: int, losses: Floats, limits: Limits, label: str) -> None:
+    """The last axis, with the color that a run of each loss has. losses: ascending."""
     strip = np.searchsorted(losses, limits.low + np.linspace(0, 1, 256) * limits.span, side="right") / len(losses)
     ax.imshow(
         strip[:, None],
-        cmap=style.metric_colours(),
+        cmap=style.metric_colors(),
         norm=Normalize(0, 1),
         aspect="auto",
         origin="lower",
@@ -130,20 +129,20 @@ def _draw_metric(ax: Axes, place: int, losses: Floats, limits: style.Limits, lab
 
 
 def _broken(text: str, letters: int) -> str:
-    """A label over several lines, each of so many letters at most."""
+    """A label over several lines, each with at most this many letters."""
     lines = textwrap.wrap(text, letters, break_long_words=False, break_on_hyphens=False)
     return "\n".join(style.shortened(line, letters) for line in lines)
 
 
-def _note(ranked: pd.DataFrame, metric: str, limits: style.Limits, shown: int) -> str:
+def _note(losses: Floats, limits: Limits, shown: int) -> str:
     parts = [
-        "A line is a run, from setting to setting to its loss on the right; its colour is its rank, and the best tenth "
-        "lies on top. Lines spread over a band at each level, best at the bottom: a wide band means "
+        "A line is a run, from setting to setting to its loss on the right; its color is its rank, and the best tenth "
+        "is on top. Lines spread over a band at each level, best at the bottom: a wide band means "
         "many runs."
     ]
-    if shown < len(ranked):
-        parts.append(f"{shown:,} of {len(ranked):,} runs are drawn: the best, and a regular sample of the others.")
-    above = int((ranked[metric] > limits.high).sum())
+    if shown < len(losses):
+        parts.append(f"{shown:,} of {len(losses):,} runs are drawn: the best, and a regular sample of the others.")
+    above = int((losses > limits.high).sum())
     if above:
         parts.append(f"{above} runs above {rounded(limits.high)} end at the top.")
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""Where the points of a swarm go: sideways from the middle of their level, so that none hides another.
+"""Places the points of a swarm: sideways from the middle of their level, so that no point hides another.
 
 Lengths are in one unit throughout, for example points of 1/72 inch. Equal heights give equal places.
 """
@@ -18,10 +18,10 @@ def place_swarms(
 ) -> tuple[list[Floats], float, bool]:
     """Offsets for several swarms whose points are all of one size: the first of `sizes` at which every swarm fits.
 
-    groups: the heights of each swarm's points. half_width: room on either side of the middle, for all or one each.
-    sizes: diameters to try, largest first. Returns the offsets, the diameter, and whether the points are all apart:
-    where no size fits, the last size is taken and the points are spread by density, so that some overlap. In either
-    case no point reaches beyond its half width.
+    groups: the heights of each swarm's points. half_width: room on either side of the middle, one for all or one each.
+    sizes: diameters to try, largest first. Returns the offsets, the diameter, and whether all points are separate: if
+    no size fits, the last size is used and the points are spread by density, so that some overlap. In either case no
+    point extends beyond its half width.
     """
     widths = np.broadcast_to(np.asarray(half_width, dtype=float), len(groups))
     for size in sizes:
@@ -49,12 +49,12 @@ def swarm_offsets(heights: Floats, diameter: float, half_width: float) -> Floats
     placed = np.zeros(len(heights))
     first = np.searchsorted(sorted_heights, sorted_heights - diameter, side="right")
     for i, height in enumerate(sorted_heights):
-        neighbours = placed[first[i] : i]
+        neighbors = placed[first[i] : i]
         reach = np.sqrt(np.maximum(diameter**2 - (height - sorted_heights[first[i] : i]) ** 2, 0.0))
-        right, left = neighbours + reach, neighbours - reach
-        # Even circles prefer the right, odd ones the left: a tie would otherwise lean every swarm to one side.
+        right, left = neighbors + reach, neighbors - reach
+        # Even circles prefer the right, odd ones the left: otherwise ties would make every swarm lean to one side.
         places = np.concatenate([[0.0], right, left] if i % 2 == 0 else [[0.0], left, right])
-        free = (np.abs(places[:, None] - neighbours) >= reach * (1 - 1e-9)).all(axis=1)
+        free = (np.abs(places[:, None] - neighbors) >= reach * (1 - 1e-9)).all(axis=1)
         distance = np.where(free, np.abs(places), np.inf)
         placed[i] = places[distance.argmin()]
         if abs(placed[i]) + diameter / 2 > half_width:
@@ -67,8 +67,8 @@ def swarm_offsets(heights: Floats, diameter: float, half_width: float) -> Floats
 def density_offsets(heights: Floats, diameter: float, half_width: float) -> Floats:
     """Sideways offsets that fill a shape as wide as the local density of heights; points may overlap.
 
-    The places within the shape are pseudo-random, the same for the same number of heights: a regular sequence would
-    draw stripes that are not in the data.
+    The places within the shape are pseudo-random, and equal for equal numbers of heights: a regular sequence would
+    show stripes that are not in the data.
     """
     room = max(half_width - diameter / 2, 0.0)
     if not len(heights) or room == 0.0:
@@ -82,7 +82,7 @@ def density_offsets(heights: Floats, diameter: float, half_width: float) -> Floa
 
 
 def _certainly_too_many(heights: Floats, diameter: float, half_width: float) -> bool:
-    # A window one diameter high holds at most two full rows of circles; counting first spares most failing attempts.
+    # A window one diameter high holds at most two full rows of circles; counting first avoids most failing attempts.
     if 2 * half_width < diameter:
         return len(heights) > 0
     ordered = np.sort(heights)

@@ -1,4 +1,4 @@
-"""The seeds of each configuration, best mean first, and which configurations cannot be told apart from the best."""
+"""The seeds of each configuration, best mean first, and which configurations do not differ from the best."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.legend import legend_row
-from rnnlab.analysis.runs import comparable
-from rnnlab.analysis.words.names import rounded
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.statistics.replicates import Replicates
+from rnnlab.analysis.words.configuration_names import in_common, names_of
 
 MOST_ROWS = 20
 _LINE_INCHES = 0.14
@@ -28,40 +30,38 @@ _KINDS = ("tied", "different", "untested")
 Floats = NDArray[np.float64]
 
 
-def seeds_figure(
-    frame: pd.DataFrame, metric: str, table: pd.DataFrame, settings: Sequence[str], label: str, headline: str, rule: str
-) -> Figure:
-    """table: from `replicates`, the best and those that ran with several seeds. settings: those that vary, the most
-    telling first. label: of the axis. rule: how configurations were told apart.
+def seeds_figure(found: Replicates, settings: Sequence[str], label: str, headline: str, rule: str) -> Figure:
+    """found: the configurations to draw, best first. settings: those that vary, the one that explains most first.
+    label: of the axis. rule: when configurations count as different.
 
     Seeds far above the others are counted at the edge; intervals that reach far beyond the others end in an arrow.
     """
-    shown = table.head(MOST_ROWS)
-    runs = comparable(frame, metric)
-    seeds = [runs[runs["recipe"] == recipe] for recipe in shown["recipe"]]
+    metric, shown = found.runs.metric, found.table.head(MOST_ROWS)
+    rows = Rows(shown)
+    seeds = [found.seeds_of(recipe) for recipe in shown["recipe"]]
     with style.context():
         values = np.concatenate([of_one[metric].to_numpy(dtype=float) for of_one in seeds])
-        limits = _limits(values, shown)
-        note = _note(len(table), shown, rule, in_common(shown, settings), values, limits)
-        labels = [_label(*row) for row in zip(names_of(shown, settings), shown["n"], strict=True)]
+        ends = _limits(values, shown)
+        note = _note(len(found), shown, rule, in_common(rows, settings), values, ends)
+        labels = [_label(*row) for row in zip(names_of(rows, settings), shown["n"], strict=True)]
         lines = max(2, max(label.count("\n") + 1 for label in labels))
         height = 1.9 + (_LINE_INCHES * lines + 0.06) * len(shown)
         figure = style.new_figure(style.WIDTH, height, headline, note)
         kinds = [_kind(row) for row in shown.to_dict("records")]
-        colours = [_colour(kind) for kind in kinds]
+        colors = [_color(kind) for kind in kinds]
         ax = legend_row(figure, _handles(kinds), 1)[0]
-        for place, (of_one, colour) in enumerate(zip(seeds, colours, strict=True)):
-            inside = of_one[of_one[metric] <= limits.high]
+        for place, (of_one, color) in enumerate(zip(seeds, colors, strict=True)):
+            inside = of_one[of_one[metric] <= ends.high]
             heights = [place + _BELOW] * len(inside)
-            points = ax.scatter(inside[metric], heights, s=16, color=[colour], alpha=0.55, linewidth=0, zorder=2)
+            points = ax.scatter(inside[metric], heights, s=16, color=[color], alpha=0.55, linewidth=0, zorder=2)
             points.set(gid="seeds")
             style.name_runs(points, inside["id"])
             if len(inside) < len(of_one):
-                _count(ax, place, len(of_one) - len(inside), colour)
-        _draw_means(ax, shown, colours, limits)
+                _count(ax, place, len(of_one) - len(inside), color)
+        _draw_means(ax, shown, colors, ends)
         ax.set_yticks(range(len(shown)), labels)
         ax.set_ylim(len(shown) - 0.4, -0.6)
-        ax.set_xlim(limits.low - 0.04 * limits.span, limits.high + 0.06 * limits.span)
+        ax.set_xlim(ends.low - 0.04 * ends.span, ends.high + 0.06 * ends.span)
         ax.set_xlabel(label)
         ax.axvline(shown["mean"].iloc[0], color=style.FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         ax.grid(axis="x", color="0.92")
@@ -71,11 +71,11 @@ def seeds_figure(
         return figure
 
 
-def _limits(seeds: Floats, shown: pd.DataFrame) -> style.Limits:
-    """All seeds and intervals but those that would squeeze the others; no seed below is left out."""
-    highest = style.limits(np.concatenate([seeds, shown["high"]])).high
-    lowest = -style.limits(-np.concatenate([seeds, shown["low"]])).high
-    return style.Limits(min(lowest, float(seeds.min())), highest)
+def _limits(seeds: Floats, shown: pd.DataFrame) -> Limits:
+    """All seeds and intervals except those that would squeeze the others; low seeds are never left out."""
+    highest = limits(np.concatenate([seeds, shown["high"]])).high
+    lowest = -limits(-np.concatenate([seeds, shown["low"]])).high
+    return Limits(min(lowest, float(seeds.min())), highest)
 
 
 def _kind(row: "dict[Any, Any]") -> str:
@@ -84,39 +84,39 @@ def _kind(row: "dict[Any, Any]") -> str:
     return "different" if row["separable"] else "tied"
 
 
-def _colour(kind: str) -> Any:
-    return {"tied": style.best_colour(), "different": style.colours(1)[0], "untested": "0.6"}[kind]
+def _color(kind: str) -> Any:
+    return {"tied": style.best_color(), "different": style.colors(1)[0], "untested": "0.6"}[kind]
 
 
-def _draw_means(ax: Axes, shown: pd.DataFrame, colours: Sequence[Any], limits: style.Limits) -> None:
+def _draw_means(ax: Axes, shown: pd.DataFrame, colors: Sequence[Any], limits: Limits) -> None:
     places = range(len(shown))
     bars = [[(low, y), (high, y)] for low, high, y in zip(shown["low"], shown["high"], places, strict=True)]
-    ax.add_collection(LineCollection(bars, colors=colours, linewidths=2.0, zorder=3, gid="interval"))
+    ax.add_collection(LineCollection(bars, colors=colors, linewidths=2.0, zorder=3, gid="interval"))
     ax.scatter(
-        shown["mean"], places, s=46, marker="D", color=colours, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
+        shown["mean"], places, s=46, marker="D", color=colors, edgecolor=style.INK, linewidth=0.8, zorder=4, gid="mean"
     )
     for name, marker, edge, these in (
         ("left", "<", limits.low, shown["low"] < limits.low),
         ("right", ">", limits.high, shown["high"] > limits.high),
     ):
-        shades = [colour for colour, one in zip(colours, these, strict=True) if one]
+        shades = [color for color, one in zip(colors, these, strict=True) if one]
         ax.scatter([edge] * len(shades), np.flatnonzero(these), s=30, marker=marker, color=shades, zorder=3, gid=name)
 
 
-def _count(ax: Axes, place: int, missing: int, colour: Any) -> None:
+def _count(ax: Axes, place: int, missing: int, color: Any) -> None:
     ax.text(
         *(0.995, place + _BELOW, f"▸ {missing}"),
         transform=ax.get_yaxis_transform(),
         ha="right",
         va="center",
         fontsize=style.TICK_POINTS,
-        color=colour,
+        color=color,
         weight="bold",
     )
 
 
 def _label(name: str, seeds: int) -> str:
-    """A configuration in words, over three lines at most, and its number of seeds."""
+    """A configuration in words, in at most three lines, and its number of seeds."""
     lines = style.lines_of_text(name or "the only configuration", _LETTERS, _LINES)
     return "\n".join(lines) + f"  (n {seeds})"
 
@@ -128,7 +128,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
         "untested": "not tested: one run only, or a seed diverged",
     }
     marks: list[Artist] = [
-        Line2D([], [], marker="D", ls="", ms=6, color=_colour(kind), markeredgecolor=style.INK, label=said[kind])
+        Line2D([], [], marker="D", ls="", ms=6, color=_color(kind), markeredgecolor=style.INK, label=said[kind])
         for kind in _KINDS
         if kind in kinds
     ]
@@ -139,7 +139,7 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
     ]
 
 
-def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: style.Limits) -> str:
+def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: Limits) -> str:
     parts = [
         "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
         f"Rule: {rule}."
@@ -147,7 +147,7 @@ def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seed
     if shared:
         parts.append(f"All rows: {shared}.")
     if (shown["low"] < limits.low).any() or (shown["high"] > limits.high).any():
-        parts.append("An arrow: the interval goes on.")
+        parts.append("An arrow: the interval continues.")
     if (above := seeds[seeds > limits.high]).size:
         parts.append(f"▸ counts the seeds above {rounded(limits.high)} (up to {rounded(above.max())}).")
     if len(shown) < configurations:

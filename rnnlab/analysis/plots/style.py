@@ -1,12 +1,11 @@
-"""What all pictures share: size, fonts, colours, the sentence on top, what to do with outliers, PNG and SVG."""
+"""What all pictures share: size, fonts, colors, the headline, PNG and SVG."""
 
 import base64
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -32,12 +31,12 @@ LABEL_POINTS = 9.0
 TICK_POINTS = 8.0
 LINE_INCHES = 0.17  # of text
 
-MOST_SHAPES = 1500  # points or corners that stay shapes in an SVG; more become an image inside it
+MOST_SHAPES = 1500  # points or corners that are shapes in an SVG; more are drawn as an image inside it
 
 _LARGE = 1e5  # a loss that is written without decimals
 _BEST_PLACE = 4  # in the palette
 _IMAGE_DOTS_PER_INCH = 100  # of the images inside an SVG
-_FEW_COLOURS = 300  # a scale of colours has 256
+_FEW_COLORS = 300  # a scale of colors has 256
 _SCALE_STEPS = 128  # of them kept in a PNG
 _NO_DITHER = Image.Dither.NONE
 _IMAGE = re.compile(r'(data:image/png;base64,)([^"]*)')
@@ -47,7 +46,7 @@ _FRACTION = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than a
 
 
 def context() -> AbstractContextManager[None]:
-    """Inside, matplotlib draws with the fonts and lines of every picture."""
+    """A context in which matplotlib draws with the fonts and lines of every picture."""
     sizes = {
         "font.size": LABEL_POINTS,
         "axes.labelsize": LABEL_POINTS,
@@ -67,45 +66,45 @@ def _palette() -> list[Any]:
     return list(sns.color_palette("colorblind"))
 
 
-def colours(n: int) -> list[Any]:
-    """n colours that the colour-blind can tell apart (up to nine; beyond that a scale from dark to light)."""
-    free = [colour for place, colour in enumerate(_palette()) if place != _BEST_PLACE]
+def colors(n: int) -> list[Any]:
+    """n colors that color-blind readers can distinguish (up to nine; beyond that a scale from dark to light)."""
+    free = [color for place, color in enumerate(_palette()) if place != _BEST_PLACE]
     return free[:n] if n <= len(free) else list(sns.color_palette("viridis", n))
 
 
-def best_colour() -> Any:
-    """The colour of the best run, which `colours` never gives to others."""
+def best_color() -> Any:
+    """The color of the best run, which `colors` never returns."""
     return _palette()[_BEST_PLACE]
 
 
-def metric_colours() -> Any:
-    """The colour map of a metric: dark is low, and low is better."""
+def metric_colors() -> Any:
+    """The color map of a metric: dark is low, and low is better."""
     return matplotlib.colormaps["viridis"]
 
 
-def share_colours() -> Any:
-    """The colour map of a share: white is none."""
+def share_colors() -> Any:
+    """The color map of a share; white is 0."""
     return matplotlib.colormaps["Blues"]
 
 
-def ink_on(colour: Any) -> str:
-    """The colour of a text that can be read on this one."""
-    red, green, blue = to_rgb(colour)
+def ink_on(color: Any) -> str:
+    """A color for text that can be read on this color."""
+    red, green, blue = to_rgb(color)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def shortened(text: str, letters: int) -> str:
-    """The text, cut to so many letters."""
+    """The text, cut to at most this many letters."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
 def decimals(value: float, sign: Literal["", "+"] = "") -> str:
-    """A loss or a difference with three decimals; one that is far from all others with three digits: 1e+200."""
+    """A loss or a difference with three decimals; a very large one with three digits: 1e+200."""
     return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign}.3g}"
 
 
 def new_figure(width: float, height: float, title: str, note: str) -> Figure:
-    """A figure of width x height inches with its finding on top and the fine print below, both wrapped to fit."""
+    """A figure of width x height inches with its finding on top and its note below, both wrapped to fit."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_wrap(title, width, TITLE_POINTS, 0.60), x=0.01, ha="left", fontsize=TITLE_POINTS, weight="bold")
@@ -115,7 +114,7 @@ def new_figure(width: float, height: float, title: str, note: str) -> Figure:
 
 
 def set_note(figure: Figure, note: str) -> None:
-    """Write, or overwrite, the fine print below a figure."""
+    """Write the note below a figure, or replace it."""
     text = "\n".join(_wrap(line, figure.get_figwidth(), NOTE_POINTS, 0.53) for line in note.splitlines())
     figure.supxlabel(text, x=0.01, ha="left", fontsize=NOTE_POINTS, color=FAINT)
 
@@ -132,9 +131,9 @@ def _wrap(text: str, width: float, points: float, letter: float) -> str:
 
 
 def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]:
-    """The text in lines of so many letters at most, broken at spaces only; a number stays with the word before it.
+    """The text in lines of at most this many letters, broken at spaces only; a number stays with the word before it.
 
-    most: lines; the text is cut to them.
+    most: number of lines; longer text is cut.
     """
     # textwrap does not break at a no-break space.
     bound = re.sub(r" (?=[-+=\d])|(?<==) | (?=of \d)", "\N{NO-BREAK SPACE}", text)
@@ -142,21 +141,21 @@ def lines_of_text(text: str, letters: int, most: int | None = None) -> list[str]
 
 
 def name_runs(marks: Collection, job_ids: Iterable[int]) -> None:
-    """Say whose the marks of a collection are, one job each; in the SVG they have it as their attribute data-job.
+    """Assign the marks of a collection to jobs, one each; in the SVG each has the attribute data-job.
 
-    Marks that become an image do not keep it. Points are drawn whole, at the edge of the axes too.
+    Marks that become an image do not keep it. Points are not clipped at the edge of the axes.
     """
     if isinstance(marks, PathCollection):
-        marks.set_clip_on(False)  # each would be clipped by itself in the SVG, which doubles its size
+        marks.set_clip_on(False)  # the SVG would clip each one separately, which doubles its size
     marks.set_urls([f"#job-{job_id}" for job_id in job_ids])
 
 
 def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
     """The figure in both formats, laid out once; equal figures give equal bytes.
 
-    The PNG has 256 colours, which makes it a third of the size. The SVG is one `<svg>` element, a file or a part of a
-    page; its letters are text, which can be found and copied and takes half the room of outlines. name: of the picture
-    on its page; what the parts of the SVG are called depends on it.
+    The PNG has 256 colors, which makes it a third of the size. The SVG is one `<svg>` element, for a file or a page;
+    its letters are text, which can be searched and copied and takes half the space of outlines. name: of the picture
+    on its page; the ids in the SVG depend on it.
     """
     image = png(figure)
     figure.set_layout_engine("none")
@@ -164,14 +163,14 @@ def png_and_svg(figure: Figure, name: str) -> tuple[bytes, str]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG in 256 colours; equal figures give equal bytes."""
+    """The figure as PNG in 256 colors; equal figures give equal bytes."""
     # Not by `savefig`, which draws everything twice.
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     scale = next((ax.images[0].get_cmap() for ax in figure.axes if ax.images), None)
-    return _in_256_colours(Image.fromarray(pixels).convert("RGB"), scale)
+    return _in_256_colors(Image.fromarray(pixels).convert("RGB"), scale)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -186,15 +185,15 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _smaller(image: str) -> str:
-    """An image inside an SVG, in 256 colours, or as it is if it has few."""
+    """An image inside an SVG, reduced to 256 colors, or unchanged if it has few."""
     data = base64.b64decode(image)
     pixels = Image.open(io.BytesIO(data)).convert("RGBA")
-    is_scale = pixels.getcolors(_FEW_COLOURS) is not None
-    return base64.b64encode(data if is_scale else _in_256_colours(pixels)).decode()
+    is_scale = pixels.getcolors(_FEW_COLORS) is not None
+    return base64.b64encode(data if is_scale else _in_256_colors(pixels)).decode()
 
 
-def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
-    """scale: half of the colours are from it; of those chosen for the image, hardly any are in a narrow colour bar."""
+def _in_256_colors(image: Image.Image, scale: Colormap | None = None) -> bytes:
+    """scale: half of the colors are from it; the colors chosen for the image hardly include those of a color bar."""
     reduced = image.quantize(256 - _SCALE_STEPS * (scale is not None), Image.Quantize.FASTOCTREE, dither=_NO_DITHER)
     if scale is not None:
         steps = (255 * scale(np.linspace(0, 1, _SCALE_STEPS))[:, :3]).round().astype(int)
@@ -202,39 +201,10 @@ def _in_256_colours(image: Image.Image, scale: Colormap | None = None) -> bytes:
         palette.putpalette([*steps.ravel().tolist(), *(reduced.getpalette() or [])])
         reduced = image.quantize(palette=palette, dither=_NO_DITHER)
     if image.mode == "RGB":
-        # The paper stays what it is; it would become the nearest shade of grey.
+        # Keep the color of the background: it would become the nearest shade of gray.
         used, paper = reduced.getpalette() or [], 3 * int(np.asarray(reduced)[0, 0])
         used[paper : paper + 3] = np.asarray(image)[0, 0].tolist()
         reduced.putpalette(used)
     stream = io.BytesIO()
     reduced.save(stream, "png", dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return stream.getvalue()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The values an axis shows. Those above `high` are counted at its upper edge instead of flattening the rest."""
-
-    low: float
-    high: float  # the largest value shown
-
-    @property
-    def span(self) -> float:
-        """Length of the axis, never zero."""
-        return max(self.high - self.low, 1e-3 * max(abs(self.high), 1e-9))
-
-
-def limits(values: Sequence[float] | Any, low: float | None = None) -> Limits:
-    """The range of the values, cut where a few large ones would squeeze the rest into less than half of the axis.
-
-    Large means more than three interquartile ranges above the upper quartile. Values that are not finite are left out;
-    without any value the range is 0..1. `low` is the lower end of the axis where that is not the lowest value.
-    """
-    array = np.asarray(values, dtype=float)
-    array = array[np.isfinite(array)]
-    if not len(array):
-        return Limits(0.0, 1.0)
-    lower, upper = np.quantile(array, [0.25, 0.75])
-    bottom, high = float(array.min()) if low is None else low, float(array.max())
-    inside = float(array[array <= upper + 3 * (upper - lower)].max())
-    return Limits(bottom, inside if high - bottom > 2 * (inside - bottom) else high)

@@ -1,4 +1,4 @@
-"""Loss against what it costs, a point a configuration, with the Pareto front drawn and its configurations named."""
+"""Loss against cost, one point per configuration, with the Pareto front and the names of its configurations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from rnnlab.analysis.labels import rounded
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.configuration_rows import in_common, names_of
-from rnnlab.analysis.plots.legend import colouring, finish
-from rnnlab.analysis.plots.pareto_line import Floats, worth_naming
-from rnnlab.analysis.runs import factors
-from rnnlab.analysis.words.names import rounded
-from rnnlab.spec.pareto import pareto_front
+from rnnlab.analysis.plots.legend import coloring, finish
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.cost_points import CostPoints, Floats
+from rnnlab.analysis.statistics.outliers import Limits, limits
+from rnnlab.analysis.words.configuration_names import in_common, names_of
 
 _PLOT_INCHES = 4.2  # without the names below
 _LINE_INCHES = 0.15
@@ -33,49 +33,49 @@ _LONGEST_NAME = 230  # letters
 
 @dataclass(frozen=True)
 class Cost:
-    """What a configuration is charged for."""
+    """The cost of a configuration."""
 
     label: str  # of the axis
     unit: str  # in a sentence, after a number
-    remark: str = ""  # what a reader has to know of it; whole sentences
+    remark: str = ""  # what a reader must know about it; whole sentences
 
 
 def tradeoff_figure(
-    points: pd.DataFrame, metric: str, shares: Mapping[str, float], label: str, cost: Cost, headline: str
+    points: CostPoints, metric: str, shares: Mapping[str, float], label: str, cost: Cost, headline: str
 ) -> Figure:
-    """points: from `pareto.configurations`, at least two. shares: of the metric's variance, by setting, largest first.
+    """points: at least two. shares: of the metric's variance, by setting, largest first.
 
     label: of the y axis, with its unit.
 
-    Configurations far above the others stand at the upper edge as triangles.
+    Configurations far above the others are triangles at the upper edge.
     """
-    costs, losses = points["cost"].to_numpy(dtype=float), points["loss"].to_numpy(dtype=float)
-    best = pareto_front(zip(costs.tolist(), losses.tolist(), strict=True))
+    costs, losses, best, job_ids = points.costs, points.losses, points.front, points.table["id"]
     with style.context():
-        limits = style.limits(losses)
+        heights = limits(losses)
         figure = style.new_figure(style.WIDTH, _PLOT_INCHES, headline, "")
         ax = figure.add_subplot()
         _set_costs(ax, costs, cost.label)
-        inside = losses <= limits.high
-        ax.set_ylim(limits.low - 0.12 * limits.span, limits.high + (0.1 if inside.all() else 0.17) * limits.span)
+        inside = losses <= heights.high
+        top = heights.high + (0.1 if inside.all() else 0.17) * heights.span
+        ax.set_ylim(heights.low - 0.12 * heights.span, top)
         ax.set_ylabel(label)
-        colours = colouring(points, metric, shares)
-        shades = np.array(colours.of_run[points["id"]].tolist(), dtype=object)
+        colors = coloring(points.rows, metric, shares)
+        shades = np.array(colors.of_run[job_ids].tolist(), dtype=object)
         size = float(np.clip(5000 / len(points), 5, 30))
         dots = ax.scatter(costs[inside], losses[inside], s=size, color=shades[inside].tolist(), linewidth=0, alpha=0.8)
         dots.set(gid="configurations", rasterized=len(points) > style.MOST_SHAPES, zorder=2)
-        style.name_runs(dots, points["id"][inside])
-        _mark_above(ax, costs[~inside], limits.high + 0.05 * limits.span, points["id"][~inside])
+        style.name_runs(dots, job_ids[inside])
+        _mark_above(ax, costs[~inside], heights.high + 0.05 * heights.span, job_ids[~inside])
         handles: list[Artist] = [
-            Line2D([], [], marker="o", ls="", color=colour, ms=4, label=text) for text, colour in colours.groups
+            Line2D([], [], marker="o", ls="", color=color, ms=4, label=text) for text, color in colors.groups
         ]
-        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), points["id"].iloc[best])
-        finish(ax, handles, colours.title)
+        handles += _draw_front(ax, costs[best], losses[best], shades[best].tolist(), job_ids.iloc[best])
+        finish(ax, handles, colors.title)
         figure.draw_without_rendering()
         named = _number(ax, costs[best], losses[best])
-        settings = factors(points)
-        rows = points.iloc[[best[place] for place in named]]
-        note = _note(losses, limits, cost.remark, len(best), len(named), in_common(rows, settings))
+        settings = points.rows.factors
+        rows = Rows(points.table.iloc[[best[place] for place in named]])
+        note = _note(losses, heights, cost.remark, len(best), len(named), in_common(rows, settings))
         style.set_note(figure, "\n".join([note, *_named(rows, cost.unit, settings)]))
         figure.set_figheight(_PLOT_INCHES + _LINE_INCHES * figure.get_supxlabel().count("\n"))
         return figure
@@ -99,7 +99,7 @@ def _set_costs(ax: Axes, costs: Floats, label: str) -> None:
 
 
 def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]") -> None:
-    """Triangles for configurations above the axis, with their number where some lie over others."""
+    """Triangles for configurations above the axis, with their number where they overlap."""
     heights = [height] * len(costs)
     marks = ax.scatter(costs, heights, s=_TRIANGLE**2, marker="^", color=style.INK, linewidth=0, zorder=3, gid="above")
     style.name_runs(marks, job_ids)
@@ -121,12 +121,12 @@ def _mark_above(ax: Axes, costs: Floats, height: float, job_ids: "pd.Series[int]
 
 
 def _draw_front(
-    ax: Axes, costs: Floats, losses: Floats, colours: Sequence[Any], job_ids: "pd.Series[int]"
+    ax: Axes, costs: Floats, losses: Floats, colors: Sequence[Any], job_ids: "pd.Series[int]"
 ) -> list[Artist]:
-    """A dark ring around each point of the front, which keeps the colour of its setting."""
+    """A dark ring around each point of the front; the point keeps the color of its setting."""
     right = ax.get_xlim()[1]
     ax.step([*costs, right], [*losses, losses[-1]], where="post", color=style.INK, linewidth=1.1, zorder=4, gid="steps")
-    dots = ax.scatter(costs, losses, s=34, color=colours, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
+    dots = ax.scatter(costs, losses, s=34, color=colors, edgecolor=style.INK, linewidth=1.6, zorder=5, gid="front")
     style.name_runs(dots, job_ids)
     return [
         Line2D(
@@ -138,13 +138,13 @@ def _draw_front(
             markerfacecolor="white",
             markeredgecolor=style.INK,
             markeredgewidth=1.6,
-            label="Pareto front: none is cheaper and better",
+            label="Pareto front: no other is cheaper and better",
         )
     ]
 
 
 def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
-    """Numbers under some points of the front, where there is room: below it there are no points."""
+    """Numbers below some points of the front, where there is room because no points are below it."""
     dots = ax.transData.transform(np.column_stack([costs, losses]))
     named = worth_naming(losses, dots, _APART_INCHES * ax.figure.dpi, _MOST_NAMED)
     for n, place in enumerate(named, 1):
@@ -162,15 +162,30 @@ def _number(ax: Axes, costs: Floats, losses: Floats) -> list[int]:
     return named
 
 
-def _named(rows: pd.DataFrame, unit: str, settings: Sequence[str]) -> list[str]:
-    numbers = zip(rows["loss"], rows["cost"], names_of(rows, settings), strict=True)
+def worth_naming(losses: Floats, positions: Floats, distance: float, most: int) -> list[int]:
+    """At most this many places of a front, any two at least `distance` apart: the last, the first, large falls.
+
+    losses: along the front, falling. positions: (n, 2), of the points in the picture. Returned in order.
+    """
+    falls = -np.diff(losses, prepend=losses[:1])
+    order = sorted(range(len(losses)), key=lambda place: (place not in (0, len(losses) - 1), -falls[place]))
+    chosen: list[int] = []
+    for place in [len(losses) - 1, *order]:
+        away = [np.hypot(*(positions[place] - positions[other])) for other in chosen]
+        if len(chosen) < most and all(one >= distance for one in away):
+            chosen.append(place)
+    return sorted(chosen)
+
+
+def _named(rows: Rows, unit: str, settings: Sequence[str]) -> list[str]:
+    numbers = zip(rows.frame["loss"], rows.frame["cost"], names_of(rows, settings), strict=True)
     return [
         style.shortened(f"{n}   {loss:.4f} with {rounded(cost)} {unit}: {name}", _LONGEST_NAME)
         for n, (loss, cost, name) in enumerate(numbers, 1)
     ]
 
 
-def _note(losses: Floats, limits: style.Limits, remark: str, on_front: int, named: int, shared: str) -> str:
+def _note(losses: Floats, limits: Limits, remark: str, on_front: int, named: int, shared: str) -> str:
     parts = []
     above = losses[losses > limits.high]
     if len(above):

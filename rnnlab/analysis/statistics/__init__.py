@@ -1,1 +1,1 @@
-"""Numbers computed from the runs of a round. Knows no words and no pictures."""
+"""Numbers computed from the runs of a round; `round_statistics` joins them in one object. No sentences, no drawing."""

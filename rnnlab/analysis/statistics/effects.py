@@ -1,19 +1,22 @@
-"""What one setting does, all others equal: differences between runs that differ in nothing else.
+"""The effect of one setting, all others equal: differences between runs that differ in nothing else.
 
-Runs that differ only in their seed are averaged first, so that a pair is a pair of configurations.
+Runs that differ only in their seed are averaged first, so a pair is a pair of configurations.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from rnnlab.analysis.runs import restrict
-from rnnlab.analysis.statistics.one_factor import Floats, one_factor_tables
-from rnnlab.analysis.statistics.ranges import in_ranges
+from rnnlab.analysis.statistics.one_factor import Floats, OneFactor
+
+FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
+_SIGNIFICANCE = 0.05
 
 COLUMNS = [
     "factor",
@@ -32,20 +35,76 @@ COLUMNS = [
 ]
 
 
-def paired_effects(frame: pd.DataFrame, by: str = "min_loss", where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """The effect of each level of each setting that varies, against the setting's lowest level; one row each.
+Effect = Mapping[Any, Any]  # one row of a table of effects
 
-    `where` restricts the runs to those with the given settings. A run without a finite metric counts as diverged. The
-    levels of a setting with more than 30 numbers are ranges of them (`in_ranges`).
-    Raises UsageError for a metric that no result has or a name in `where` that is no setting.
-    """
-    runs = in_ranges(frame).loc[restrict(frame, where or {}).index]
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """The paired effects of all settings of a round."""
+
+    table: pd.DataFrame  # columns `COLUMNS`, one row per effect
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def rows(self) -> Sequence[Effect]:
+        """Every effect, in the order of the table."""
+        return self.table.to_dict("records")
+
+    @cached_property
+    def with_pairs(self) -> "Effects":
+        """The effects that at least one pair measures."""
+        return Effects(self.table[self.table["pairs"] > 0])
+
+    @cached_property
+    def without_pairs(self) -> "Effects":
+        """The effects that no pair measures."""
+        return Effects(self.table[self.table["pairs"] == 0])
+
+    @cached_property
+    def clear(self) -> Sequence[Effect]:
+        """The effects whose direction a sign test confirms (`is_clear`)."""
+        return [row for row in self.rows if is_clear(row)]
+
+    @property
+    def strongest(self) -> Effect | None:
+        """The clear effect with the largest median; None if none is clear."""
+        return max(self.clear, key=lambda row: abs(row["median"])) if self.clear else None
+
+    @property
+    def most_pairs(self) -> int:
+        """The largest number of pairs of an effect; 0 without effects."""
+        return int(self.table["pairs"].max()) if len(self) else 0
+
+    @property
+    def diverged_pairs(self) -> int:
+        """How many pairs are left out because one of the two diverged."""
+        return int(self.table[["only_level_diverged", "only_reference_diverged"]].to_numpy().sum())
+
+
+def paired_effects(tables: Mapping[str, OneFactor]) -> Effects:
+    """The effect of each level of each setting that varies, against the lowest level of the setting."""
     rows = [
-        {"factor": table.factor, "reference": table.levels[0], "level": level, **_effect(table.losses[:, 0], losses)}
-        for table in one_factor_tables(runs, by).values()
-        for level, losses in zip(table.levels[1:], table.losses.T[1:], strict=True)
+        {"factor": one.factor, "reference": one.levels[0], "level": level, **_effect(one.losses[:, 0], losses)}
+        for one in tables.values()
+        for level, losses in zip(one.levels[1:], one.losses.T[1:], strict=True)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return Effects(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def is_clear(effect: Effect) -> bool:
+    """Whether an exact two-sided sign test gives p < 0.05: better against worse pairs, ties left out.
+
+    Without ties this is equivalent to an interval of the median, made of the same counts, that excludes zero.
+    """
+    fewer, decided = min(effect["better"], effect["worse"]), effect["better"] + effect["worse"]
+    return bool(2 * binom.cdf(fewer, decided, 0.5) < _SIGNIFICANCE)
+
+
+def equal_pairs(effect: Effect) -> int:
+    """Pairs whose two metrics are equal to the last bit, as where a setting has no influence: a bound never reached."""
+    return int(effect["pairs"] - effect["better"] - effect["worse"])
 
 
 def _effect(reference: Floats, level: Floats) -> dict[str, Any]:

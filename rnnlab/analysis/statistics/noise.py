@@ -1,7 +1,7 @@
 """Run-to-run noise: how much a metric differs between runs that differ in their seed alone.
 
-A part of it the seed does to all configurations alike, for its windows and initial values are the same for all: two
-runs with the same seed differ by less noise than two with different ones.
+A part of it is common to all configurations, because a seed selects the same windows and initial values for all: two
+runs with the same seed differ by less noise than two runs with different seeds.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rnnlab.analysis.runs import comparable
-from rnnlab.analysis.statistics.ranking import rank
+from rnnlab.analysis.runs import Runs
 
-_NOTHING = 1e-9  # of the spread over seeds: what is less comes from rounding
+_NOTHING = 1e-9  # of the spread over seeds: less than this is rounding
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,11 @@ class Noise:
     """The spread over seeds, pooled over the configurations that ran with several; in the unit of the metric."""
 
     sd: float  # of one run, from seed to seed
-    own_sd: float  # of one run, beyond what its seed does to all configurations; `sd` where that is not known
+    own_sd: float  # of one run, without the part that its seed has on all configurations; `sd` if that is unknown
     freedom: int  # degrees of freedom of `own_sd`
-    same_seed: bool  # whether it is known: `own_sd` is then about runs with the same seed
-    configurations: int
-    rounds: Sequence[str]  # in which the seeds were
+    same_seed: bool  # whether that part is known: `own_sd` is then about runs with the same seed
+    configurations: int  # that ran with several seeds
+    rounds: Sequence[str]  # in which the seeds ran
 
     @property
     def least_difference(self) -> float:
@@ -35,19 +34,21 @@ class Noise:
         return float(stats.t.ppf(0.975, self.freedom)) * self.own_sd * sqrt(2)
 
 
-def run_noise(rounds: Sequence[pd.DataFrame], by: str = "min_loss") -> Noise | None:
-    """The pooled noise of several rounds; None where no configuration ran with two seeds.
+def run_noise(rounds: Sequence[Runs]) -> Noise | None:
+    """The pooled noise of several rounds with the same metric; None if no configuration ran with two seeds.
 
-    A run that several rounds have counts once. `sd` is pooled: the mean of the configurations' variances, weighted by
-    their degrees of freedom. `own_sd` is what a two-way layout of configurations and seeds leaves; the seeds of
-    imported runs say nothing, and those of different rounds are different ones: their runs may differ in length.
-    Raises UsageError for a metric that no result has.
+    A run that several rounds contain counts once. `sd` is pooled: the mean of the configurations' variances, weighted
+    by their degrees of freedom. `own_sd` is the residual of a two-way layout of configurations and seeds. The seeds of
+    imported runs carry no information. Seeds of different rounds are different ones: their runs may differ in length.
     """
-    usable = [found for frame in rounds if len(found := comparable(frame, by))]
+    usable = [runs for runs in rounds if len(runs.comparable)]
     if not usable:
         return None
+    by = usable[0].metric
     columns = ["config_hash", "recipe", "round", "seed", "imported", by]
-    runs = pd.concat([found[columns] for found in usable], ignore_index=True).drop_duplicates("config_hash")
+    runs = pd.concat([one.comparable.frame[columns] for one in usable], ignore_index=True).drop_duplicates(
+        "config_hash"
+    )
     runs = runs[runs.groupby("recipe")[by].transform("size") > 1]
     if runs.empty:
         return None
@@ -55,7 +56,7 @@ def run_noise(rounds: Sequence[pd.DataFrame], by: str = "min_loss") -> Noise | N
     left = (runs[by] - runs.groupby("recipe")[by].transform("mean")).to_numpy(dtype=float)
     within = len(runs) - recipes.nunique()
     sd = sqrt(float(left @ left) / within)
-    # Seeds beside configurations: both the values and the columns of the seeds without the means of configurations.
+    # Two-way layout: the means of the configurations are removed from the values and from the columns of the seeds.
     seeds = (runs["round"] + " " + runs["seed"].astype(str)).where(~runs["imported"])
     dummies = pd.get_dummies(seeds, dtype=float)
     columns_of_seeds = (dummies - dummies.groupby(recipes).transform("mean")).to_numpy(dtype=float)
@@ -74,16 +75,15 @@ def run_noise(rounds: Sequence[pd.DataFrame], by: str = "min_loss") -> Noise | N
     )
 
 
-def within_noise(frame: pd.DataFrame, noise: Noise, by: str = "min_loss") -> int | None:
-    """How many runs besides the best one are closer to it than two runs can be told apart.
+def within_noise(runs: Runs, noise: Noise) -> int | None:
+    """How many runs other than the best one differ from it by less than the least difference of two runs.
 
-    Where the noise is that of runs with the same seed, those with the seed of the best; None where it has none that
-    says something.
+    If the noise is that of runs with the same seed, only runs with the seed of the best count; None if the best was
+    imported, so that its seed carries no information.
     """
-    runs = rank(comparable(frame, by), by)
-    best, others = runs.iloc[0], runs.iloc[1:]
+    best, others = runs.best_first.frame.iloc[0], runs.best_first.frame.iloc[1:]
     if noise.same_seed:
         if best["imported"]:
             return None
         others = others[(others["seed"] == best["seed"]) & ~others["imported"]]
-    return int((others[by] < best[by] + noise.least_difference).sum())
+    return int((others[runs.metric] < best[runs.metric] + noise.least_difference).sum())

@@ -1,4 +1,4 @@
-"""The tables in which only one factor varies: a row for each setting of all the others, a column for each level.
+"""The tables in which only one factor varies: a row for each combination of the others, a column for each level.
 
 Runs that differ only in their seed are averaged first.
 """
@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.runs import comparable, factors, finished, levels, setting_columns
-from rnnlab.analysis.statistics.ranges import in_ranges
+from rnnlab.analysis.levels import levels
+from rnnlab.analysis.runs import Runs
 
 Floats = NDArray[np.float64]
 
@@ -57,20 +57,19 @@ class OneFactor:
         return rows.reset_index(drop=True)
 
 
-def one_factor_tables(frame: pd.DataFrame, by: str = "min_loss") -> dict[str, OneFactor]:
+def one_factor_tables(runs: Runs) -> dict[str, OneFactor]:
     """The table of each setting that varies among the finished runs, in payload order.
 
-    A run without a finite metric counts as diverged, and so does a configuration one of whose seeds does. The levels of
-    a setting with more than 30 numbers are ranges of them, whose configurations are averaged.
-    Raises UsageError for a metric that no result has.
+    A run without a finite metric counts as diverged, and so does a configuration with such a run. The levels of a
+    setting with more than 30 numbers are ranges of them, whose configurations are averaged.
     """
-    frame = in_ranges(frame)
-    runs, good = finished(frame), comparable(frame, by).index
-    losses = runs[by].where(runs.index.isin(good), np.inf)
-    configs = runs.assign(_loss=losses).groupby("recipe", sort=False)
+    ranged = runs.in_ranges
+    rows, good = ranged.finished.frame, ranged.comparable.frame.index
+    losses = rows[runs.metric].where(rows.index.isin(good), np.inf)
+    configs = rows.assign(_loss=losses).groupby("recipe", sort=False)
     means = configs["_loss"].mean().to_numpy(dtype=float)
-    settings = configs[setting_columns(frame)].first().reset_index(drop=True)
-    names = factors(runs)
+    settings = configs[ranged.all.settings].first().reset_index(drop=True)
+    names = ranged.finished.factors
     places = {name: _places(settings[name]) for name in names}
     return {name: _table(name, names, settings, places, means) for name in names}
 

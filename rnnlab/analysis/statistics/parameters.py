@@ -1,6 +1,6 @@
-"""How many numbers a run trains, without building its model.
+"""The number of trainable parameters of a run, without building its model.
 
-Finished runs have it in their results. Imported ones may not: for the gated cell it follows from the settings.
+Results of finished runs contain it. Those of imported runs may not: for the gated cell it follows from the settings.
 """
 
 import json
@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rnnlab.analysis.runs import Runs
 from rnnlab.spec.cell_settings import GatedSettings
 
 _COLUMN = "parameters"  # of the results
-_BYTES = 256  # the symbols of the tokenizer `bytes`; how many others have depends on the text
+_BYTES = 256  # symbols of the tokenizer `bytes`; the number of the others depends on the text
 
 
-def parameters_of(frame: pd.DataFrame) -> "pd.Series[float]":
-    """The number of trainable parameters of each row; NaN where it is neither measured nor known from the settings."""
+def parameters_of(runs: Runs) -> "pd.Series[float]":
+    """The number of trainable parameters of each run; NaN if it is neither measured nor known from the settings."""
+    frame = runs.frame
     measured = frame[_COLUMN].astype(float) if _COLUMN in frame.columns else pd.Series(np.nan, index=frame.index)
     missing = measured.isna()
     return measured.where(~missing, frame.loc[missing, "payload"].map(_from_settings))

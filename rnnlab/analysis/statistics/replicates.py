@@ -1,53 +1,117 @@
-"""Runs of one configuration over several seeds, and which of the top configurations cannot be told apart.
+"""Runs of one configuration over several seeds, and which configurations differ significantly from the best.
 
-A seed decides which windows a run is trained on and which values it begins with, so runs with the same seed have much
-in common, whatever their settings: they are compared seed by seed. Imported runs may have come about otherwise.
+A seed decides on which windows a run is trained and from which values it starts, so runs with the same seed have much
+in common, whatever their settings: they are compared seed by seed. For imported runs this may not hold.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isnan, nan, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from rnnlab.analysis.runs import comparable, diverged_counts, setting_columns
+from rnnlab.analysis.runs import Runs
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
-MOST_SEEDS = 1000  # a difference that needs more is none in practice
+MOST_SEEDS = 1000  # a difference that needs more seeds does not matter in practice
 PAIRED, WELCH = "paired", "Welch"
-RULE = (
-    f"two configurations count as different when a t-test gives p < {SIGNIFICANCE:g}: paired over the seeds that both "
-    "ran with, or Welch's where they were imported or have not two seeds in common; corrected for as many comparisons "
-    "as there are pairs of configurations (Holm)"
-)
 _FEWEST_IN_COMMON = 2  # seeds, for a paired test
 
 Floats = NDArray[np.float64]
 
 
-def replicates(frame: pd.DataFrame, by: str = "min_loss") -> pd.DataFrame:
-    """One row a configuration, best mean first: its settings, mean, sd and n over the seeds, and the best mean's test.
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """The configurations of a round, best mean first.
 
-    `diverged` is the number of seeds that cannot be compared, which `n` does not count: configurations that have any
-    come last and are not tested. sd is the sample standard deviation (n - 1), NaN for a single run; `low` and `high`
+    Columns of the table: the settings, `mean`, `sd` and `n` over the seeds, and the test against the best mean.
+
+    `diverged` is the number of seeds that cannot be compared, which `n` does not count: configurations with such seeds
+    come last and are not tested. `sd` is the sample standard deviation (n - 1), NaN for a single run; `low` and `high`
     bound the mean at 95 % (Student).
 
-    `test` is how the configuration was compared with the best mean (`RULE`), None where one of the two has no second
-    run: `difference` is the distance that it is about, `p` the chance of one as large among equals, after Holm's
-    correction, and `separable` whether that is below 5 %. `seeds_needed` is the number of seeds of both with which a
-    difference like this would be found four times in five (`seeds_to_separate`); <NA> where that cannot be said or they
-    can be told apart already.
+    `test` is the test by which the configuration was compared with the best mean: paired over the seeds in common, or
+    Welch's; None if one of the two has no second run. `difference` is the difference that is tested, `p` the
+    probability of one as large among equal configurations, after Holm's correction, and `separable` whether that is
+    below 5 %. `seeds_needed` is the number of seeds of both with which a difference like this would be found four times
+    in five (`seeds_to_separate`); <NA> if it is unknown or the difference is significant already.
 
-    Ties are ordered by recipe. Raises UsageError for a metric that no result has.
+    Ties are sorted by recipe.
     """
-    runs, diverged = comparable(frame, by), diverged_counts(frame, by)
-    settings = frame.loc[frame["recipe"].isin(diverged.index)].groupby("recipe", sort=True)[setting_columns(frame)]
-    groups = runs.groupby("recipe")[by]
+
+    table: pd.DataFrame  # one row per configuration
+    runs: Runs  # that the configurations are of
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def steady(self) -> pd.DataFrame:
+        """The configurations of which no seed diverged, best first."""
+        return self.table[self.table["diverged"] == 0]
+
+    @cached_property
+    def best(self) -> "pd.Series[Any] | None":
+        """The configuration with the best mean, no seed diverged; None if there is none."""
+        return None if self.steady.empty else self.steady.iloc[0]
+
+    @cached_property
+    def tied(self) -> pd.DataFrame:
+        """The configurations that were tested against the best mean and do not differ from it significantly.
+
+        The best itself is the first of them. Empty if the best ran only once, or every configuration has a seed that
+        diverged.
+        """
+        return self.table[~self.table["separable"].fillna(True).astype(bool)]
+
+    @cached_property
+    def several(self) -> "Replicates":
+        """The best configuration, and those that ran with several seeds."""
+        return Replicates(self.table[(self.table["n"] > 1) | (self.table.index == 0)], self.runs)
+
+    @cached_property
+    def repeated(self) -> int:
+        """How many configurations have several seeds that can be compared."""
+        return int((self.table["n"] > 1).sum())
+
+    @property
+    def any_repeated(self) -> bool:
+        """Whether a configuration has several seeds that can be compared."""
+        return self.repeated > 0
+
+    @property
+    def all_repeated(self) -> bool:
+        """Whether every configuration ran with several seeds, diverged or not."""
+        return bool((self.table["n"] + self.table["diverged"] > 1).all())
+
+    @property
+    def none_repeated(self) -> bool:
+        """Whether every configuration ran with one seed."""
+        return bool((self.table["n"] + self.table["diverged"] == 1).all())
+
+    @property
+    def with_diverged(self) -> int:
+        """How many configurations have a seed that diverged."""
+        return int((self.table["diverged"] > 0).sum())
+
+    def seeds_of(self, recipe: str) -> pd.DataFrame:
+        """The runs of a configuration that can be compared."""
+        runs = self.runs.comparable.frame
+        return runs[runs["recipe"] == recipe]
+
+
+def replicates(runs: Runs) -> Replicates:
+    """The configurations of the finished runs, compared with the best of them."""
+    frame, diverged, names = runs.frame, runs.diverged_counts, runs.all.settings
+    settings = frame.loc[frame["recipe"].isin(diverged.index)].groupby("recipe", sort=True)[names]
+    groups = runs.losses.groupby(runs.comparable.frame["recipe"])
     table = settings.first().assign(mean=groups.mean(), sd=groups.std(ddof=1), n=groups.size(), diverged=diverged)
     table["n"] = table["n"].fillna(0).astype(int)
     table = table.reset_index().sort_values("mean", kind="stable")
@@ -56,23 +120,23 @@ def replicates(frame: pd.DataFrame, by: str = "min_loss") -> pd.DataFrame:
     with np.errstate(invalid="ignore", divide="ignore"):
         reach = stats.t.ppf(1 - SIGNIFICANCE / 2, n - 1) * sd / np.sqrt(n)
     table["low"], table["high"] = mean - reach, mean + reach
-    return table.assign(**_against_the_first(table, runs, by))
+    return Replicates(table.assign(**_against_the_first(table, runs.comparable.frame, runs.metric)), runs)
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """A configuration beside the best: a difference of means, and what it is uncertain by."""
+    """A configuration compared with the best: a difference of means, and its uncertainty."""
 
     test: str
     difference: float
     sds: Sequence[float]  # of one difference of two runs with the same seed; or of one run of each configuration
-    sizes: Sequence[int]  # how many there are of these
+    sizes: Sequence[int]  # how many values each of these standard deviations is of
 
     @property
     def p(self) -> float:
         """Two-sided, for this comparison alone."""
         error, freedom = _error(self.sds, self.sizes)
-        if error == 0:  # without any noise the means are what they are
+        if error == 0:  # without noise the means are exact
             return 1.0 if self.difference == 0 else 0.0
         return float(2 * stats.t.sf(abs(self.difference) / error, freedom))
 
@@ -105,7 +169,7 @@ def _against_the_first(table: pd.DataFrame, runs: pd.DataFrame, by: str) -> "dic
 
 
 def _compared(one: pd.DataFrame, best: pd.DataFrame, by: str) -> _Comparison:
-    """Seed by seed where the two have seeds in common, else as independent samples."""
+    """Seed by seed if the two have seeds in common, otherwise as independent samples."""
     losses, best_losses = _by_seed(one, by), _by_seed(best, by)
     common = sorted(losses.keys() & best_losses.keys())
     if len(common) >= _FEWEST_IN_COMMON:
@@ -117,7 +181,7 @@ def _compared(one: pd.DataFrame, best: pd.DataFrame, by: str) -> _Comparison:
 
 
 def _by_seed(runs: pd.DataFrame, by: str) -> Mapping[int, float]:
-    """The metric of the runs that were trained here, by seed."""
+    """The metric of the runs that were not imported, by seed."""
     here = runs[~runs["imported"]]
     return dict(zip(here["seed"].tolist(), here[by].tolist(), strict=True))
 
@@ -133,15 +197,15 @@ def _error(sds: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
 
 
 def _pairs(p: Floats) -> int:
-    """How many pairs there are of the configurations that were compared, the best among them."""
+    """The number of pairs of the configurations that were compared, including the best."""
     others = int((~np.isnan(p)).sum())
     return others * (others + 1) // 2
 
 
 def _holm(p: Floats) -> Floats:
-    """p-values for as many questions as there are: Holm, Scandinavian Journal of Statistics 6, 1979. NaN stays.
+    """p-values corrected for multiple comparisons: Holm, Scandinavian Journal of Statistics 6, 1979. NaN stays.
 
-    Which one is the best is known from the same data, so each comparison is one of all pairs of configurations.
+    The best is selected by the same data, so each comparison is one of all pairs of configurations.
     """
     corrected = p.copy()
     asked = np.flatnonzero(~np.isnan(p))
@@ -154,8 +218,8 @@ def _holm(p: Floats) -> Floats:
 def seeds_to_separate(difference: float, sds: Sequence[float], level: float = SIGNIFICANCE) -> int | None:
     """Seeds of each of two configurations with which a t-test at this level finds a difference four times in five.
 
-    difference: of the means, taken as true. sds, not all 0: of one difference of two runs with the same seed, for a
-    paired test; of one run of each configuration, for Welch's. None: more than 1,000.
+    difference: of the means, assumed to be true. sds, not all 0: of one difference of two runs with the same seed, for
+    a paired test; of one run of each configuration, for Welch's test. None: more than 1,000.
     """
 
     def power(n: int) -> float:
@@ -168,11 +232,3 @@ def seeds_to_separate(difference: float, sds: Sequence[float], level: float = SI
     most = range(2, MOST_SEEDS + 1)
     place = bisect_left(most, POWER, key=power)
     return most[place] if place < len(most) else None
-
-
-def not_separable(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a `replicates` table that were tested against the best mean and do not differ from it.
-
-    The best itself is among them; empty where the best ran only once, or every configuration has a seed that diverged.
-    """
-    return table[~table["separable"].fillna(True).astype(bool)]

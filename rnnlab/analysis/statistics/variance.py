@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rnnlab.analysis.plots.style import limits
-from rnnlab.analysis.runs import comparable, factors
-from rnnlab.analysis.statistics.ranges import RANGES, in_ranges, ranged
-from rnnlab.analysis.words.names import title
+from rnnlab.analysis.ranges import ranged
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.outliers import limits
 
+LEAST_SHOWN = 0.0005  # a smaller share is shown as 0.0 %
 _MOST_LEVELS = 100  # of one setting
-_ALWAYS_LEVELS = 6  # so many are never too many
+_ALWAYS_LEVELS = 6  # this many are never too many
 _MOST_COLUMNS = 400  # of the design matrix, about a second of work
-_RANK_TOLERANCE = 1e-9  # relative: directions below are combinations of others
-_MOST_OF_ONE = 0.25  # of the sum of squares, held by one run
+_RANK_TOLERANCE = 1e-9  # relative: smaller singular values are rounding
+_MOST_OF_ONE = 0.25  # of the sum of squares, contributed by one run
 _SHOWN_DECIMALS = 3  # of a share
 
 Term = tuple[str, ...]  # one setting, or two
@@ -34,67 +34,79 @@ _Key = TypeVar("_Key", str, tuple[str, str])
 
 
 @dataclass(frozen=True)
-class Decomposition:
-    """Shares of the total variance, 0..1. All are zero where every run has the same value.
+class Clipping:
+    """Values that count as lower ones, because one of them alone contributes much of the sum of squares."""
 
-    NaN: what the term does cannot be separated from what the others do, for it varies with them.
+    high: float  # the value that larger ones count as
+    above: int  # how many runs are above it; at least one
+    worst: float  # the largest value
+    share: float  # of the sum of squares that the worst contributes, 0..1
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Shares of the total variance, 0..1. All are zero if every run has the same value.
+
+    NaN: the effect of the term cannot be separated from that of others, because it varies with them.
     """
 
     main: Mapping[str, float]  # by setting, largest first
     interactions: Mapping[tuple[str, str], float]  # by pair of settings in payload order, largest first
-    residual: float  # what main effects and two-way interactions leave
-    runs: int  # over how many
+    residual: float  # not explained by main effects and two-way interactions
+    runs: int  # number of runs
     varies: bool  # whether the runs differ at all
     exact: bool  # a balanced complete grid: the shares add up to 1 with the residual
     left_out: Sequence[str] = ()  # settings that vary, but have too many levels
     ranged: Sequence[str] = ()  # settings whose levels are ranges
-    clipped: str = ""  # which values count as lower ones, and why; empty where none does
+    clipping: Clipping | None = None  # which values were clipped; None if none was
 
     @property
     def common(self) -> float:
-        """What is explained, but belongs to no term alone: settings that vary together have it in common."""
+        """What is explained but belongs to no single term: settings that vary together share it."""
         known = [share for share in [*self.main.values(), *self.interactions.values()] if not isnan(share)]
         return max(0.0, 1 - self.residual - sum(known)) if self.varies and self.main else 0.0
 
     @property
-    def method(self) -> str:
-        """One sentence."""
-        parts = [
-            f"eta squared over {self.runs} runs{self._model}",
-            f"in {RANGES} ranges: {', '.join(map(title, self.ranged))}" if self.ranged else "",
-            f"left out, for too many values: {', '.join(map(title, self.left_out))}" if self.left_out else "",
-            self.clipped,
-        ]
-        return "; ".join(filter(None, parts))
+    def largest(self) -> float:
+        """The largest known share of a setting or a pair; 0 if none is known."""
+        known = [share for share in [*self.main.values(), *self.interactions.values()] if not isnan(share)]
+        return max(known, default=0.0)
 
     @property
-    def _model(self) -> str:
-        if not self.interactions:
-            if len(self.main) < 2:
-                return ""
-            return ": main effects only, fitted together; there are too few runs or too many levels for interactions"
-        if self.exact:
-            return " of a balanced grid: exact, the shares add up to 1"
-        return (
-            " of an incomplete or unbalanced grid: type II sums of squares by least squares, whose shares need not add "
-            "up to 1"
-        )
+    def most_involved(self) -> list[str]:
+        """The settings, sorted by the sum of their own share and those of their pairs, largest first."""
+        total = {
+            name: np.nansum([share, *(both for pair, both in self.interactions.items() if name in pair)])
+            for name, share in self.main.items()
+        }
+        return sorted(total, key=lambda name: -total[name])
+
+    def matrix(self, names: Sequence[str]) -> _Matrix:
+        """(n, n): on the diagonal the share of each setting, below it that of each pair, NaN above it."""
+        matrix = np.full((len(names), len(names)), np.nan)
+        for row, name in enumerate(names):
+            matrix[row, row] = self.main[name]
+            for column, other in enumerate(names[:row]):
+                matrix[row, column] = self._of_pair(name, other)
+        return matrix
+
+    def _of_pair(self, one: str, other: str) -> float:
+        return self.interactions.get((one, other), self.interactions.get((other, one), nan))
 
 
-def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
-    """The shares of the settings that vary among the runs that can be compared; runs of several seeds count each.
+def decompose(all_runs: Runs) -> Decomposition:
+    """The shares of the settings that vary among the runs that can be compared; each run of several seeds counts.
 
-    The levels of a setting with more than 30 numbers are ranges of them. One with more than 100 levels, or (beyond six)
-    a level for every second run, is left out: it would explain anything. Where one run holds more than a quarter of the
-    sum of squares, the values that the pictures cut off count as the largest that they show: the shares would else be
-    those of one run.
-    Raises UsageError for a metric that no result has.
+    The levels of a setting with more than 30 numbers are ranges of them. A setting with more than 100 levels, or
+    (beyond six) a level for every second run, is left out: it would explain anything. If one run contributes more than
+    a quarter of the sum of squares, values are clipped as in the pictures (`outliers.limits`): otherwise the shares
+    would be those of one run.
     """
-    runs = comparable(in_ranges(frame), by)
-    varying = factors(runs)
+    rows, by = all_runs.in_ranges.comparable, all_runs.metric
+    runs, varying = rows.frame, rows.factors
     most = min(_MOST_LEVELS, max(_ALWAYS_LEVELS, len(runs) // 2))
     names = [name for name in varying if runs[name].nunique(dropna=False) <= most]
-    measured, clipped = _without_outliers(runs[by].to_numpy(dtype=float))
+    measured, clipping = _without_outliers(runs[by].to_numpy(dtype=float))
     values = measured - measured.mean() if len(measured) else measured
     total = float(values @ values)
     codes = {name: pd.factorize(runs[name])[0] for name in names}
@@ -116,28 +128,25 @@ def decompose(frame: pd.DataFrame, by: str = "min_loss") -> Decomposition:
         exact=is_balanced and (bool(interactions) or len(names) == 1),
         left_out=left_out,
         ranged=[name for name in ranged(runs) if name in names],
-        clipped=clipped,
+        clipping=clipping,
     )
 
 
-def _without_outliers(values: _Matrix) -> tuple[_Matrix, str]:
-    """The values, cut where the pictures cut them if one holds much of the sum of squares; and that in words."""
+def _without_outliers(values: _Matrix) -> tuple[_Matrix, Clipping | None]:
+    """The values, clipped if one contributes much of the sum of squares, and how they were clipped."""
     squares = (values - values.mean()) ** 2 if len(values) else values
     worst = int(squares.argmax()) if len(values) else 0
     if not squares.any() or squares[worst] <= _MOST_OF_ONE * squares.sum():
-        return values, ""
+        return values, None
     high = limits(values).high
     above = int((values > high).sum())
-    if not above or high == values.min():  # without it there would be nothing to explain
-        return values, ""
-    what = f"the run at {values[worst]:.4g} counts" if above == 1 else f"{above} runs above {high:.4g} count"
-    who = "it" if above == 1 else f"one of them, {values[worst]:.4g},"
-    share = squares[worst] / squares.sum()
-    return np.minimum(values, high), f"{what} as {high:.4g}, for {who} holds {share:.0%} of the sum of squares"
+    if not above or high == values.min():  # without the outlier there would be no variance to explain
+        return values, None
+    return np.minimum(values, high), Clipping(high, above, values[worst], squares[worst] / squares.sum())
 
 
 def _largest_first(shares: Mapping[_Key, float]) -> dict[_Key, float]:
-    """By the share as it is shown, then by name: rounding on the way must not decide. What is not known comes last."""
+    """By the share as it is shown, then by name, so that rounding errors do not decide. Unknown shares come last."""
 
     def place(item: tuple[_Key, float]) -> tuple[bool, float, _Key]:
         name, share = item
@@ -158,7 +167,7 @@ def _is_balanced(names: Sequence[str], codes: Mapping[str, NDArray[np.intp]]) ->
 def _design(names: Sequence[str], codes: Mapping[str, NDArray[np.intp]], n: int) -> dict[Term, _Matrix]:
     """The columns of each term, coded so that main effects add up to zero over the levels.
 
-    Interactions are left out where the runs could not tell them from the residual.
+    Interactions are left out if there are too few runs to separate them from the residual.
     """
     columns: dict[Term, _Matrix] = {(name,): _contrasts(codes[name]) for name in names}
     widths = {name: columns[name,].shape[1] for name in names}
@@ -171,14 +180,14 @@ def _design(names: Sequence[str], codes: Mapping[str, NDArray[np.intp]], n: int)
 
 
 def _contrasts(levels: NDArray[np.intp]) -> _Matrix:
-    """One column a level but the last, whose runs have -1 in all of them."""
+    """One column per level except the last, whose runs have -1 in all of them."""
     count = int(levels.max()) + 1 if len(levels) else 0
     coding = np.vstack([np.eye(count - 1), -np.ones(count - 1)]) if count > 1 else np.zeros((1, 0))
     return np.asarray(coding[levels], dtype=float)
 
 
 class _Fit:
-    """Least squares on any of the terms, from one factorisation of the design."""
+    """Least squares on any of the terms, from one factorization of the design."""
 
     def __init__(self, columns: Mapping[Term, _Matrix], values: _Matrix) -> None:
         design = np.hstack(list(columns.values()))
@@ -220,7 +229,7 @@ class _Fit:
 
 
 def _share(term: Term, fit: _Fit, total: float) -> float:
-    """NaN for a term that adds nothing to the model of those that do not contain it."""
+    """NaN for a term that adds no column to the model of the terms that do not contain it."""
     without = [other for other in fit.terms if not set(term) <= set(other)]
     if fit.rank([*without, term]) == fit.rank(without):
         return nan

@@ -1,12 +1,13 @@
-"""What a comparison of two experiments says: in one sentence, and as a whole page in Markdown."""
+"""A comparison of two experiments in words: one sentence, and a whole page in Markdown."""
 
 from collections.abc import Sequence
 from math import isnan
 
-from rnnlab.analysis.runs import factors, tokenizer_kind
-from rnnlab.analysis.statistics.comparison import Comparison, Effect, Verdict
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.statistics.comparison import Comparison, Verdict
+from rnnlab.analysis.statistics.effects import Effect
 from rnnlab.analysis.words.markdown import span, table
-from rnnlab.analysis.words.names import describe, level_label, metric_label, setting_at, title
+from rnnlab.analysis.words.names import describe, metric_label, setting_at, title
 from rnnlab.analysis.words.sentences import capital, joined, rule_of_pairs
 
 Names = tuple[str, str]  # of the experiments: here, there
@@ -18,7 +19,7 @@ def finding(comparison: Comparison) -> str:
     correlation = comparison.rank_correlation
     same, tenth = comparison.best_tenths
     alike = (
-        f"{n} configurations, which are all equal in one of the two"
+        f"{n} configurations, whose losses are all equal in one of the two"
         if isnan(correlation)
         else f"the ranks of {n} configurations correlate by {correlation:.2f} (Spearman)"
     )
@@ -29,9 +30,9 @@ def finding(comparison: Comparison) -> str:
 def comparison_text(
     comparison: Comparison, names: Names, round_name: str, pictures: Sequence[str], files: Sequence[str]
 ) -> str:
-    """The whole page. pictures: as Markdown. files: tables beside it."""
+    """The whole page. pictures: as Markdown. files: tables in the same folder."""
     blocks = [
-        f"# {names[0]} beside {names[1]}: round {round_name}",
+        f"# {names[0]} compared with {names[1]}: round {round_name}",
         f"{finding(comparison)}.",
         "\n".join(f"- {line}." for line in _details(comparison, names)),
         _differing(comparison, names),
@@ -53,9 +54,9 @@ def _directions(comparison: Comparison) -> str:
 def _details(comparison: Comparison, names: Names) -> list[str]:
     n = len(comparison.configurations)
     lost = f"; {comparison.diverged} more diverged in at least one of them" if comparison.diverged else ""
-    unit = metric_label(comparison.metric, tokenizer_kind(comparison.runs))
+    unit = metric_label(comparison.metric, comparison.runs.all.tokenizer_kind)
     return [
-        f"{n} configurations are compared, of {comparison.counts[0]} of {names[0]} and {comparison.counts[1]} of "
+        f"{n} configurations are compared, out of {comparison.counts[0]} of {names[0]} and {comparison.counts[1]} of "
         f"{names[1]}{lost}",
         f"{comparison.metric}: {unit}",
         _best(comparison, "here", "there", names),
@@ -66,10 +67,10 @@ def _details(comparison: Comparison, names: Names) -> list[str]:
 
 def _best(comparison: Comparison, side: str, other: str, names: Names) -> str:
     row = comparison.configurations.nsmallest(1, side).to_dict("records")[0]
-    settings = describe(row, factors(comparison.runs))
+    settings = describe(row, comparison.runs.all.factors)
     place = comparison.place_of_best(side, other)
     return (
-        f"Best of {names[0]}: {row[side]:.4f} with {settings}; in {names[1]} it has {row[other]:.4f} and place {place} "
+        f"Best of {names[0]}: {row[side]:.4f} with {settings}; in {names[1]} it has {row[other]:.4f} and rank {place} "
         f"of {len(comparison.configurations)}"
     )
 
@@ -85,11 +86,13 @@ def _opposite(comparison: Comparison, names: Names) -> list[str]:
 
 def _differing(comparison: Comparison, names: Names) -> str:
     if not comparison.differing:
-        return "Settings that are constant in each are the same in both."
+        return "Settings that are constant within each experiment have the same value in both."
     rows = [
         [title(name), level_label(here), level_label(there)] for name, (here, there) in comparison.differing.items()
     ]
-    return "Settings that are constant in each, and differ:\n\n" + table(["setting", *names], rows, left=3)
+    return "Settings that are constant within each experiment and differ between them:\n\n" + table(
+        ["setting", *names], rows, left=3
+    )
 
 
 def _effects(comparison: Comparison, names: Names) -> str:

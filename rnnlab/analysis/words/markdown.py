@@ -1,4 +1,4 @@
-"""Tables of the report in Markdown, with numbers a person reads."""
+"""Tables of the report in Markdown, with numbers rounded for reading."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan, nan
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnnlab.analysis.runs import factors
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.effects import Effect, Effects, equal_pairs, is_clear
 from rnnlab.analysis.statistics.one_factor import OneFactor
-from rnnlab.analysis.statistics.variance import Decomposition
-from rnnlab.analysis.words.names import level_label, phrase, title
-from rnnlab.analysis.words.sentences import equal_pairs, is_clear
+from rnnlab.analysis.statistics.replicates import Replicates
+from rnnlab.analysis.statistics.variance import LEAST_SHOWN, Decomposition
+from rnnlab.analysis.words.names import phrase, title
 
-LEAST_SHOWN = 0.0005  # of the variance: less is 0.0 %
 _MOST_INTERACTIONS = 10
 
 
@@ -24,27 +25,26 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def top_table(ranked: pd.DataFrame, by: str, n: int = 10) -> str:
-    """The best n runs of a ranked frame: rank, metric, seed and the settings that vary."""
-    names = factors(ranked)
-    best = ranked[ranked["rank"].notna()].head(n)
+def top_table(runs: Runs, n: int = 10) -> str:
+    """The best n runs: rank, metric, seed and the settings that vary."""
+    by, names = runs.metric, runs.all.factors
     rows = [
         [str(row["rank"]), f"{row[by]:.4f}", *(level_label(row[name]) for name in names), str(row["seed"])]
-        for row in best.to_dict("records")
+        for row in runs.best_first.frame.head(n).to_dict("records")
     ]
     return table(["rank", by, *map(title, names), "seed"], rows, left=0)
 
 
-def effects_table(effects: pd.DataFrame) -> str:
+def effects_table(effects: Effects) -> str:
     """Paired effects, one row each; effects that are not clear are marked."""
     return table(
         ["setting", "from", "to", "pairs", "better", "median difference", "95 % interval", "quartiles", "clear"],
-        [_effect_row(row) for row in effects.to_dict("records")],
+        [_effect_row(row) for row in effects.rows],
         left=3,
     )
 
 
-def _effect_row(row: dict[Any, Any]) -> list[str]:
+def _effect_row(row: Effect) -> list[str]:
     names = [title(row["factor"]), level_label(row["reference"]), level_label(row["level"])]
     if not row["pairs"]:
         return [*names, "0", "–", "–", "–", "–", "–"]
@@ -55,7 +55,7 @@ def _effect_row(row: dict[Any, Any]) -> list[str]:
 
 
 def span(low: float, high: float) -> str:
-    """An interval of differences, with signs; a dash where there is none."""
+    """An interval of differences, with signs; a dash if there is none."""
     return "–" if pd.isna(low) else f"{low:+.3f} to {high:+.3f}"
 
 
@@ -72,7 +72,7 @@ def levels_table(tables: Sequence[OneFactor], by: str) -> str:
 
 
 def shares_table(shares: Decomposition) -> str:
-    """Main effects, the largest interactions, what settings that vary together share, and what all of them leave."""
+    """Main effects, the largest interactions, what settings that vary together share, and the unexplained rest."""
     rows = [[title(name), _share(share)] for name, share in shares.main.items()]
     pairs = [(f"{title(a)} × {title(b)}", share) for (a, b), share in shares.interactions.items()]
     known = [(name, share) for name, share in pairs if not isnan(share)]
@@ -90,8 +90,9 @@ def _share(share: float) -> str:
     return "– (cannot be separated)" if isnan(share) else f"{share:.1%}"
 
 
-def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10) -> str:
-    """The best n configurations by their mean over seeds, with the settings in `names`."""
+def replicates_table(replicated: Replicates, n: int = 10) -> str:
+    """The best n configurations by their mean over seeds, with the settings that vary."""
+    names = replicated.runs.all.factors
     rows = [
         [
             "–" if pd.isna(row["mean"]) else f"{row['mean']:.4f}",
@@ -104,10 +105,10 @@ def replicates_table(replicated: pd.DataFrame, names: Sequence[str], n: int = 10
             "–" if pd.isna(row["seeds_needed"]) else str(row["seeds_needed"]),
             *(level_label(row[name]) for name in names),
         ]
-        for row in replicated.head(n).to_dict("records")
+        for row in replicated.table.head(n).to_dict("records")
     ]
     header = ["mean", "SD", "seeds", "diverged", "95 % of the mean", "t-test", "p", "differs from the best"]
-    return table([*header, "seeds to tell", *map(title, names)], rows, left=0)
+    return table([*header, "seeds needed", *map(title, names)], rows, left=0)
 
 
 def picture(title: str, caption: str, path: str) -> str:

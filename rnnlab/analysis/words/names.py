@@ -1,4 +1,4 @@
-"""What settings, their values and metrics are called in front of a person.
+"""The names of settings, their values and metrics in sentences, tables and pictures.
 
 A setting, a value or a metric without an entry here is shown under its own name: nothing needs to be registered.
 """
@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from rnnlab.spec.cell_settings import short_name
+from rnnlab.analysis.labels import is_missing, is_switch, level_label, rounded
 
 
 @dataclass(frozen=True)
@@ -67,56 +65,31 @@ def title(setting: str) -> str:
     return SETTINGS[setting].title if setting in SETTINGS else setting.replace("_", " ")
 
 
-def level_label(value: Any) -> str:
-    """One value of a setting: off/on, a number without trailing zeros, none for null, text as it is.
-
-    The name of a user's own cell has the first digits of its hash.
-    """
-    if _is_missing(value):
-        return "none"
-    if _is_switch(value):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else short_name(value)
-
-
-def rounded(value: float) -> str:
-    """A number with three digits that count, large ones without an exponent: 1.67, 52, 1,480."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
-
-
 def phrase(setting: str, value: Any) -> str:
     """One setting with its value, inside a sentence: "S = 256", "no forget gate"."""
-    if _is_switch(value):
+    if is_switch(value):
         return title(setting) if value else f"no {title(setting)}"
     pattern = SETTINGS[setting].phrase if setting in SETTINGS else ""
     return (pattern or title(setting) + " {}").format(level_label(value))
 
 
 def setting_at(setting: str, value: Any) -> str:
-    """One setting at one of its values, side by side with others: "forget gate off", "S = 256"."""
-    return f"{title(setting)} {level_label(value)}" if _is_switch(value) else phrase(setting, value)
+    """One setting at one of its values, next to others: "forget gate off", "S = 256"."""
+    return f"{title(setting)} {level_label(value)}" if is_switch(value) else phrase(setting, value)
 
 
 def describe(row: Mapping[Any, Any], settings: Sequence[str]) -> str:
-    """A run by the switches that are on and the values of its other settings; those that it does not have are left out.
+    """A run by the switches that are on and the values of its other settings; settings it does not have are left out.
 
     settings: those that vary. "forget + state gate, new state, residual, L = 2, S = 256"; empty without settings.
     """
-    switches = [name for name in settings if _is_switch(row[name])]
+    switches = [name for name in settings if is_switch(row[name])]
     on = _merge([title(name) for name in switches if row[name]])
     if switches and not on:
         on = ["all varied switches off"] if len(switches) > 1 else [phrase(switches[0], row[switches[0]])]
-    others = [name for name in settings if name not in switches and not _is_missing(row[name])]
+    others = [name for name in settings if name not in switches and not is_missing(row[name])]
     rest = [phrase(name, row[name]) for name in others]
     return ", ".join(on + rest)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
-
-
-def _is_switch(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
 
 
 def _merge(titles: Sequence[str]) -> list[str]:
@@ -146,5 +119,10 @@ def symbol(tokenizer: str | None) -> str:
 
 
 def curve_series(metric: str) -> str | None:
-    """The training curve that shares its axis with `metric`; None where none does."""
+    """The training curve that shares its axis with `metric`; None if there is none."""
     return METRICS[metric].series if metric in METRICS else None
+
+
+def cell_text(median: float) -> str:
+    """A median in a cell of a heat map: three decimals, fewer for large numbers."""
+    return f"{median:.3f}" if abs(median) < 10 else rounded(median)

@@ -1,4 +1,4 @@
-"""The table of a reproduction, in Markdown: what was published beside what was measured."""
+"""The table of a reproduction, in Markdown: published and measured numbers side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from rnnlab.spec.published_runs import PublishedRun, Reproduction
 
 @dataclass(frozen=True)
 class Measured:
-    """One published run as it came out here; nothing was measured where `seeds` is 0."""
+    """One published run as measured here; if `seeds` is 0, nothing was measured."""
 
     run: PublishedRun
     seeds: int  # how many finished
-    steps: int  # optimiser steps of each
+    steps: int  # optimizer steps of each
     means: dict[str, float]  # over the seeds, by the name of the number
-    deviations: dict[str, float]  # sample standard deviations, where there are two seeds or more
+    deviations: dict[str, float]  # sample standard deviations, if there are at least two seeds
     seconds: float  # in training, all seeds together
     devices: list[str]
     commits: list[str]  # of rnnlab
 
     def difference(self, key: str) -> float:
-        """Relative to what was published; below 0: lower than published."""
+        """Relative to the published value; below 0: lower than published."""
         published = self.run.reported[key]
         return (self.means[key] - published) / abs(published)
 

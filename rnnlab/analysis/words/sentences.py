@@ -1,28 +1,24 @@
-"""Findings in words, computed from the data. Each function returns one sentence without a full stop, or ""."""
+"""Findings in words. Each function returns one sentence without a full stop, or an empty text."""
 
 import json
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from scipy.stats import binom
+from rnnlab.analysis.labels import is_switch, level_label
+from rnnlab.analysis.levels import MOST_LEVELS
+from rnnlab.analysis.ranges import RANGES, Range
+from rnnlab.analysis.runs import Runs
+from rnnlab.analysis.statistics.below_threshold import LEAST_SPREAD, BelowThreshold
+from rnnlab.analysis.statistics.dependence import Dependence
+from rnnlab.analysis.statistics.effects import FEWEST_PAIRS, Effect, Effects, equal_pairs, is_clear
+from rnnlab.analysis.statistics.one_factor import OneFactor
+from rnnlab.analysis.statistics.summary import Summary
+from rnnlab.analysis.statistics.variance import Clipping, Decomposition
+from rnnlab.analysis.words.names import describe, phrase, setting_at, title
 
-from rnnlab.analysis.runs import at_level, comparable, factors, levels, setting_columns
-from rnnlab.analysis.statistics.one_factor import OneFactor, one_factor_tables
-from rnnlab.analysis.statistics.ranges import MOST_LEVELS, RANGES, Range, in_ranges
-from rnnlab.analysis.statistics.ranking import Summary, best_run
-from rnnlab.analysis.statistics.variance import Decomposition
-from rnnlab.analysis.words.names import describe, level_label, phrase, setting_at, title
-
-LEAST_SPREAD = 0.1  # between the shares of two levels, to be worth a sentence
-FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
-_SIGNIFICANCE = 0.05
-_LEAST_INTERACTION = 0.01  # of the variance
-_MOST_LEVELS = 4
+_MOST_LEVELS = 4  # in one sentence
 _WINDOW_LENGTHS = ("block_size", "window_length")
-_EVALUATED = ("training_", "validation_", "test_", "held_out_")  # metrics of finished runs begin so; not of curves
+_EVALUATED = ("training_", "validation_", "test_", "held_out_")  # prefixes of metrics of finished runs; not of curves
 _MOST_WITHOUT_PAIRS = 5
 _SHAPE = ("n_layers", "state_size")  # of a model
 
@@ -34,14 +30,13 @@ def progress(summary: Summary) -> str:
     else:
         text = f"all {summary.jobs} jobs are finished"
     lost = summary.finished - summary.comparable
-    verb = "stands" if lost == 1 else "stand"
-    return text + (f"; {lost} of them diverged and {verb} last" if lost else "")
+    verb = "is" if lost == 1 else "are"
+    return text + (f"; {lost} of them diverged and {verb} ranked last" if lost else "")
 
 
-def best(frame: pd.DataFrame, by: str) -> str:
+def best(runs: Runs) -> str:
     """The best run and its settings: "Best: 1.5928 with forget + state gate, L = 2 (in all: new state, S = 256)"."""
-    row = best_run(frame, by)
-    return f"Best: {named_run(row, by, factors(frame))}{in_all(frame)}" if row else ""
+    return f"Best: {named_run(runs.best, runs.metric, runs.all.factors)}{in_all(runs)}" if runs.best else ""
 
 
 def named_run(row: Mapping[Any, Any], by: str, settings: Sequence[str]) -> str:
@@ -60,61 +55,35 @@ def below(summary: Summary, threshold: float | None, meaning: str = "") -> str:
     )
 
 
-def shares_below(frame: pd.DataFrame, by: str, threshold: float) -> dict[str, dict[Any, tuple[int, int]]]:
-    """For each setting that varies and each of its levels: (runs below the threshold, all runs that compare)."""
-    runs = comparable(in_ranges(frame), by)
-    low = runs[by] < threshold
-    return {
-        name: {
-            level: (int((low & at_level(runs[name], level)).sum()), int(at_level(runs[name], level).sum()))
-            for level in levels(runs[name])
-        }
-        for name in factors(runs)
-    }
-
-
-def sharpest_share(frame: pd.DataFrame, by: str, threshold: float) -> str:
+def sharpest_share(below: Sequence[BelowThreshold]) -> str:
     """The setting whose levels differ most in their share below: "S = 256: 180 of 288, S = 32: 0 of 144".
 
-    Empty where no setting makes a difference of a tenth.
+    Empty if no setting makes a difference of a tenth.
     """
-    spreads = {}
-    for name, counts in shares_below(frame, by, threshold).items():
-        shares = [low / total for low, total in counts.values()]
-        spreads[name] = max(shares) - min(shares)
-    sharpest = max(spreads, key=lambda name: spreads[name], default=None)
-    if sharpest is None or spreads[sharpest] < LEAST_SPREAD:
+    sharpest = max(below, key=lambda one: one.spread, default=None)
+    if sharpest is None or sharpest.spread < LEAST_SPREAD:
         return ""
-    counts = shares_below(frame, by, threshold)[sharpest]
+    name, counts = sharpest.setting, sharpest.counts
     ordered = sorted(counts, key=lambda level: -counts[level][0] / counts[level][1])
-    parts = [f"{setting_at(sharpest, level)}: {counts[level][0]} of {counts[level][1]}" for level in ordered]
+    parts = [f"{setting_at(name, level)}: {counts[level][0]} of {counts[level][1]}" for level in ordered]
     return ", ".join(parts if len(parts) <= _MOST_LEVELS else [parts[0], "...", parts[-1]])
-
-
-def is_clear(effect: Mapping[Any, Any]) -> bool:
-    """Whether an exact two-sided sign test gives p < 0.05: better against worse pairs, ties left out.
-
-    Without ties that is so exactly where the interval of the median, which is made of the same counts, excludes zero.
-    """
-    fewer, decided = min(effect["better"], effect["worse"]), effect["better"] + effect["worse"]
-    return bool(2 * binom.cdf(fewer, decided, 0.5) < _SIGNIFICANCE)
 
 
 def rule_of_pairs(by: str) -> str:
     """What the tables of paired effects mean; whole sentences."""
     return (
-        f"A pair is two configurations that differ in one setting only; the difference of {by} is that at the second "
-        "level minus that at the first, so below zero is better; runs that differ only in their seed are averaged "
-        "first. The interval holds the median over configurations like these in 95 of 100 cases, whatever their "
-        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which takes at "
-        f"least {FEWEST_PAIRS} pairs."
+        f"A pair is two configurations that differ in one setting only; the difference of {by} is its value at the "
+        "second level minus that at the first, so negative is better; runs that differ only in their seed are averaged "
+        "first. The interval contains the median over configurations like these in 95 of 100 cases, whatever their "
+        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which requires "
+        f"at least {FEWEST_PAIRS} pairs."
     )
 
 
-def rule_of_ranges(effects: pd.DataFrame) -> str:
+def rule_of_ranges(effects: Effects) -> str:
     """Which settings of a table of paired effects have ranges as levels; a whole sentence, or nothing."""
-    names = effects.loc[[isinstance(level, Range) for level in effects["level"]], "factor"].unique()
-    if not len(names):
+    names = list(dict.fromkeys(row["factor"] for row in effects.rows if isinstance(row["level"], Range)))
+    if not names:
         return ""
     return (
         f" A setting with more than {MOST_LEVELS} values is cut into {RANGES} ranges with equally many of them, and "
@@ -122,9 +91,9 @@ def rule_of_ranges(effects: pd.DataFrame) -> str:
     )
 
 
-def effect(row: Mapping[Any, Any], by: str) -> str:
+def effect(row: Effect, by: str) -> str:
     """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
-    subject = _subject(row)
+    subject = _subject(row["factor"], row["level"], row["reference"])
     if not row["pairs"]:
         return f"{subject}: no two runs differ in this alone"
     verb, count = ("lowers", row["better"]) if row["better"] > row["worse"] else ("raises", row["worse"])
@@ -139,46 +108,40 @@ def effect(row: Mapping[Any, Any], by: str) -> str:
     return f"{subject} makes no clear difference; it {verb} {found}"
 
 
-def equal_pairs(row: Mapping[Any, Any]) -> int:
-    """Pairs whose two metrics are equal to the last bit, as where a setting has no influence: a bound never reached."""
-    return int(row["pairs"] - row["better"] - row["worse"])
-
-
-def _subject(row: Mapping[Any, Any]) -> str:
+def _subject(factor: str, level: Any, reference: Any) -> str:
     """What a paired effect is the effect of: "the forget gate", "S = 256 instead of 32"."""
-    if pd.api.types.is_bool(row["level"]):
-        return f"the {title(row['factor'])}"
-    return f"{phrase(row['factor'], row['level'])} instead of {level_label(row['reference'])}"
+    if is_switch(level):
+        return f"the {title(factor)}"
+    return f"{phrase(factor, level)} instead of {level_label(reference)}"
 
 
-def no_clear_effect(effects: pd.DataFrame) -> str:
+def no_clear_effect(effects: Effects) -> str:
     """Why no effect is clear: too few pairs, or pairs that disagree."""
-    if effects["pairs"].max() < FEWEST_PAIRS:
+    if effects.most_pairs < FEWEST_PAIRS:
         return "Too few configurations differ in one setting only to tell what a setting does"
     return "No setting makes a clear difference among configurations that differ in nothing else"
 
 
 def no_pairs() -> str:
-    """That there is nothing to compare."""
-    return "No two configurations differ in one setting only, so nothing can be said of a single setting"
+    """A statement that there is nothing to compare."""
+    return "No two configurations differ in one setting only, so nothing can be said about a single setting"
 
 
-def without_pairs(effects: pd.DataFrame) -> str:
-    """The levels that no pair compares with the reference: "block size 8 against 3"; of many the first."""
-    rows = effects[effects["pairs"] == 0].to_dict("records")
+def without_pairs(effects: Effects) -> str:
+    """The levels that no pair compares with the reference: "block size 8 against 3"; the first few of many."""
+    rows = effects.without_pairs.rows
     told = [f"{setting_at(row['factor'], row['level'])} against {level_label(row['reference'])}" for row in rows]
     return listed(told, _MOST_WITHOUT_PAIRS)
 
 
 def confounded() -> str:
     """Why no setting has a share of the variance."""
-    return "The settings of these runs vary together: what they explain cannot be divided among them"
+    return "The settings of these runs vary together, so the share of each cannot be determined"
 
 
-def strongest_effect(effects: pd.DataFrame, by: str) -> str:
-    """The clear paired effect with the largest median; empty where none is clear."""
-    clear = [row for row in effects.to_dict("records") if is_clear(row)]
-    return effect(max(clear, key=lambda row: abs(row["median"])), by) if clear else ""
+def strongest_effect(effects: Effects, by: str) -> str:
+    """The clear paired effect with the largest median; empty if none is clear."""
+    return effect(effects.strongest, by) if effects.strongest else ""
 
 
 def series(table: OneFactor, by: str) -> str:
@@ -196,73 +159,74 @@ def series(table: OneFactor, by: str) -> str:
     return f"{text}; {by} {direction} with every step up in {steady}"
 
 
-def strongest_interaction(frame: pd.DataFrame, shares: Decomposition, by: str) -> str:
-    """The pair of settings that explains most beyond its main effects, and what the one does at the ends of the other.
+def dependence(found: Dependence | None) -> str:
+    """The two settings that depend on each other most, and the effect of one at the ends of the other."""
+    if found is None:
+        return ""
+    subject = _subject(found.changed, found.levels[1], found.levels[0])
+    parts = zip(found.medians, found.ends, strict=True)
+    told = [f"{value:+.3f} at {setting_at(found.at, end)}" for value, end in parts]
+    return (
+        f"{title(found.changed)} and {title(found.at)} depend on each other most ({found.share:.1%} beyond their own "
+        f"effects): the median effect of {subject} is {' and '.join(told)} ({found.pairs} pairs each, all others equal)"
+    )
 
-    Over the same settings of all other factors at both ends: else the two medians would not differ in this alone. Empty
-    where these are fewer than six, or no pair explains a hundredth of the variance.
-    """
+
+def method_of_shares(shares: Decomposition) -> str:
+    """How the shares of the variance were computed."""
+    parts = [
+        f"eta squared over {shares.runs} runs{_model_of_shares(shares)}",
+        f"in {RANGES} ranges: {', '.join(map(title, shares.ranged))}" if shares.ranged else "",
+        f"left out, for too many values: {', '.join(map(title, shares.left_out))}" if shares.left_out else "",
+        "" if shares.clipping is None else _clipped(shares.clipping),
+    ]
+    return joined(parts)
+
+
+def _model_of_shares(shares: Decomposition) -> str:
     if not shares.interactions:
-        return ""
-    (changed, at), share = next(iter(shares.interactions.items()))
-    if not share >= _LEAST_INTERACTION:  # nor if it is not known
-        return ""
-    if shares.main[changed] > shares.main[at]:
-        changed, at = at, changed
-    one = one_factor_tables(frame, by)[changed]
-    ends = levels(one.others[at])
-    found = [_differences(one, at, level) for level in (ends[0], ends[-1])]
-    both = found[0].keys() & found[1].keys()
-    if len(both) < FEWEST_PAIRS:
-        return ""
-    subject = _subject({"factor": changed, "level": one.levels[-1], "reference": one.levels[0]})
-    medians = [median(side[context] for context in both) for side in found]
-    told = [f"{value:+.3f} at {setting_at(at, end)}" for value, end in zip(medians, (ends[0], ends[-1]), strict=True)]
+        if len(shares.main) < 2:
+            return ""
+        return ": main effects only, fitted together; there are too few runs or too many levels for interactions"
+    if shares.exact:
+        return " of a balanced grid: exact, the shares add up to 1"
     return (
-        f"{title(changed)} and {title(at)} depend on each other most ({share:.1%} beyond their own effects): the "
-        f"median effect of {subject} is {' and '.join(told)} ({len(both)} pairs each, all others equal)"
+        " of an incomplete or unbalanced grid: type II sums of squares by least squares, whose shares need not add "
+        "up to 1"
     )
 
 
-def _differences(one: OneFactor, at: str, level: Any) -> dict[tuple[Any, ...], float]:
-    """The metric at the last level of a factor minus that at its first, where another setting has this level.
-
-    By the values of the remaining factors; without those pairs of which one is missing or diverged.
-    """
-    others = one.others.reset_index(drop=True)
-    finite = np.isfinite(one.losses[:, [0, -1]]).all(axis=1)
-    here = finite & at_level(others[at], level).to_numpy(dtype=bool)
-    rest = others.loc[here].drop(columns=at).astype(object)
-    differences = one.losses[here, -1] - one.losses[here, 0]
-    contexts = rest.where(rest.notna(), None).itertuples(index=False, name=None)
-    return dict(zip(contexts, differences.tolist(), strict=True))
+def _clipped(found: Clipping) -> str:
+    """Which runs count with a lower value, and why."""
+    one = found.above == 1
+    what = f"the run at {found.worst:.4g} counts" if one else f"{found.above} runs above {found.high:.4g} count"
+    who = "it" if one else f"one of them, {found.worst:.4g},"
+    return f"{what} as {found.high:.4g}, because {who} contributes {found.share:.0%} of the sum of squares"
 
 
-def unlike_windows(frame: pd.DataFrame, by: str) -> str:
-    """That runs were evaluated on windows of different lengths, where they were, and how to do otherwise."""
-    lengths = [name for name in _WINDOW_LENGTHS if name in factors(frame)]
-    if not lengths or not by.startswith(_EVALUATED):
+def unlike_windows(runs: Runs) -> str:
+    """A statement that runs were evaluated on windows of different lengths, if they were, and how to avoid it."""
+    lengths = [name for name in _WINDOW_LENGTHS if name in runs.all.factors]
+    if not lengths or not runs.metric.startswith(_EVALUATED):
         return ""
     return (
-        f"{title(lengths[0])} varies, and each run was evaluated on windows of its own length, so {by} is not one "
-        "quantity: `rnnlab eval JOB --context N` measures runs at one context"
+        f"{title(lengths[0])} varies, and each run was evaluated on windows of its own length, so values "
+        f"of {runs.metric} are not comparable: `rnnlab eval JOB --context N` evaluates runs at the same context"
     )
 
 
-def shared_settings(frame: pd.DataFrame) -> str:
-    """The settings that all jobs have in common: "cell gated, batch size 256"; empty where there are none."""
-    found = {name: levels(frame[name]) for name in setting_columns(frame)}
-    return ", ".join(f"{title(name)} {level_label(values[0])}" for name, values in found.items() if len(values) == 1)
+def shared_settings(runs: Runs) -> str:
+    """The settings that all jobs have in common: "cell gated, batch size 256"; empty if there are none."""
+    return ", ".join(f"{title(name)} {level_label(value)}" for name, value in runs.all.shared.items())
 
 
-def in_all(frame: pd.DataFrame) -> str:
+def in_all(runs: Runs) -> str:
     """What is on in the models of all jobs, and their common shape: " (in all: forget gate, new state, S = 512)".
 
-    Empty for nothing.
+    Empty if there is nothing.
     """
-    of_model = {name for payload in frame["payload"].head(1) for name in json.loads(payload)["model"]}
-    found = {name: levels(frame[name]) for name in setting_columns(frame) if name in of_model}
-    shared = {name: values[0] for name, values in found.items() if len(values) == 1}
+    of_model = {name for payload in runs.frame["payload"].head(1) for name in json.loads(payload)["model"]}
+    shared = {name: value for name, value in runs.all.shared.items() if name in of_model}
     told = [name for name, value in shared.items() if value is True or name in _SHAPE]
     return f" (in all: {describe(shared, told)})" if told else ""
 
@@ -274,10 +238,10 @@ def listed(parts: Sequence[str], most: int) -> str:
 
 
 def joined(sentences: Sequence[str], separator: str = "; ") -> str:
-    """The sentences that say something, in one line."""
+    """The sentences that are not empty, in one line."""
     return separator.join(filter(None, sentences))
 
 
 def capital(sentence: str) -> str:
-    """The sentence with a capital at its start."""
+    """The sentence, starting with a capital letter."""
     return sentence[:1].upper() + sentence[1:]

@@ -1,6 +1,6 @@
 """The gated language model of the dynamics experiment, for a whole cohort at once.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, L layers, U users of a part (some of the M).
+Shapes: M models, B batch rows, S state size, V vocabulary, L layers, U models of a subset.
 
 One layer maps the input x and its state h, both [M, B, S], to its output o and the next state. With s() the logistic
 function, [..] concatenation along the last axis, and a bias in every map (equations of the dynamics experiment):
@@ -16,8 +16,8 @@ function, [..] concatenation along the last axis, and a bias in every map (equat
     next state = n, detached: no gradient flows back in time
 
 W_output and W_output_gate are stored as one block for each of their sources, because models with different sources
-share a cohort: each block runs for the models that have the source. Around the layers stand W_embed, applied to the
-one-hot symbol, and W_head, which gives the logits.
+share a cohort: each block is computed for the models that have the source. W_embed maps the one-hot symbol to the input
+of the first layer, W_head maps the output of the last layer to the logits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rnnlab.models.buffer_program import Rows
 from rnnlab.models.gated.layer_forward import SOURCES
 from rnnlab.models.gated.model_forward import GatedForward
 from rnnlab.models.initialization import Parameter
-from rnnlab.models.numerics import Users
+from rnnlab.models.model_subset import ModelSubset, SubsetTensor
 from rnnlab.spec.cell_settings import GatedSettings
 
 
@@ -56,43 +55,43 @@ def parameter_shapes(settings: GatedSettings, vocabulary_size: int) -> dict[str,
         shapes[f"{name}.bias"] = Parameter((S,), fan_in)
 
     for layer in range(settings.n_layers):
-        at = f"layers.{layer}"
+        prefix = f"layers.{layer}"
         if settings.use_input_gate:
-            add(f"{at}.input_gate", 2 * S, 2 * S)
-        add(f"{at}.candidate", 2 * S, S)
+            add(f"{prefix}.input_gate", 2 * S, 2 * S)
+        add(f"{prefix}.candidate", 2 * S, S)
         if settings.use_state_gate:
-            add(f"{at}.state_gate", 3 * S, S)
+            add(f"{prefix}.state_gate", 3 * S, S)
         if settings.use_forget_gate:
-            add(f"{at}.forget_gate", 3 * S, S)
-        add_split(f"{at}.output", _sources(settings))
+            add(f"{prefix}.forget_gate", 3 * S, S)
+        add_split(f"{prefix}.output", _sources(settings))
         if settings.use_output_gate:
-            add_split(f"{at}.output_gate", ["output", *_sources(settings)])
+            add_split(f"{prefix}.output_gate", ["output", *_sources(settings)])
     add("head", S, V)
     return shapes
 
 
-def arrangement(members: Sequence[GatedSettings]) -> list[int]:
-    """The order of members in which the users of each gate and source form few and long runs of neighbours.
+def gate_order(members: Sequence[GatedSettings]) -> list[int]:
+    """The order of members in which the models of each gate and source form few and long ranges.
 
-    From neighbour to neighbour as few settings change as can be had by always going to the nearest of those left.
+    A greedy order: each member is followed by the remaining one that differs from it in the fewest settings.
     """
     switches = [[getattr(one, name) for name in sorted(GatedSettings.free_in_cohort)] for one in members]
 
-    def from_last(m: int) -> tuple[int, list[bool], int]:
+    def distance(m: int) -> tuple[int, list[bool], int]:
         changes = sum(mine != last for mine, last in zip(switches[m], switches[order[-1]], strict=True)) if order else 0
         return changes, switches[m], m
 
-    left, order = set(range(len(members))), list[int]()
-    while left:
-        order.append(min(left, key=from_last))
-        left.remove(order[-1])
+    remaining, order = set(range(len(members))), list[int]()
+    while remaining:
+        order.append(min(remaining, key=distance))
+        remaining.remove(order[-1])
     return order
 
 
 class GatedCohort:
-    """M gated models of one size, with any mixture of gates and sources, as one program.
+    """M gated models of one size, with any combination of gates and sources, as one program.
 
-    `parameters[name]` is [U, ...]: the parameter of each model that has it, in the order of `users[name].members`.
+    `parameters[name]` is [U, ...]: the parameter of each model that has it, in the order of `subsets[name].members`.
     """
 
     def __init__(
@@ -111,24 +110,24 @@ class GatedCohort:
         self.vocabulary_size = vocabulary_size
         self.device = device
         self.parameters: dict[str, Tensor] = {}
-        self.users: dict[str, Users] = {}
-        # Parts with the same users share one Users object, hence one index tensor.
-        shared: dict[tuple[int, ...], Users] = {}
+        self.subsets: dict[str, ModelSubset] = {}
+        # Parts of the same models share one ModelSubset, and thus one index tensor.
+        shared: dict[tuple[int, ...], ModelSubset] = {}
         for name in dict.fromkeys(name for own in parameters for name in own):
-            who = [m for m, own in enumerate(parameters) if name in own]
-            self.users[name] = shared.setdefault(tuple(who), Users(who, self.n_models, device))
-            self.parameters[name] = torch.stack([parameters[m][name] for m in who]).to(device)
+            models = [m for m, own in enumerate(parameters) if name in own]
+            self.subsets[name] = shared.setdefault(tuple(models), ModelSubset(models, self.n_models, device))
+            self.parameters[name] = torch.stack([parameters[m][name] for m in models]).to(device)
         self._members = members
-        # The models of the smallest product: more threads than that would change bits (numerics.py).
+        # The models of the smallest product: more threads than models would change bits (numerics.py).
         self.smallest_product = self.forward(1).program.smallest_product
-        self._forward: GatedForward | None = None  # of `step`, for the last batch size
+        self._forward: GatedForward | None = None  # for `step`, at the last batch size
 
     def parameters_of(self, m: int) -> dict[str, Tensor]:
         """The parameters of model m alone: views into the cohort, named as in `parameter_shapes`."""
         return {
-            name: self.parameters[name].detach()[users.members.index(m)]
-            for name, users in self.users.items()
-            if m in users.members
+            name: self.parameters[name].detach()[subsets.members.index(m)]
+            for name, subsets in self.subsets.items()
+            if m in subsets.members
         }
 
     def initial_state(self, batch_size: int) -> list[Tensor]:
@@ -138,9 +137,12 @@ class GatedCohort:
         return [torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(self.n_layers)]
 
     def forward(self, batch_size: int) -> GatedForward:
-        """A forward pass on buffers of its own, bound to the parameters as they lie now."""
-        rows = {name: Rows(parameter.detach(), self.users[name].members) for name, parameter in self.parameters.items()}
-        return GatedForward(self._members, rows, batch_size)
+        """A forward pass with its own buffers, bound to the current parameter tensors."""
+        parameters = {
+            name: SubsetTensor(parameter.detach(), self.subsets[name].members)
+            for name, parameter in self.parameters.items()
+        }
+        return GatedForward(self._members, parameters, batch_size)
 
     @torch.no_grad()
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:

@@ -1,10 +1,10 @@
 """One step of a gated cohort in the online regime: losses and their gradients, without autograd.
 
-Shapes: M models, B batch rows, S state size, V vocabulary, L layers, K steps.
+Shapes: M models, B batch rows, S state size, V vocabulary, L layers, K steps of a block.
 
-The state is detached at every symbol, so a step is a feed-forward network and its backward pass is short. Written out,
-it keeps no graph, writes gradients where the optimiser wants them, and each operation's bits are known. tests/oracle
-compares it with the textbook model under autograd for all 96 combinations.
+The state is detached at every symbol, so a step is a feed-forward network and its backward pass is short. It is written
+out: there is no graph, gradients are written to the optimizer's buffers, and the bits of each operation are known.
+tests/oracle compares it with the textbook model under autograd for all 96 combinations of gates and sources.
 """
 
 from collections.abc import Mapping
@@ -12,16 +12,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rnnlab.models.buffer_program import Program, Rows
+from rnnlab.models.buffer_program import BufferProgram
 from rnnlab.models.gated.gated_cohort import GatedCohort
 from rnnlab.models.gated.layer_backward import LayerBackward
+from rnnlab.models.model_subset import SubsetTensor
 
 
 class OnlineForward:
-    """The forward pass of a step and the loss of each row: lay a step's `data` into `inputs`, then `run` it.
+    """The forward pass of a step and the loss of each row: copy a step's `data` to `inputs`, then call `run`.
 
-    `hidden` is the state of each layer, L tensors [M, B, S], replaced in place by each step. After it the losses (nats)
-    are in `loss_MB` and the probabilities of the symbols in `p_MBV`.
+    `hidden` is the state of each layer, L tensors [M, B, S]; each step updates it in place. After a step `loss_MB` has
+    the losses (nats) and `p_MBV` the probabilities of the symbols.
     """
 
     def __init__(self, model: GatedCohort, batch_size: int) -> None:
@@ -32,23 +33,23 @@ class OnlineForward:
         self.p_MBV, self.loss_MB = like.new_empty(M, B, model.vocabulary_size), like.new_empty(M, B)
         self._keep_M11 = like.new_ones(M, 1, 1)
         self.inputs = [self.forward.row_lookup.rows_MN, self.targets_MB1, self._keep_M11]
-        self.program = Program()
+        self.program = BufferProgram()
         for layer in self.forward.layers:
             self.program.add(torch.mul, layer.n_MBS, self._keep_M11, out=layer.h_MBS)
         self.program.extend(self.forward.program)
         self._build_losses()
 
     def data(self, ids_KMB: Tensor, targets_KMB: Tensor, keep_KM: Tensor) -> list[Tensor]:
-        """What `inputs` are to hold in each of K steps. Ids and targets: int64.
+        """The contents of `inputs` in each of K steps. Ids and targets: int64.
 
-        `keep_KM` is 1 for models that go on from their state, 0 where it begins at zero.
+        `keep_KM` is 1 for models that continue from their state, 0 for models whose state starts at zero.
         """
         keep_KM11 = keep_KM.to(self._keep_M11.dtype).view(*keep_KM.shape, 1, 1)
         return [self.forward.row_lookup.rows_of(ids_KMB), targets_KMB.unsqueeze(3), keep_KM11]
 
     @torch.no_grad()
     def run(self) -> None:
-        """Leave the losses."""
+        """Compute the losses."""
         self.program()
 
     def _build_losses(self) -> None:
@@ -67,29 +68,31 @@ class OnlineForward:
 
 
 class OnlineStep:
-    """The program of the steps of one cohort, and buffers: lay a step's `data` into `inputs`, then `run` it.
+    """The training step of one cohort, with its buffers: copy a step's `data` to `inputs`, then call `run`.
 
-    That allocates nothing. `hidden`, `inputs` and `data` are those of OnlineForward. `gradients[name]` has the shape of
-    the model's parameter and holds the gradients after a step; the buffers are given, so that an optimiser can own
-    them. They must keep what lies in them: what gets no gradient is written once, as zeros.
+    A step allocates nothing. `hidden`, `inputs` and `data` are those of OnlineForward. `gradients[name]` has the shape
+    of the model's parameter and holds the gradients after a step; the caller gives the buffers, so that an optimizer
+    can own them. Nothing else may write to them: entries without a gradient are set to zero once, here.
     """
 
     def __init__(self, model: GatedCohort, gradients: Mapping[str, Tensor], batch_size: int) -> None:
         losses = OnlineForward(model, batch_size)
-        rows = {name: Rows(gradient, model.users[name].members) for name, gradient in gradients.items()}
+        subset_gradients = {
+            name: SubsetTensor(gradient, model.subsets[name].members) for name, gradient in gradients.items()
+        }
         for gradient in gradients.values():
             gradient.zero_()
         like, layers = losses.forward.top_MBS, losses.forward.layers
         self.hidden, self.inputs, self.data = losses.hidden, losses.inputs, losses.data
         self.loss_M = like.new_zeros(model.n_models)
-        self._program = Program()
+        self._program = BufferProgram()
         self._program.extend(losses.program)
-        everybody = range(model.n_models)
-        d = Rows(torch.zeros_like(like), everybody)
+        all_models = range(model.n_models)
+        d = SubsetTensor(torch.zeros_like(like), all_models)
         self._build_head(losses, gradients, d.tensor)
         for layer in reversed(layers):
-            d_x = Rows(torch.zeros_like(like), everybody)
-            backward = LayerBackward(layer, rows, d, d_x, is_top=layer is layers[-1])
+            d_x = SubsetTensor(torch.zeros_like(like), all_models)
+            backward = LayerBackward(layer, subset_gradients, d, d_x, is_top=layer is layers[-1])
             self._program.extend(backward.program)
             d = d_x
         self._program.add(losses.forward.row_lookup.scatter, d.tensor, out=gradients["embed.weight"])
@@ -98,16 +101,16 @@ class OnlineStep:
 
     @torch.no_grad()
     def run(self) -> None:
-        """Leave mean losses (nats) in `loss_M`, and the gradients of each model's own mean loss in their buffers."""
+        """Write mean losses (nats) to `loss_M`, and the gradients of each model's own mean loss to their buffers."""
         self._program()
 
     def _build_head(self, losses: OnlineForward, gradients: Mapping[str, Tensor], d_x_MBS: Tensor) -> None:
-        """The mean of the losses of each model, and its gradient towards the head's input."""
+        """The mean of the losses of each model, and its gradient with respect to the head's input."""
         x_MBS, p_MBV, weight_MSV = losses.forward.top_MBS, losses.p_MBV, losses.forward.parameters["head.weight"].tensor
         M, B, _ = x_MBS.shape
         scale, add, product = 1.0 / B, self._program.add, self._program.product
         add(torch.mean, losses.loss_MB, dim=1, out=self.loss_M)
-        # p - one_hot(target) is B times the gradient towards the logits.
+        # p - one_hot(target) is B times the gradient with respect to the logits.
         add(p_MBV.scatter_add_, 2, losses.targets_MB1, x_MBS.new_full((), -1.0).expand(M, B, 1))
         product(gradients["head.weight"], x_MBS.transpose(1, 2), p_MBV, scale=scale)
         add(torch.sum, p_MBV, dim=1, out=gradients["head.bias"])

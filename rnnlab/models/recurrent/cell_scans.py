@@ -1,17 +1,16 @@
 """The steps of one recurrent layer over a window, forward and backward, without autograd.
 
-Shapes: M models, T steps, B rows, S state size, P what a step needs of its input (the widths of cells.py).
+Shapes: M models, T steps of a window, B batch rows, S state size, P numbers that a step needs of its input (cells.py).
 
-A scan computes what its cell's `step` says, T times, and then the gradients, in buffers of its own that are made once
-and are few, so that they stay in the cache: what a gate needs of its input is replaced by the gate, and that by the
-gradient towards what was there first.
-What makes it fast: the products with the inputs and all gradients of weights are taken out of the loop over time, where
-they are single products with T B terms; of a step only the products with the state are left, and a few elementwise
-operations, each with one pass over memory. The factors that arguments of the logistic function and tanh need cost
-nothing inside of the product before them.
+A scan computes its cell's `step` T times, and then the gradients. Its buffers are allocated once, and are few so that
+they stay in the cache: the input of a gate is replaced by the gate, and the gate by the gradient with respect to its
+input.
+The products with the inputs and all gradients of weights are outside the loop over time, as single products with T B
+terms. The loop has only the products with the state and a few elementwise operations, each with one pass over memory.
+The factors for the arguments of the logistic function and tanh are part of the product before them and cost nothing.
 
-Every cell of cells.py has its scan in SCANS; a user's own cell has none and is trained by autograd. tests/oracle
-compares each of them with autograd through `step`.
+Every cell of cells.py has its scan in SCANS. A user's own cell has none and is trained by autograd. tests/oracle
+compares each scan with autograd through `step`.
 """
 
 import torch
@@ -28,8 +27,8 @@ class RnnScan(Scan):
     outputs = 1
 
     def make_buffers(self) -> None:
-        """A product."""
-        self._q = self.logistic()
+        """Arguments of tanh."""
+        self._q = self.activation()
 
     def forward(self) -> None:
         """All steps."""
@@ -42,7 +41,7 @@ class RnnScan(Scan):
         """All steps."""
         w, d_T = self.transposed("recurrent.weight"), d_MTBS.unbind(1)
         for t in reversed(range(self.T)):
-            d = self.add_to(d_T, t)
+            d = self.total_gradient(d_T, t)
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=self.p_T[t])
             torch.bmm(self.p_T[t], w, out=self.d_h)
         self.weight_backward("recurrent.weight", self.h[:, :-1], self.p)
@@ -59,7 +58,7 @@ class LstmScan(Scan):
         self._m, self._tanh_m = self.buffer(self.T + 1), self.buffer(self.T)
         self._m_T, self._tanh_m_T = self._m.unbind(1), self._tanh_m.unbind(1)
         self._i_T, self._f_T, self._g_T, self._o_T = (self.parts(self.p, part) for part in range(4))
-        self._q, self._q_m = self.logistic(4), self.logistic()
+        self._q, self._q_m = self.activation(4), self.activation()
         self._q_g = self._q.q[..., 2 * self.S : 3 * self.S]
         self._x, self._y, self._d_m = self.scratch(), self.scratch(), self.scratch()
 
@@ -72,7 +71,7 @@ class LstmScan(Scan):
         return [self.h_T[-1], self._m_T[-1]]
 
     def d_start(self) -> list[Tensor]:
-        """Of h and m."""
+        """The gradients of h and m."""
         return [self.d_h, self._d_m]
 
     def forward(self) -> None:
@@ -93,7 +92,7 @@ class LstmScan(Scan):
         w, d_T, x, y, d_m = self.transposed("recurrent.weight"), d_MTBS.unbind(1), self._x, self._y, self._d_m
         d_m.zero_()
         for t in reversed(range(self.T)):
-            d, i, f, g, o = self.add_to(d_T, t), self._i_T[t], self._f_T[t], self._g_T[t], self._o_T[t]
+            d, i, f, g, o = self.total_gradient(d_T, t), self._i_T[t], self._f_T[t], self._g_T[t], self._o_T[t]
             torch.mul(d, self._tanh_m_T[t], out=x)
             d.mul_(o)
             _backward.sigmoid_backward.grad_input(x, o, grad_input=o)
@@ -121,7 +120,7 @@ class GruResetBeforeScan(Scan):
         self._rh_T = self._rh.unbind(1)
         self._gates_T = self.parts(self.p, 0, 2)
         self._r_T, self._z_T, self._c_T = (self.parts(self.p, part) for part in range(3))
-        self._q, self._q_c, self._x, self._y = self.logistic(2), self.logistic(), self.scratch(), self.scratch()
+        self._q, self._q_c, self._x, self._y = self.activation(2), self.activation(), self.scratch(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
@@ -140,11 +139,11 @@ class GruResetBeforeScan(Scan):
         w, w_c = self.transposed("recurrent.weight"), self.transposed("candidate.weight")
         d_T, x, y = d_MTBS.unbind(1), self._x, self._y
         for t in reversed(range(self.T)):
-            d, h, r, z, c = self.add_to(d_T, t), self.h_T[t], self._r_T[t], self._z_T[t], self._c_T[t]
+            d, h, r, z, c = self.total_gradient(d_T, t), self.h_T[t], self._r_T[t], self._z_T[t], self._c_T[t]
             self.mix_backward(d, z, h, c, d_z=x, d_c=y, d_h=self.d_h)
             _backward.sigmoid_backward.grad_input(x, z, grad_input=z)
             _backward.tanh_backward.grad_input(y, c, grad_input=c)
-            torch.bmm(c, w_c, out=x)  # towards r h
+            torch.bmm(c, w_c, out=x)  # with respect to r h
             self.d_h.addcmul_(x, r)
             x.mul_(h)
             _backward.sigmoid_backward.grad_input(x, r, grad_input=r)
@@ -162,7 +161,7 @@ class GruResetOnlyScan(Scan):
         """Gated states."""
         self._rh = self.buffer(self.T)
         self._rh_T, self._r_T, self._c_T = self._rh.unbind(1), self.parts(self.p, 0), self.parts(self.p, 1)
-        self._q, self._x = self.logistic(), self.scratch()
+        self._q, self._x = self.activation(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
@@ -179,9 +178,9 @@ class GruResetOnlyScan(Scan):
         w, w_c = self.transposed("recurrent.weight"), self.transposed("candidate.weight")
         d_T, x = d_MTBS.unbind(1), self._x
         for t in reversed(range(self.T)):
-            d, r, c = self.add_to(d_T, t), self._r_T[t], self._c_T[t]
+            d, r, c = self.total_gradient(d_T, t), self._r_T[t], self._c_T[t]
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=c)
-            torch.bmm(c, w_c, out=x)  # towards r h
+            torch.bmm(c, w_c, out=x)  # with respect to r h
             torch.mul(x, r, out=self.d_h)
             x.mul_(self.h_T[t])
             _backward.sigmoid_backward.grad_input(x, r, grad_input=r)
@@ -196,9 +195,9 @@ class GruUpdateOnlyScan(Scan):
     outputs = 2
 
     def make_buffers(self) -> None:
-        """Products."""
+        """Arguments of z and c."""
         self._z_T, self._c_T = self.parts(self.p, 0), self.parts(self.p, 1)
-        self._q, self._x, self._y = self.logistic(2), self.scratch(), self.scratch()
+        self._q, self._x, self._y = self.activation(2), self.scratch(), self.scratch()
         self._q_c = self._q.q[..., self.S :]
 
     def forward(self) -> None:
@@ -215,7 +214,7 @@ class GruUpdateOnlyScan(Scan):
         """All steps."""
         w, d_T, x, y = self.transposed("recurrent.weight"), d_MTBS.unbind(1), self._x, self._y
         for t in reversed(range(self.T)):
-            d, z, c = self.add_to(d_T, t), self._z_T[t], self._c_T[t]
+            d, z, c = self.total_gradient(d_T, t), self._z_T[t], self._c_T[t]
             self.mix_backward(d, z, self.h_T[t], c, d_z=x, d_c=y, d_h=self.d_h)
             _backward.sigmoid_backward.grad_input(x, z, grad_input=z)
             _backward.tanh_backward.grad_input(y, c, grad_input=c)
@@ -227,16 +226,16 @@ class GruResetAfterScan(Scan):
     """q = W h + b;  (r, z) = s(p + q);  c = tanh(p + r q);  h' = mix(z, h, c)."""
 
     outputs = 3
-    second_bias = False
+    shares_bias_gradient = False
 
     def make_buffers(self) -> None:
-        """The candidate's part of q, and the gradient towards q."""
+        """The candidate's part of q, and the gradient with respect to q."""
         self._q_c, self._d_q = self.buffer(self.T), self.buffer(self.T, 3)
         self._q_c_T, self._d_q_T, self._d_q_c_T = self._q_c.unbind(1), self._d_q.unbind(1), self.parts(self._d_q, 2)
         self._gates_T, self._d_q_gates_T = self.parts(self.p, 0, 2), self.parts(self._d_q, 0, 2)
         self._r_T, self._z_T, self._c_T = (self.parts(self.p, part) for part in range(3))
         self._q, self._x, self._y = self.scratch(3), self.scratch(), self.scratch()
-        self._s, self._s_c = self.logistic(2), self.logistic()
+        self._s, self._s_c = self.activation(2), self.activation()
         self._q_gates, self._q_last = self._q[..., : 2 * self.S], self._q[..., 2 * self.S :]
 
     def forward(self) -> None:
@@ -257,7 +256,7 @@ class GruResetAfterScan(Scan):
         """All steps."""
         w, d_T, x, y = self.transposed("recurrent.weight"), d_MTBS.unbind(1), self._x, self._y
         for t in reversed(range(self.T)):
-            d, h, r, z, c = self.add_to(d_T, t), self.h_T[t], self._r_T[t], self._z_T[t], self._c_T[t]
+            d, h, r, z, c = self.total_gradient(d_T, t), self.h_T[t], self._r_T[t], self._z_T[t], self._c_T[t]
             self.mix_backward(d, z, h, c, d_z=x, d_c=y, d_h=self.d_h)
             _backward.sigmoid_backward.grad_input(x, z, grad_input=z)
             _backward.tanh_backward.grad_input(y, c, grad_input=c)
@@ -274,13 +273,13 @@ class LoopAddScan(Scan):
     """h' = tanh(W (h + relu(p)) + b)."""
 
     outputs = 1
-    second_bias = False
+    shares_bias_gradient = False
 
     def make_buffers(self) -> None:
         """Sums of state and input, and the gradients before tanh."""
         self._u, self._d_q = self.buffer(self.T), self.buffer(self.T)
         self._u_T, self._d_q_T = self._u.unbind(1), self._d_q.unbind(1)
-        self._q = self.logistic()
+        self._q = self.activation()
 
     def forward(self) -> None:
         """All steps."""
@@ -295,9 +294,9 @@ class LoopAddScan(Scan):
         """All steps."""
         w, d_T = self.transposed("recurrent.weight"), d_MTBS.unbind(1)
         for t in reversed(range(self.T)):
-            d = self.add_to(d_T, t)
+            d = self.total_gradient(d_T, t)
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=self._d_q_T[t])
-            torch.bmm(self._d_q_T[t], w, out=self.d_h)  # towards the sum: towards the state as well
+            torch.bmm(self._d_q_T[t], w, out=self.d_h)  # with respect to the sum, and so also to the state
             _backward.threshold_backward.grad_input(self.d_h, self.p_T[t], 0, grad_input=self.p_T[t])
         self.weight_backward("recurrent.weight", self._u, self._d_q)
         self.bias_backward("recurrent.bias", self._d_q)
@@ -309,10 +308,10 @@ class LoopConcatScan(Scan):
     outputs = 1
 
     def make_buffers(self) -> None:
-        """What is inside of the outer map, and the gradients before tanh."""
+        """Inputs of the outer map, and the gradients before tanh."""
         self._a, self._d_q = self.buffer(self.T), self.buffer(self.T)
         self._a_T, self._d_q_T = self._a.unbind(1), self._d_q.unbind(1)
-        self._q, self._x = self.logistic(), self.scratch()
+        self._q, self._x = self.activation(), self.scratch()
 
     def forward(self) -> None:
         """All steps."""
@@ -327,7 +326,7 @@ class LoopConcatScan(Scan):
         """All steps."""
         w, w_h, d_T = self.transposed("recurrent.weight"), self.transposed("hidden.weight"), d_MTBS.unbind(1)
         for t in reversed(range(self.T)):
-            d = self.add_to(d_T, t)
+            d = self.total_gradient(d_T, t)
             _backward.tanh_backward.grad_input(d, self.h_T[t + 1], grad_input=self._d_q_T[t])
             torch.bmm(self._d_q_T[t], w_h, out=self._x)
             _backward.threshold_backward.grad_input(self._x, self._a_T[t], 0, grad_input=self.p_T[t])

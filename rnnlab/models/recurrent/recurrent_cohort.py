@@ -1,6 +1,7 @@
 """A stack of recurrent layers as a language model, for a whole cohort at once.
 
-Shapes: M models, B batch rows, T steps of a window, S state size, V vocabulary, E embedding size, L layers.
+Shapes: M models, B batch rows, T steps of a window, S state size, V vocabulary, D embedding size, L layers, P numbers
+that a step needs of its input, O outputs of a map.
 
     x = embedding of the symbol, or the one-hot symbol itself
     layer 1:            y = cell(x)
@@ -18,13 +19,14 @@ from torch import Tensor
 from rnnlab.models import initialization
 from rnnlab.models.cells import Cell, Weights
 from rnnlab.models.initialization import Parameter
-from rnnlab.models.numerics import Users, affine, gather_rows
+from rnnlab.models.model_subset import ModelSubset
+from rnnlab.models.numerics import affine, gather_rows
 from rnnlab.models.own_cells import cell_class
 from rnnlab.spec.cell_settings import RecurrentSettings
 
 
 def layer_inputs(settings: RecurrentSettings, vocabulary_size: int) -> list[int]:
-    """The width of each layer's input, and after them the width of the head's: L + 1 numbers."""
+    """The width of each layer's input, and of the head's input: L + 1 numbers."""
     S = settings.state_size
     first = settings.embedding_size or vocabulary_size
     growing = settings.skip == "concat"
@@ -34,8 +36,8 @@ def layer_inputs(settings: RecurrentSettings, vocabulary_size: int) -> list[int]
 def parameter_shapes(settings: RecurrentSettings, vocabulary_size: int) -> dict[str, Parameter]:
     """Name -> shape and initial values of every parameter of one model; a weight is [inputs, outputs]."""
     cell = cell_class(settings.cell)(settings)
-    E, V = settings.embedding_size, vocabulary_size
-    shapes = {"embedding.weight": Parameter((V, E), V, initialization.standard_normal)} if E else {}
+    D, V = settings.embedding_size, vocabulary_size
+    shapes = {"embedding.weight": Parameter((V, D), V, initialization.standard_normal)} if D else {}
     *widths, last = layer_inputs(settings, V)
     for layer, width in enumerate(widths):
         for name, parameter in cell.parameters(width).items():
@@ -47,7 +49,7 @@ def parameter_shapes(settings: RecurrentSettings, vocabulary_size: int) -> dict[
 
 
 class RecurrentStack:
-    """M models of equal structure on parameters that lie side by side: `parameters[name]` is [M, ...]."""
+    """M models of equal structure with stacked parameters: `parameters[name]` is [M, ...]."""
 
     def __init__(self, settings: RecurrentSettings, parameters: Mapping[str, Tensor], vocabulary_size: int) -> None:
         self.settings = settings
@@ -74,8 +76,8 @@ class RecurrentStack:
 
     def step(self, ids_MB: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One symbol: ids [M, B] and the state -> logits [M, B, V] and the next state."""
-        logits_MTBV, following = self.window(ids_MB.unsqueeze(1), state)
-        return logits_MTBV.squeeze(1), following
+        logits_MTBV, next_state = self.window(ids_MB.unsqueeze(1), state)
+        return logits_MTBV.squeeze(1), next_state
 
     def window(
         self, ids_MTB: Tensor, state: Sequence[Tensor], *, last_only: bool = False
@@ -88,7 +90,7 @@ class RecurrentStack:
         y = ids_MTB.flatten(1, 2)
         if self.settings.embedding_size:
             y = gather_rows(self.parameters["embedding.weight"], y)
-        following: list[Tensor] = []
+        next_state: list[Tensor] = []
         n = self.cell.n_states
         for layer, w in enumerate(self.layers):
             p_MTBP = _by_step(self.cell.project(w, y), n_steps)
@@ -97,12 +99,12 @@ class RecurrentStack:
             for p_MBP in p_MTBP.unbind(1):
                 now = self.cell.step(w, p_MBP, now)
                 outputs.append(now[0])
-            following += now
+            next_state += now
             new = torch.stack(outputs, dim=1).flatten(1, 2)
             y = new if layer == 0 else self._with_skip(new, y)
         if last_only:
             n_steps, y = 1, _by_step(y, n_steps)[:, -1]
-        return _by_step(affine(y, self.parameters["head.weight"], self.parameters["head.bias"]), n_steps), following
+        return _by_step(affine(y, self.parameters["head.weight"], self.parameters["head.bias"]), n_steps), next_state
 
     def _with_skip(self, new: Tensor, old: Tensor) -> Tensor:
         if self.settings.skip == "add":
@@ -111,7 +113,7 @@ class RecurrentStack:
 
 
 class RecurrentCohort(RecurrentStack):
-    """M models of equal structure as one program, with parameters of its own."""
+    """M models of equal structure as one program, with its own parameters."""
 
     def __init__(
         self,
@@ -128,15 +130,15 @@ class RecurrentCohort(RecurrentStack):
         super().__init__(members[0], stacked, vocabulary_size)
         assert all(one.model_dump(exclude=set(one.free_in_cohort)) == self._structure for one in members)
         self.device = device
-        everybody = Users(list(range(self.n_models)), self.n_models, device)
-        self.users = dict.fromkeys(self.parameters, everybody)
-        self.smallest_product = self.n_models  # more threads than that would change bits (numerics.py)
+        all_models = ModelSubset(list(range(self.n_models)), self.n_models, device)
+        self.subsets = dict.fromkeys(self.parameters, all_models)
+        self.smallest_product = self.n_models  # more threads than models would change bits (numerics.py)
 
     @property
     def _structure(self) -> dict[str, object]:
         return self.settings.model_dump(exclude=set(self.settings.free_in_cohort))
 
 
-def _by_step(x_MNK: Tensor, n_steps: int) -> Tensor:
-    """[M, T B, K] -> [M, T, B, K]."""
-    return x_MNK.view(len(x_MNK), n_steps, -1, x_MNK.shape[2])
+def _by_step(x_MNO: Tensor, n_steps: int) -> Tensor:
+    """[M, N, O] -> [M, T, B, O]."""
+    return x_MNO.view(len(x_MNO), n_steps, -1, x_MNO.shape[2])

@@ -1,11 +1,11 @@
 """One step of a recurrent cohort under BPTT: losses of a window and their gradients, without autograd.
 
-Shapes: M models, T steps, B rows, N = T B symbols of a window, S state size, V vocabulary, P what a step needs of its
-input, K windows one after the other.
+Shapes: K steps of a block, M models, T steps of a window, W = T + 1 symbols of a window with its last target, B batch
+rows, N = T B symbols read at once, S state size, V vocabulary, P numbers that a step needs of its input.
 
-The products with the inputs of a layer are one product over the whole window. In the first layer even that is done
-for each symbol of the vocabulary instead of each symbol of the window, where the vocabulary is the smaller: the rows
-W embedding(v) + b are a table, from which the window gathers, and its gradient is a sum of rows.
+The products with the inputs of a layer are one product over the whole window. In the first layer the product is
+computed for each symbol of the vocabulary instead of each symbol of the window, if the vocabulary is smaller: the rows
+W embedding(v) + b are a table, the window gathers from it, and the table's gradient is a sum of rows.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from torch import Tensor
 
 from rnnlab.models.recurrent.cell_scans import SCANS
 from rnnlab.models.recurrent.recurrent_cohort import RecurrentCohort, layer_inputs
-from rnnlab.models.recurrent.row_lookup import RowLookup
 from rnnlab.models.recurrent.scan import Scan
+from rnnlab.models.row_lookup import RowLookup
 
 
 class WindowStep:
-    """Workspace and arithmetic of the steps of one cohort: lay a step's `data` into `inputs`, then `run` it.
+    """Buffers and arithmetic of the steps of one cohort: copy a step's `data` to `inputs`, then call `run`.
 
-    `gradients[name]` holds the gradients after a run, `loss_M` the losses (nats), `following` the state after the
-    window, [M, B, S] each; the next run overwrites them. Where there is only `forward`, no gradients need be given.
+    After a run `gradients[name]` holds the gradients, `loss_M` the losses (nats) and `next_state` the state after the
+    window, [M, B, S] each; the next run overwrites them. `gradients` may be empty if only `forward` is called.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class WindowStep:
         last_only: bool,
         carries: bool,
     ) -> None:
-        """`n_steps`: symbols of a window that are read.
+        """`n_steps`: symbols of a window that are read, T.
 
-        last_only: the loss is that of the last prediction alone. carries: a window goes on from the state after the one
-        before, `following`, unless it is told to begin anew.
+        last_only: the loss is that of the last prediction alone. carries: a window continues from the state after the
+        previous one, `next_state`, unless `data` marks it as the beginning of a sequence.
         """
         settings, M = model.settings, model.n_models
         self._settings = settings
@@ -56,8 +56,8 @@ class WindowStep:
         self._has_table = not settings.embedding_size or n_steps * batch_size >= self._V
         widths = layer_inputs(settings, self._V)
         if self._has_table:
-            widths[0] = 0  # it is not needed
-        # Of each layer, and the head; where nothing is added to a layer's outputs they are the next one's inputs.
+            widths[0] = 0  # the table replaces the input
+        # Inputs of each layer and of the head. Without a skip connection a layer's outputs are the next one's inputs.
         self._inputs = [
             like.new_zeros(M, n_steps * batch_size, width)
             if layer == 0 or self._skip(layer - 1) != "none"
@@ -81,18 +81,19 @@ class WindowStep:
         if carries:
             self.inputs += [self._begins_M11, self._keep_M11]
         self.loss_M = like.new_zeros(M)
-        self.following = [tensor for scan in self._scans for tensor in scan.end_state()]
+        self.next_state = [tensor for scan in self._scans for tensor in scan.end_state()]
 
-    def data(self, symbols_KMTB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
-        """What `inputs` are to hold for each of K windows, [K, M, T + 1, B] of any integer type.
+    def data(self, symbols_KMWB: Tensor, weights_KMB: Tensor, begins_KM: Tensor) -> list[Tensor]:
+        """The contents of `inputs` in each of K steps. symbols_KMWB: any integer type.
 
-        weights_KMB: of the window's rows in the loss. begins_KM: whether the window begins at the model's start state.
+        weights_KMB: the weights of the window's rows in the loss. begins_KM: whether the window begins at the model's
+        start state.
         """
-        symbols_KMTB = symbols_KMTB.long()
-        targets_KMTB = symbols_KMTB[:, :, -1:] if self._last_only else symbols_KMTB[:, :, 1:]
+        symbols_KMWB = symbols_KMWB.long()
+        targets_KMTB = symbols_KMWB[:, :, -1:] if self._last_only else symbols_KMWB[:, :, 1:]
         weights_KM1B = (weights_KMB / targets_KMTB.shape[2]).to(self._weights_MN1.dtype).unsqueeze(2)
         data = [
-            self._row_lookup.rows_of(symbols_KMTB[:, :, :-1].flatten(2)),
+            self._row_lookup.rows_of(symbols_KMWB[:, :, :-1].flatten(2)),
             targets_KMTB.flatten(2).unsqueeze(3),
             weights_KM1B.expand(targets_KMTB.shape).flatten(2).unsqueeze(3),
         ]
@@ -103,7 +104,7 @@ class WindowStep:
 
     @torch.no_grad()
     def run(self) -> None:
-        """The losses, and the gradients of each model's own loss."""
+        """Compute the losses, and the gradients of each model's own loss."""
         self.forward()
         d_y = self._head_backward()
         for layer in reversed(range(len(self._scans))):
@@ -111,7 +112,7 @@ class WindowStep:
 
     @torch.no_grad()
     def forward(self) -> None:
-        """The losses alone."""
+        """Compute the losses alone."""
         self._begin()
         self._first_input()
         for layer, scan in enumerate(self._scans):
@@ -122,13 +123,11 @@ class WindowStep:
         self.loss_M.copy_(self._head())
 
     def _skip(self, layer: int) -> str:
-        """The connection around a layer; around the first there is none."""
+        """The skip connection around a layer; the first layer has none."""
         return self._settings.skip if layer else "none"
 
-    # Forward
-
     def _begin(self) -> None:
-        """The state before the window: that after the last one, or the start state, which is zero or learned."""
+        """Set the state before the window: the state after the previous one, or the zero or learned start state."""
         learned = self._settings.start_state == "learned"
         for layer, scan in enumerate(self._scans):
             for number, (place, end) in enumerate(zip(scan.start_state(), scan.end_state(), strict=True)):
@@ -161,7 +160,7 @@ class WindowStep:
         torch.baddbmm(scan.input_bias().unsqueeze(1), self._inputs[layer], weight, out=scan.p.flatten(1, 2))
 
     def _output(self, layer: int) -> None:
-        """What comes after the layer: its outputs, with the skip connection around it."""
+        """The input of the next layer: this layer's outputs, with the skip connection."""
         new, old, y = self._scans[layer].h[:, 1:].flatten(1, 2), self._inputs[layer], self._inputs[layer + 1]
         if self._skip(layer) == "add":
             torch.add(new, old, out=y)
@@ -169,7 +168,7 @@ class WindowStep:
             torch.cat([new, old], dim=2, out=y)
 
     def _head(self) -> Tensor:
-        """Weighted mean cross-entropy of each model, [M]; its gradient towards the logits takes their place."""
+        """Weighted mean cross-entropy of each model, [M]. The logits are replaced by their gradient."""
         logits, places = self._logits, self._targets_MN1
         torch.baddbmm(self._w["head.bias"].unsqueeze(1), self._predicted(), self._w["head.weight"], out=logits)
         # -log softmax(z)[t] = log(sum exp(z - max)) + max - z[t]. The sum is 1 / p[largest], which cannot overflow.
@@ -182,14 +181,12 @@ class WindowStep:
         return losses_MN1.mul_(self._weights_MN1).flatten(1).sum(dim=1)
 
     def _predicted(self) -> Tensor:
-        """The head's input, of the steps that have a loss."""
+        """The head's input at the steps that have a loss."""
         y = self._inputs[-1]
         return y[:, -self._B :] if self._last_only else y
 
-    # Backward
-
     def _head_backward(self) -> Tensor:
-        """Gradient towards the last layer's output with its skip connection, [M, N, ...]."""
+        """The gradient with respect to the last layer's output with its skip connection, [M, N, ...]."""
         d = self._logits
         torch.bmm(self._predicted().transpose(1, 2), d, out=self._gradients["head.weight"])
         torch.sum(d, dim=1, out=self._gradients["head.bias"])
@@ -200,9 +197,9 @@ class WindowStep:
         return d_y
 
     def _layer_backward(self, layer: int, d_y: Tensor) -> Tensor:
-        """Gradient towards what comes after the layer -> towards its input."""
+        """From the gradient with respect to the next layer's input to the one with respect to this layer's input."""
         scan, skip, S = self._scans[layer], self._skip(layer), self._settings.state_size
-        d_h = d_y if d_y.shape[2] == S and skip == "none" else self._d_h.copy_(d_y[..., :S])  # it is overwritten
+        d_h = d_y if d_y.shape[2] == S and skip == "none" else self._d_h.copy_(d_y[..., :S])  # the scan overwrites it
         scan.backward(d_h.view(-1, self._T, self._B, S))
         d_p = scan.p.flatten(1, 2)
         if self._settings.start_state == "learned":
@@ -219,7 +216,7 @@ class WindowStep:
         return d_x
 
     def _input_backward(self, layer: int, d_p: Tensor) -> Tensor:
-        """Gradients of the input's weight and bias, and towards the input."""
+        """The gradients of the input's weight and bias; returns the gradient with respect to the input."""
         name = f"layers.{layer}.input.weight"
         torch.bmm(self._inputs[layer].transpose(1, 2), d_p, out=self._gradients[name])
         self._scans[layer].input_bias_backward(d_p.sum(dim=1))
@@ -241,6 +238,6 @@ class WindowStep:
 
 
 def _of_layer(tensors: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
-    """Those of one layer, by their names in it."""
+    """The tensors of one layer, by their names within the layer."""
     prefix = f"layers.{layer}."
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

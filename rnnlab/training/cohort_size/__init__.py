@@ -1,1 +1,1 @@
-"""How many runs to train at once on a device: estimated, measured, remembered."""
+"""How many runs to train at once on a device: a default, measurements, and their storage."""

@@ -1,7 +1,7 @@
-"""Cohort sizes that were measured on this machine, in a file of the user's cache folder.
+"""Cohort sizes that were measured on this machine, in a file of the data folder.
 
-The file is one JSON object: where it was measured (device, versions) -> group key -> cohort size. It is replaced whole,
-by any number of processes; should two write at once, one size is lost and measured again.
+The file is one JSON object: where it was measured (device, versions) -> group key -> cohort size. Any number of
+processes can replace it atomically; if two write at the same time, one size is lost and measured again.
 """
 
 import json
@@ -19,30 +19,30 @@ from rnnlab.version import __version__
 
 
 def default_path() -> Path:
-    """Where the sizes are kept. Raises CorpusError if RNNLAB_DATA names no folder."""
+    """The file of the sizes. Raises CorpusError if RNNLAB_DATA is not a folder."""
     return data_dir() / "cohort-sizes.json"
 
 
-class RememberedSizes:
-    """The sizes measured on one device. A file that is missing, broken or of something else has none."""
+class MeasuredSizes:
+    """The sizes measured on one device. A file that is missing, damaged or of another format has none."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self._path = path
         self._where = f"{_description(device)}; torch {torch.__version__}; rnnlab {__version__}"
 
     def get(self, group_key: str) -> int | None:
-        """The size for this group, None where none was measured."""
+        """The size for this group; None if it was not measured."""
         return self._read().get(self._where, {}).get(group_key)
 
     def keep(self, group_key: str, size: int) -> None:
-        """Remember a size. Where the folder cannot be written it is forgotten: it can be measured again."""
+        """Store a size. If the folder cannot be written, the size is lost and will be measured again."""
         sizes = self._read()
         sizes.setdefault(self._where, {})[group_key] = size
         with suppress(OSError):
             atomic_write_text(self._path, json.dumps(sizes, indent=1, sort_keys=True) + "\n")
 
     def _read(self) -> dict[str, dict[str, int]]:
-        """What the file has, without whatever is not a size."""
+        """The sizes in the file; entries that are not sizes are ignored."""
         try:
             document = json.loads(self._path.read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -57,7 +57,7 @@ class RememberedSizes:
 
 
 def _description(device: torch.device) -> str:
-    """What decides how fast the device is, as far as it can be asked."""
+    """The properties that decide how fast the device is."""
     if device.type == "cpu":
         capability = torch.backends.cpu.get_cpu_capability()
         return f"{platform.machine()} {capability}, {usable_cores()} cores, {kernels_on(device)} kernels"

@@ -1,1 +1,1 @@
-"""Losses of trained models on held-out text, in the units that people compare."""
+"""Losses of trained models on held-out text, in comparable units."""

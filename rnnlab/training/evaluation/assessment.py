@@ -1,6 +1,6 @@
 """The loss of one run on any split of its text, at any context length.
 
-Shapes: M = 1 model, E evaluation windows, W window length (symbols).
+Shapes: E windows of an evaluation, W symbols of a window with its last target.
 """
 
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from rnnlab.models.factory import make_cohort
 from rnnlab.spec.regime_settings import BpttSettings
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort import limit_threads
-from rnnlab.training.cohort_size.heuristic import threads_for
 from rnnlab.training.evaluation.final_losses import final_losses
+from rnnlab.training.evaluation.symbol_losses import stepwise_losses
 from rnnlab.training.evaluation.text_units import text_rate
+from rnnlab.training.resources import threads_for
 from rnnlab.training.run_state import RunState
-from rnnlab.training.stepwise import stepwise_losses
 
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """How well a run predicts one split, at one context length."""
+    """The loss of a run on one split, at one context length."""
 
-    context: int  # predictions in a window
-    windows: int
+    context: int  # predictions in a window; > 0
+    windows: int  # number of windows; > 0
     loss: float  # nats per symbol
-    bits_per_character: float
-    bits_per_byte: float
+    bits_per_character: float  # of the text
+    bits_per_byte: float  # of the text
     perplexity: float  # exp(loss)
 
 
@@ -49,8 +49,8 @@ def assess(
 ) -> Assessment:
     """The loss on windows of `context` predictions of one split, on the CPU.
 
-    Without `context` and `max_windows` they are those of the run's own evaluation, and so is the loss. At one context
-    all runs of an experiment are measured on the same windows, whatever they were trained on.
+    Without `context` and `max_windows` the windows and the loss are those of the run's own evaluation. With a given
+    context all runs of an experiment are measured on the same windows, whatever windows they were trained on.
 
     Raises CorpusError if the text is not on this machine, UsageError if the split is empty or too short.
     """
@@ -87,6 +87,6 @@ def assess(
 def _own_loss(
     config: RunConfig, state: RunState, splits: Splits[Tensor], tokenizer: Tokenizer, split: str
 ) -> float | None:
-    """The loss as the run's result has it, on its windows and positions; None for a split that no result has."""
+    """The loss in the run's result, on its windows and positions; None for a split that results do not have."""
     losses = final_losses([config], [state], splits, tokenizer.vocabulary_size, _CPU, threads_for(config, 1))
     return losses[0].get("training" if split == "train" else split)

@@ -1,6 +1,6 @@
-"""The losses of a step, over and over: evaluation by the same kernels as training.
+"""Evaluation by the same kernels as training: the losses of many steps, without updates.
 
-Shapes: K steps, M models.
+Shapes: K steps of a block, M models.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from rnnlab.kernels.operations import SETTINGS
-from rnnlab.models.inputs import lay_ready
-from rnnlab.training.native import native_program
+from rnnlab.models.step_inputs import load_inputs
+from rnnlab.training.engines.native_engine import native_program
 
 
 class ForwardPass:
-    """Runs `compute`, which goes from `inputs` to losses; nothing is updated."""
+    """Runs `compute`, which reads `inputs` and writes losses. No parameter is updated."""
 
     def __init__(
         self,
@@ -27,15 +27,15 @@ class ForwardPass:
         native: bool,
         max_threads: int,
     ) -> None:
-        """`losses`: where they lie after `compute`, [M, ...]. `hidden`: what one step leaves to the next.
+        """`losses`: returns the tensor of losses after `compute`, [M, ...]. `hidden`: the state between steps.
 
-        native: by native kernels, which needs fixed memory; raises KernelsError where they lack something.
+        native: use the native kernels, which needs fixed memory. Raises KernelsError if they lack an operation.
         """
         self._compute, self._inputs, self._losses, self._threads = compute, inputs, losses, max_threads
         self._program = native_program(compute, inputs, losses(), [losses(), *hidden]) if native else None
 
     def __call__(self, data: Sequence[Tensor]) -> Tensor:
-        """The losses of K steps, [K, M, ...]; `data`: what the inputs hold in each of them, [K, M, ...] each."""
+        """The losses of K steps, [K, M, ...]; `data`: the contents of the inputs in each step, [K, M, ...] each."""
         n_steps = len(data[0])
         losses_K = self._losses().new_empty(n_steps, *self._losses().shape)
         if self._program is not None:
@@ -44,7 +44,7 @@ class ForwardPass:
             return losses_K
         with torch.no_grad():
             for k in range(n_steps):
-                lay_ready(self._inputs, data, k)
+                load_inputs(self._inputs, data, k)
                 self._compute()
                 losses_K[k] = self._losses()
         return losses_K

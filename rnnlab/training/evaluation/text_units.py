@@ -1,4 +1,7 @@
-"""A loss in the units that people compare: per character and per byte of the text, whatever the tokenizer."""
+"""A loss in comparable units: per character and per byte of the text, whatever the tokenizer.
+
+Shapes: C symbols of a corpus split.
+"""
 
 import math
 from collections.abc import Mapping
@@ -14,8 +17,8 @@ from rnnlab.data.tokenizer import Tokenizer
 class TextRate:
     """How much text a symbol of one split stands for, on average over that split."""
 
-    bytes_per_symbol: float  # UTF-8 bytes of the text that the symbols decode to
-    characters_per_symbol: float  # 1, but for tokenizers that merge characters: there a byte counts as a character
+    bytes_per_symbol: float  # UTF-8 bytes of the text that the symbols decode to; > 0
+    characters_per_symbol: float  # 1, except for tokenizers that merge characters: there a byte counts as a character
 
     def bits_per_byte(self, loss: float) -> float:
         """From nats per symbol."""
@@ -26,17 +29,17 @@ class TextRate:
         return loss / math.log(2) / self.characters_per_symbol
 
 
-def text_rate(tokens_N: Tensor, tokenizer: Tokenizer) -> TextRate:
-    """The rate of a split, given as its N ids, on the CPU.
+def text_rate(tokens_C: Tensor, tokenizer: Tokenizer) -> TextRate:
+    """The rate of a split, given as its C ids, on the CPU.
 
-    Of `letters` it is the normalised text that counts: what the tokenizer drops, nobody predicts.
+    For `letters` the normalized text counts: no symbol stands for the text that the tokenizer drops.
     """
-    n_bytes = len(tokenizer.decode(tokens_N.numpy())) / max(1, len(tokens_N))
+    n_bytes = len(tokenizer.decode(tokens_C.numpy())) / max(1, len(tokens_C))
     return TextRate(n_bytes, n_bytes if tokenizer.merges_characters else 1.0)
 
 
 def with_text_units(result: Mapping[str, Any], rates: Mapping[str, TextRate]) -> dict[str, Any]:
-    """The result of a run with bits per character and per byte of each split of `rates`, beside `<split>_loss`."""
+    """The result of a run with bits per character and per byte for each split of `rates`, in addition to the loss."""
     units = {}
     for split, rate in rates.items():
         loss = result.get(f"{split}_loss")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rnnlab.actions.export.exported_runs import Runs, read_runs
+from rnnlab.actions.export.exported_runs import ExportedRuns, read_runs
 from rnnlab.plans.enqueue import initialize, new_jobs
 from rnnlab.plans.plan import Plan
 from rnnlab.queue.job import Curve, Job, WorkerRecord
@@ -34,7 +34,7 @@ class Stand:
     jobs: dict[str, Job]
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> ExportedRuns:
         return read_runs(self.store, "small")
 
 

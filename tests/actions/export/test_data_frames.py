@@ -10,34 +10,34 @@ import pandas as pd
 import pytest
 
 from rnnlab.actions.export.data_frames import curve_table, run_table, to_csv, to_json, to_parquet
-from rnnlab.actions.export.exported_runs import Runs
+from rnnlab.actions.export.exported_runs import ExportedRuns
 from rnnlab.queue.job import Job
 from tests.actions.export.conftest import CURVE, Stand
 from tests.support.published_runs import make_job
 
 
-def from_csv(runs: Runs) -> pd.DataFrame:
+def from_csv(runs: ExportedRuns) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(to_csv(run_table(runs))))
 
 
-def from_json(runs: Runs) -> pd.DataFrame:
+def from_json(runs: ExportedRuns) -> pd.DataFrame:
     return pd.DataFrame(json.loads(to_json(runs)))
 
 
-def from_parquet(runs: Runs) -> pd.DataFrame:
+def from_parquet(runs: ExportedRuns) -> pd.DataFrame:
     pytest.importorskip("pyarrow")
     return pd.read_parquet(io.BytesIO(to_parquet(run_table(runs))))
 
 
-READERS: list[Callable[[Runs], pd.DataFrame]] = [from_csv, from_json, from_parquet]
+READERS: list[Callable[[ExportedRuns], pd.DataFrame]] = [from_csv, from_json, from_parquet]
 
 
-def runs_of(jobs: list[Job]) -> Runs:
-    return Runs("dynamics", "", "min_loss", {"explore": jobs}, {})
+def runs_of(jobs: list[Job]) -> ExportedRuns:
+    return ExportedRuns("dynamics", "", "min_loss", {"explore": jobs}, {})
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_every_job_with_what_the_table_has_of_it(stand: Stand, read: Callable[[Runs], pd.DataFrame]) -> None:
+def test_every_job_with_what_the_table_has_of_it(stand: Stand, read: Callable[[ExportedRuns], pd.DataFrame]) -> None:
     rows = read(stand.runs).set_index("id")
     jobs = stand.store.jobs("small")
     assert rows.index.tolist() == [job.id for job in jobs]
@@ -62,7 +62,7 @@ def test_every_job_with_what_the_table_has_of_it(stand: Stand, read: Callable[[R
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_column_has_one_kind(stand: Stand, read: Callable[[Runs], pd.DataFrame]) -> None:
+def test_a_column_has_one_kind(stand: Stand, read: Callable[[ExportedRuns], pd.DataFrame]) -> None:
     runs = stand.runs
     table = run_table(runs)
     assert {str(table[name].dtype) for name in ("parameters", "diverged_at_step")} == {"Int64"}
@@ -116,7 +116,7 @@ def test_curves_in_parquet(stand: Stand) -> None:
 
 
 def test_an_experiment_without_runs() -> None:
-    nothing = Runs("dynamics", "", "min_loss", {}, {})
+    nothing = ExportedRuns("dynamics", "", "min_loss", {}, {})
     assert json.loads(to_json(nothing)) == []
     assert to_csv(run_table(nothing)).decode().startswith("experiment,id,round,status,config_hash")
     assert to_csv(curve_table(nothing)).decode() == "id,round,step\n"

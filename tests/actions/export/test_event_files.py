@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnlab.actions.export.event_files import FILE_NAME, fill_folder, shown_jobs
-from rnnlab.actions.export.exported_runs import Runs
+from rnnlab.actions.export.exported_runs import ExportedRuns
 from tests.actions.export.conftest import CURVE, RESULT, Stand
 from tests.support.published_runs import make_job
 
@@ -114,7 +114,7 @@ def test_levels_of_different_kinds_and_many_levels(tmp_path: Path) -> None:
         for i in range(12)
     ]
     jobs.append(replace(make_job(13, {}, {"min_loss": 2.0}), step=0))
-    fill_folder(Runs("dynamics", "", "min_loss", {"explore": jobs}, {}), tmp_path)
+    fill_folder(ExportedRuns("dynamics", "", "min_loss", {"explore": jobs}, {}), tmp_path)
     infos = {info.name: info for info in plugin_data(tmp_path, "_hparams_/experiment").hparam_infos}
     assert (infos["size"].domain_interval.min_value, infos["size"].domain_interval.max_value) == (0, 11)
     assert [value.number_value for value in infos["rate"].domain_discrete.values] == [0.5, 1.0]
@@ -124,5 +124,5 @@ def test_levels_of_different_kinds_and_many_levels(tmp_path: Path) -> None:
 
 
 def test_no_runs_at_all(tmp_path: Path) -> None:
-    fill_folder(Runs("dynamics", "", "min_loss", {}, {}), tmp_path)
+    fill_folder(ExportedRuns("dynamics", "", "min_loss", {}, {}), tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == [FILE_NAME]

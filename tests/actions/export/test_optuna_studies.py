@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rnnlab.actions.export.exported_runs import Runs
+from rnnlab.actions.export.exported_runs import ExportedRuns
 from rnnlab.actions.export.optuna_studies import check_replaceable, journal
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
@@ -21,14 +21,14 @@ def storage_of(path: Path) -> Any:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
 
 
-def load(runs: Runs, folder: Path, round_name: str = "explore") -> Any:
+def load(runs: ExportedRuns, folder: Path, round_name: str = "explore") -> Any:
     path = folder / "journal.log"
     path.write_bytes(journal(runs))
     return optuna.load_study(study_name=f"{runs.experiment}/{round_name}", storage=storage_of(path))
 
 
-def runs_of(jobs: list[Job]) -> Runs:
-    return Runs("dynamics", "", "min_loss", {"explore": jobs}, {})
+def runs_of(jobs: list[Job]) -> ExportedRuns:
+    return ExportedRuns("dynamics", "", "min_loss", {"explore": jobs}, {})
 
 
 STATES = {
@@ -116,10 +116,10 @@ def test_what_is_no_export_is_not_replaced(stand: Stand, tmp_path: Path) -> None
     check_replaceable(path)
     check_replaceable(tmp_path / "absent.log")
     optuna.create_study(storage=storage_of(path), study_name="mine")
-    with pytest.raises(UsageError, match=r"has the study 'mine', which is no export"):
+    with pytest.raises(UsageError, match=r"has the study 'mine', which is not an export"):
         check_replaceable(path)
     other = tmp_path / "notes.txt"
     other.write_text("notes\n")
-    with pytest.raises(UsageError, match=r"notes\.txt is no journal of Optuna"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not an Optuna journal"):
         check_replaceable(other)
     assert other.read_text() == "notes\n"

@@ -1,4 +1,4 @@
-"""The page as a file: whole, alone, the same every time, and nobody's text is markup in it."""
+"""The page as a file: complete, self-contained, reproducible, and without markup from other texts."""
 
 import json
 import re
@@ -11,17 +11,18 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.html.origin import origin
-from rnnlab.analysis.html.run_rows import runs_data
+from rnnlab.analysis.html.runs_table import runs_data
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.swarm import swarm_figure
-from rnnlab.analysis.runs import results_frame, setting_columns
+from rnnlab.analysis.results_frame import results_frame, setting_columns
+from rnnlab.analysis.statistics.panels import panels_of
 from rnnlab.queue.job import Status
 from tests.support.made_up_page import EVIL, EVIL_SETTING, PICTURE_FROM_ELSEWHERE, MadeUpPage, made_up_page
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import runs_of
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
@@ -127,7 +128,7 @@ def decoded(column: dict[str, Any]) -> list[Any]:
 
 def test_the_table_holds_every_run_with_every_setting_and_number(page: MadeUpPage) -> None:
     frame = page.frame
-    data = json.loads(json.dumps(runs_data(frame, "min_loss"), allow_nan=False))
+    data = json.loads(json.dumps(runs_data(runs_of(frame)), allow_nan=False))
     columns = {column["key"]: decoded(column) for column in data["columns"]}
     assert columns["job"] == frame["id"].tolist()
     varying = [name for name in setting_columns(frame) if name in columns]
@@ -144,7 +145,7 @@ def test_the_table_holds_every_run_with_every_setting_and_number(page: MadeUpPag
 
 def test_ten_thousand_runs_stay_small() -> None:
     frame = results_frame(made_up_round(10_000).jobs)
-    assert len(json.dumps(runs_data(frame, "min_loss"), separators=(",", ":"))) < 1_000_000
+    assert len(json.dumps(runs_data(runs_of(frame)), separators=(",", ":"))) < 1_000_000
 
 
 # The pictures
@@ -155,7 +156,7 @@ def svg(figure: Figure) -> str:
 
 
 def swarm(n: int) -> Figure:
-    return swarm_figure(panels_of(results_frame(made_up_round(n).jobs), "min_loss"), "loss", "A finding", 1.8)
+    return swarm_figure(panels_of(runs_of(results_frame(made_up_round(n).jobs))), "loss", "A finding", 1.8)
 
 
 def test_a_picture_keeps_its_words_and_its_points() -> None:
@@ -210,4 +211,4 @@ def test_origin_of_trained_and_imported_jobs() -> None:
     assert lines["Device"] == "cpu, cuda:0"
     assert lines["rnnlab"] == "0.1.0 (commit abababababab with uncommitted changes), 0.1.0 (commit abababababab)"
     assert "secret" not in str(lines)
-    assert "Trained" not in lines  # nobody knows when
+    assert "Trained" not in lines  # unknown for these jobs

@@ -13,9 +13,11 @@ from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from rnnlab.analysis.html.inline import inlined
-from rnnlab.analysis.runs import factors, setting_columns
-from rnnlab.analysis.words.names import level_label, title
+from rnnlab.analysis.html.inline_svg import inlined
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.results_frame import setting_columns
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.words.names import title
 from tests.support.browser import open_browser, set_scheme, set_window
 from tests.support.made_up_page import EVIL, EVIL_SETTING, MadeUpPage
 
@@ -155,10 +157,10 @@ def test_the_filter_finds_what_pandas_finds(shown: Chrome, page: MadeUpPage, typ
     ("typed", "complaint"),
     [
         ("colour=red", "no column “colour”"),
-        ("n_layers=", "n_layers= what?"),
+        ("n_layers=", "n_layers= needs a value"),
         ("use_skip=maybe", "use_skip is on or off"),
         ("cell<3", "cell<3 needs a number"),
-        ("se<2", "“se” may be use_skip, seed, seconds"),
+        ("se<2", "“se” matches several columns: use_skip, seed, seconds"),
     ],
 )
 def test_a_wrong_condition_is_named_and_does_not_count(
@@ -230,7 +232,7 @@ def test_the_keyboard_walks_through_the_runs(shown: Chrome, page: MadeUpPage) ->
 
 
 def point_at(browser: Chrome, job_id: int, aside: int = 0) -> ActionChains:
-    """The pointer on a point of the first picture of points, or so many pixels beside its middle."""
+    """The pointer on a point of the first picture of points, or this many pixels beside its middle."""
     mark = one(browser, f"figure use[data-job='{job_id}']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
     return ActionChains(browser).move_to_element_with_offset(mark, aside, 0)
@@ -358,4 +360,4 @@ def test_the_page_is_readable_without_its_script(shown: Chrome, page: MadeUpPage
     assert one(shown, "#round-1").text == "Round explore"
     assert len(shown.find_elements("css selector", "figure svg")) == page.html.count("<figure>")
     assert json.loads(script(shown, "return document.getElementById('runs-data').textContent"))["sort"] == "min_loss"
-    assert factors(page.frame)  # the table of all runs is what is missing
+    assert Rows(page.frame).factors  # the table of all runs is what is missing

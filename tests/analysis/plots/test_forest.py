@@ -6,10 +6,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 
-from rnnlab.analysis.plots import headlines
 from rnnlab.analysis.plots.forest import forest_figure
-from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.statistics.effects import Effects
+from rnnlab.analysis.words import headlines
 from tests.support.legibility import check_texts, plain
+from tests.support.round_statistics import statistics_of
 
 FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
 
@@ -27,8 +28,8 @@ def bars(ax: Axes, name: str) -> list[list[float]]:
 
 
 def test_rows_are_the_effects_largest_first(explore: pd.DataFrame) -> None:
-    effects = paired_effects(explore)
-    figure = forest_figure({"all runs": effects}, "difference", "A finding")
+    effects = statistics_of(explore).effects.table
+    figure = forest_figure({"all runs": Effects(effects)}, "difference", "A finding")
     (ax,) = [ax for ax in figure.axes if ax.get_xlabel()]
     ordered = effects.iloc[effects["median"].abs().argsort()[::-1]]
     assert medians(ax) == pytest.approx(ordered["median"].tolist())
@@ -43,11 +44,12 @@ def test_rows_are_the_effects_largest_first(explore: pd.DataFrame) -> None:
 
 
 def test_focused_runs_stand_beside_the_same_rows(explore: pd.DataFrame) -> None:
-    effects, focused = paired_effects(explore), paired_effects(explore, where=FOCUS)
+    found = statistics_of(explore, focus=FOCUS)
+    effects, focused = found.effects, found.focused_effects
     figure = forest_figure({"all runs": effects, "focus": focused}, "difference", "A finding")
     everything, beside = [ax for ax in figure.axes if ax.get_xlabel()]
     assert len(medians(everything)) == len(effects) == 10
-    assert sorted(medians(beside)) == pytest.approx(sorted(focused["median"]))
+    assert sorted(medians(beside)) == pytest.approx(sorted(focused.table["median"]))
     rows = [text.get_position()[1] for text in beside.texts]
     labels = [label.get_text() for label in everything.get_yticklabels()]
     at_forget = beside.texts[rows.index(labels.index("forget gate"))].get_text()
@@ -61,7 +63,7 @@ def test_few_pairs_have_no_interval_and_many_effects_are_cut() -> None:
         | {"low": np.nan, "high": np.nan, "q25": -i / 90, "q75": -i / 110}
         for i in range(1, 61)
     ]
-    figure = forest_figure({"all runs": pd.DataFrame(rows)}, "difference", "A finding")
+    figure = forest_figure({"all runs": Effects(pd.DataFrame(rows))}, "difference", "A finding")
     (ax,) = [ax for ax in figure.axes if ax.get_xlabel()]
     assert medians(ax) == pytest.approx([-i / 100 for i in range(60, 36, -1)])
     assert not any(len(bar) for bar in bars(ax, "interval"))
@@ -70,9 +72,9 @@ def test_few_pairs_have_no_interval_and_many_effects_are_cut() -> None:
 
 
 def test_one_wild_effect_does_not_squeeze_the_others(explore: pd.DataFrame) -> None:
-    effects = paired_effects(explore)
+    effects = statistics_of(explore).effects.table
     effects.loc[0, ["median", "low", "high", "q25", "q75"]] = [500.0, 400.0, 600.0, 450.0, 550.0]
-    figure = forest_figure({"all runs": effects}, "difference", "A finding")
+    figure = forest_figure({"all runs": Effects(effects)}, "difference", "A finding")
     (ax,) = [ax for ax in figure.axes if ax.get_xlabel()]
     assert ax.get_xlim()[1] < 1
     assert "+500.000" in ax.texts[0].get_text()
@@ -84,11 +86,11 @@ def test_one_wild_effect_does_not_squeeze_the_others(explore: pd.DataFrame) -> N
 
 
 def test_the_headline_is_computed(explore: pd.DataFrame) -> None:
-    effects, focused = paired_effects(explore), paired_effects(explore, where=FOCUS)
-    assert headlines.effects(effects, focused, FOCUS) == (
+    found = statistics_of(explore, focus=FOCUS)
+    assert headlines.effects(found.effects, found.focused_effects, FOCUS) == (
         "6 of 10 effects are clear; the largest: S = 256 instead of 32 lowers the loss in 144 of 144 pairs, median "
         "-0.512; with S = 256, new state, residual: the forget gate lowers it in 47 of 48 pairs, median -0.071"
     )
     worse = explore.assign(min_loss=-explore["min_loss"])
-    turned = headlines.effects(paired_effects(worse), focused.head(0), {})
+    turned = headlines.effects(statistics_of(worse).effects)
     assert turned.endswith("S = 256 instead of 32 raises the loss in 144 of 144 pairs, median +0.512")

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnnlab.analysis.plots import headlines
 from rnnlab.analysis.plots.heatmap import heatmap_figure
-from rnnlab.analysis.plots.heatmap_cells import Choice, choose, grids
-from rnnlab.analysis.runs import results_frame
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.heatmap_cells import Choice, choose, heatmap_cells
+from rnnlab.analysis.words import headlines
 from tests.support.legibility import check_texts, plain
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import runs_of, statistics_of
 
 CHOICE = Choice("dropout", "state_size", "cell")
 
@@ -19,7 +19,7 @@ CHOICE = Choice("dropout", "state_size", "cell")
 def test_cells_are_medians() -> None:
     frame = results_frame(made_up_round(600, diverged=9).jobs)
     good = frame[~frame["diverged"]]
-    panels = grids(frame, "min_loss", CHOICE)
+    panels = heatmap_cells(runs_of(frame), CHOICE).grids
     assert [panel.level for panel in panels] == ["gru", "rnn"]
     for panel in panels:
         runs = good[good["cell"] == panel.level]
@@ -32,9 +32,9 @@ def test_cells_are_medians() -> None:
 
 def test_numbers_are_written_in_their_cells() -> None:
     frame = results_frame(made_up_round(600).jobs)
-    panels = grids(frame, "min_loss", CHOICE)
-    figure = heatmap_figure(frame, CHOICE, panels, "loss", "A finding")
-    for ax, panel in zip(figure.axes, panels, strict=False):
+    cells = heatmap_cells(runs_of(frame), CHOICE)
+    figure = heatmap_figure(cells, "loss", "A finding")
+    for ax, panel in zip(figure.axes, cells.grids, strict=False):
         written = {text.get_position(): float(text.get_text()) for text in ax.texts}
         assert len(written) == panel.medians.size
         for (column, row), number in written.items():
@@ -47,13 +47,15 @@ def test_numbers_are_written_in_their_cells() -> None:
 
 
 def test_what_explains_most_is_chosen(explore: pd.DataFrame) -> None:
-    frame = results_frame(made_up_round(600).jobs)
+    frame = runs_of(results_frame(made_up_round(600).jobs))
     choice = choose(frame, {"cell": 0.4, "state_size": 0.3, "use_skip": 0.2, "dropout": 0.1, "n_layers": 0.0})
     assert choice == Choice("dropout", "state_size", "cell")
     assert choose(frame, {"state_size": 0.3, "n_layers": 0.1, "cell": 0.01}) == Choice("state_size", "n_layers", None)
     assert choose(frame, {"cell": 0.4, "state_size": 0.3}) is None
     assert choose(frame, {"cell": 0.4, "state_size": 0.0003, "n_layers": 0.0}) is None
-    assert choose(explore, decompose(explore).main) == Choice("n_layers", "state_size", "use_new_state")
+    assert choose(runs_of(explore), statistics_of(explore).variance.main) == Choice(
+        "n_layers", "state_size", "use_new_state"
+    )
 
 
 def test_empty_and_diverged_cells_say_so() -> None:
@@ -63,7 +65,7 @@ def test_empty_and_diverged_cells_say_so() -> None:
         make_job(3, {"depth": 3, "width": 2}, {"min_loss": 2.0, "diverged_at_step": 4}),
     ]
     frame, choice = results_frame(jobs), Choice("depth", "width", None)
-    figure = heatmap_figure(frame, choice, grids(frame, "min_loss", choice), "loss", "A finding")
+    figure = heatmap_figure(heatmap_cells(runs_of(frame), choice), "loss", "A finding")
     written = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert written == {(0, 0): "1.000", (1, 0): "–", (2, 0): "–", (0, 1): "–", (1, 1): "2.000", (2, 1): "div."}
     note = plain(figure.get_supxlabel())
@@ -78,15 +80,15 @@ def test_large_grids_can_be_read(levels: int) -> None:
     ]
     frame = results_frame([make_job(i, one, {"min_loss": 1 + i / 1000}) for i, one in enumerate(model)])
     choice = Choice("depth", "width", "cell" if levels > 2 else None)
-    check_texts(heatmap_figure(frame, choice, grids(frame, "min_loss", choice), "loss", "A finding"))
+    check_texts(heatmap_figure(heatmap_cells(runs_of(frame), choice), "loss", "A finding"))
 
 
 def test_the_headline_names_the_best_and_the_worst_cell() -> None:
     frame = results_frame(made_up_round(600).jobs)
-    panels = grids(frame, "min_loss", CHOICE)
+    cells = heatmap_cells(runs_of(frame), CHOICE)
     medians = frame.groupby(["cell", "state_size", "dropout"])["min_loss"].median()
     for extreme, value in zip(medians.agg(["idxmin", "idxmax"]), (medians.min(), medians.max()), strict=True):
         cell, size, dropout = extreme
         said = f"{value:.3f} at S = {size}, dropout {dropout:g}, cell {cell}"
-        assert said in headlines.lowest_cell(frame, CHOICE, panels)
+        assert said in headlines.lowest_cell(cells)
     assert np.isfinite(medians).all()

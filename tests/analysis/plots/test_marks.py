@@ -9,21 +9,20 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rnnlab.analysis.html.inline import inlined
+from rnnlab.analysis.html.inline_svg import inlined
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bundle import lines_of
 from rnnlab.analysis.plots.curves import curves_figure
-from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.parallel import parallel_figure
-from rnnlab.analysis.plots.pareto_line import configurations
 from rnnlab.analysis.plots.ranks import rank_figure
 from rnnlab.analysis.plots.seeds import seeds_figure
 from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.replicates import replicates
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.cost_points import cost_points
+from rnnlab.analysis.statistics.curve_lines import lines_of
+from rnnlab.analysis.statistics.panels import panels_of
 from tests.support.made_up_rounds import made_up_round
+from tests.support.round_statistics import runs_of, statistics_of
 
 N = 60
 MADE_UP = made_up_round(N, points=10)
@@ -45,22 +44,23 @@ def marks(figure: Figure) -> pd.DataFrame:
 
 
 def one_panel(frame: pd.DataFrame) -> Figure:
-    panels = panels_of(frame, "min_loss")
+    panels = panels_of(runs_of(frame))
     return swarm_figure(replace(panels, panels=panels.panels[:1]), "loss", "A finding")
 
 
 def ranks(frame: pd.DataFrame) -> Figure:
-    return rank_figure(frame, "min_loss", decompose(frame).main, "loss", "A finding")
+    return rank_figure(runs_of(frame), statistics_of(frame).variance.main, "loss", "A finding")
 
 
 def tradeoff(frame: pd.DataFrame) -> Figure:
     costs = pd.Series(np.linspace(1, 2, len(frame)), index=frame.index)
-    points = configurations(frame, "min_loss", costs)
-    return tradeoff_figure(points, "min_loss", decompose(frame).main, "loss", Cost("cost", "units"), "A finding")
+    points = cost_points(runs_of(frame), costs)
+    shares = statistics_of(frame).variance.main
+    return tradeoff_figure(points, "min_loss", shares, "loss", Cost("cost", "units"), "A finding")
 
 
 def parallel(frame: pd.DataFrame) -> Figure:
-    return parallel_figure(frame, factors(frame)[:3], "min_loss", "loss", "A finding")
+    return parallel_figure(runs_of(frame), runs_of(frame).all.factors[:3], "loss", "A finding")
 
 
 @pytest.mark.parametrize("draw", [one_panel, ranks, tradeoff, parallel])
@@ -77,7 +77,7 @@ def test_a_mark_lies_where_the_loss_of_its_run_puts_it(draw: Callable[[pd.DataFr
 def test_a_curve_ends_where_that_of_its_run_does() -> None:
     frame = results_frame(MADE_UP.jobs)
     lines = lines_of(MADE_UP.curves, frame["id"].tolist(), "ema_loss")
-    found = marks(curves_figure(frame, lines, "min_loss", decompose(frame).main, "loss", "A finding"))
+    found = marks(curves_figure(runs_of(frame), lines, statistics_of(frame).variance.main, "loss", "A finding"))
     assert sorted(found["id"]) == sorted(frame["id"])
     last = [MADE_UP.curves[job_id].series["ema_loss"][-1] for job_id in found["id"]]
     assert np.corrcoef(last, found["y"])[0, 1] < -0.999
@@ -85,9 +85,9 @@ def test_a_curve_ends_where_that_of_its_run_does() -> None:
 
 def test_a_seed_lies_where_its_loss_puts_it() -> None:
     frame = results_frame(TWO_SEEDS.jobs)
-    table = replicates(frame)
-    found = marks(seeds_figure(frame, "min_loss", table, factors(frame), "loss", "A finding", "the rule"))
-    shown = frame[frame["recipe"].isin(table["recipe"].head(20))]
+    table = statistics_of(frame).replicates
+    found = marks(seeds_figure(table, table.runs.all.factors, "loss", "A finding", "the rule"))
+    shown = frame[frame["recipe"].isin(table.table["recipe"].head(20))]
     assert sorted(found["id"]) == sorted(shown["id"])
     assert np.corrcoef(frame.set_index("id").loc[found["id"], "min_loss"], found["x"])[0, 1] > 0.999
 

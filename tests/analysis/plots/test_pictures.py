@@ -14,18 +14,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rnnlab.analysis.plots import style
-from rnnlab.analysis.plots.bundle import lines_of
 from rnnlab.analysis.plots.curves import curves_figure
 from rnnlab.analysis.plots.parallel import parallel_figure
 from rnnlab.analysis.plots.pictures import round_pictures
 from rnnlab.analysis.plots.ranks import rank_figure
-from rnnlab.analysis.question import Question
-from rnnlab.analysis.runs import results_frame
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.curve_lines import lines_of
 from rnnlab.queue.job import Curve
 from tests.support.legibility import check_texts, plain
 from tests.support.made_up_rounds import made_up_round, random_search
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import runs_of, statistics_of
 
 LABEL = "lowest EMA of training loss (nats per byte)"
 
@@ -45,11 +44,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 def shares_of(frame: pd.DataFrame) -> Mapping[str, float]:
     """Shares of the variance, as the pictures of a round get them."""
-    return decompose(frame).main
+    return statistics_of(frame).variance.main
 
 
 def test_many_numbers_are_an_axis_of_parallel_coordinates_too(drawn: list[Figure]) -> None:
-    round_pictures(results_frame(random_search(300)), {}, Question())
+    round_pictures(statistics_of(results_frame(random_search(300))), {})
     (parallel,) = [figure for figure in drawn if "A line is a run" in plain(figure.get_supxlabel())]
     assert "learning rate" in [label.get_text() for label in parallel.axes[0].get_xticklabels()]
     for figure in drawn:
@@ -60,7 +59,7 @@ def test_curves_stay_inside_and_are_all_there() -> None:
     made = made_up_round(60, diverged=3, points=200)
     frame = results_frame(made.jobs)
     lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
-    figure = curves_figure(frame, lines, "min_loss", shares_of(frame), LABEL, "A finding", 1.8)
+    figure = curves_figure(runs_of(frame), lines, shares_of(frame), LABEL, "A finding", 1.8)
     (ax,) = figure.axes
     (bundle,) = [child for child in ax.collections if isinstance(child, LineCollection)]
     assert len(bundle.get_segments()) == 60
@@ -82,10 +81,10 @@ def test_curves_of_a_round_under_way_and_of_a_single_run() -> None:
     made = made_up_round(20, unfinished=20, points=50)
     frame = results_frame(made.jobs)
     lines = lines_of(made.curves, frame["id"].tolist(), "ema_loss")
-    check_texts(curves_figure(frame, lines, "min_loss", shares_of(frame), LABEL, "A finding", 1.8))
+    check_texts(curves_figure(runs_of(frame), lines, shares_of(frame), LABEL, "A finding", 1.8))
     made = made_up_round(1, points=2)
     lines = lines_of(made.curves, [1], "ema_loss")
-    check_texts(curves_figure(results_frame(made.jobs), lines, "min_loss", {}, LABEL, "A finding"))
+    check_texts(curves_figure(runs_of(results_frame(made.jobs)), lines, {}, LABEL, "A finding"))
 
 
 @pytest.mark.parametrize(("metric", "expected"), [("min_loss", 1.0), ("final_loss", 1.5), ("validation_loss", None)])
@@ -93,7 +92,7 @@ def test_the_star_is_where_the_curve_has_the_value_of_the_metric(metric: str, ex
     result = {"min_loss": 1.0, "final_loss": 1.5, "validation_loss": 1.8275}
     frame = results_frame([make_job(1, {"cell": "gru"}, result)])
     lines = lines_of({1: Curve([1, 2, 3, 4], {"ema_loss": [1.5, 1.2, 1.0, 1.5]})}, [1], "ema_loss")
-    figure = curves_figure(frame, lines, metric, {}, LABEL, "A finding")
+    figure = curves_figure(runs_of(frame, metric), lines, {}, LABEL, "A finding")
     (ax,) = figure.axes
     stars = [np.asarray(child.get_offsets()).tolist() for child in ax.collections if child.get_gid() == "star"]
     assert stars == {1.0: [[[3, 1.0]]], 1.5: [[[4, 1.5]]], None: []}[expected]
@@ -108,7 +107,7 @@ def test_the_star_is_where_the_curve_has_the_value_of_the_metric(metric: str, ex
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
 def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureRequest) -> None:
     frame = request.getfixturevalue(name)
-    figure = rank_figure(frame, "min_loss", shares_of(frame), LABEL, "A finding", 1.9)
+    figure = rank_figure(runs_of(frame), shares_of(frame), LABEL, "A finding", 1.9)
     (ax,) = figure.axes
     drawn = [np.asarray(child.get_offsets()) for child in ax.collections if child.get_gid() in ("runs", "above")]
     points = np.concatenate(drawn)
@@ -120,7 +119,7 @@ def test_sorted_losses_stand_in_for_curves(name: str, request: pytest.FixtureReq
 
 
 def test_pictures_of_a_round_say_what_was_found(explore: pd.DataFrame) -> None:
-    pictures = round_pictures(explore, {}, Question(threshold=1.9))
+    pictures = round_pictures(statistics_of(explore, threshold=1.9), {})
     assert list(pictures) == [
         *("curves", "factors", "factors-below", "effects", "interactions", "parallel", "grid", "parameters", "seconds")
     ]
@@ -142,7 +141,7 @@ def test_every_picture_can_be_read_at_any_size(n: int, drawn: list[Figure]) -> N
     frame = results_frame(made.jobs)
     size = frame["state_size"].astype(float)
     frame = frame.assign(parameters=size**2 * frame["n_layers"], seconds=size + np.arange(n) % 7)
-    pictures = round_pictures(frame, made.curves, Question(threshold=1.8, focus={"cell": "rnn"}))
+    pictures = round_pictures(statistics_of(frame, threshold=1.8, focus={"cell": "rnn"}), made.curves)
     assert {"parallel", "grid", "parameters", "seconds"} <= set(pictures)
     several = {"effects", "interactions", "seeds"}  # five pairs are too few to tell what a setting does
     assert several & set(pictures) == (several if n > 10 else set())
@@ -152,38 +151,38 @@ def test_every_picture_can_be_read_at_any_size(n: int, drawn: list[Figure]) -> N
 
 def test_a_picture_with_nothing_to_say_is_left_out(drawn: list[Figure]) -> None:
     one = results_frame([make_job(1, {"cell": "gru", "state_size": 8}, {"min_loss": 1.0, "final_loss": 1.0})])
-    assert list(round_pictures(one, {}, Question())) == ["curves", "factors"]
+    assert list(round_pictures(statistics_of(one), {})) == ["curves", "factors"]
     seeds = results_frame([make_job(i, {"cell": "gru"}, {"min_loss": 1.0 + i}, seed=i) for i in range(1, 9)])
-    assert list(round_pictures(seeds, {}, Question())) == ["curves", "factors"]
+    assert list(round_pictures(statistics_of(seeds), {})) == ["curves", "factors"]
     one_setting = [
         make_job(i, {"cell": "gru", "state_size": i}, {"min_loss": 1.0 + i}, seconds=0.0) for i in range(1, 9)
     ]
-    pictures = round_pictures(results_frame(one_setting), {}, Question())
+    pictures = round_pictures(statistics_of(results_frame(one_setting)), {})
     assert list(pictures) == ["curves", "factors"]  # one pair an effect, one setting: nothing to set against another
 
 
 def test_a_picture_with_nothing_new_is_left_out() -> None:
     made = results_frame(made_up_round(60).jobs)
-    assert "factors-below" in round_pictures(made, {}, Question(threshold=1.8))
-    assert "factors-below" not in round_pictures(made, {}, Question(threshold=9.0))
+    assert "factors-below" in round_pictures(statistics_of(made, threshold=1.8), {})
+    assert "factors-below" not in round_pictures(statistics_of(made, threshold=9.0), {})
     sizes = [(depth, width) for depth in range(1, 5) for width in range(1, 5)]
     for cells, shown in ((sizes[:11], True), ([*sizes[:8], sizes[8], sizes[12]], False)):
         jobs = [
             make_job(i, {"depth": depth, "width": width}, {"min_loss": depth + width / 10}, seed=i)
             for i, (depth, width) in enumerate(cells * 2)
         ]
-        assert ("grid" in round_pictures(results_frame(jobs), {}, Question())) == shown
+        assert ("grid" in round_pictures(statistics_of(results_frame(jobs)), {})) == shown
 
 
 def test_seconds_are_said_to_be_shared_by_a_cohort(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(60).jobs).assign(seconds=np.arange(60) + 1.0)
-    assert "seconds" in round_pictures(frame, {}, Question())
+    assert "seconds" in round_pictures(statistics_of(frame), {})
     assert sum("share its time equally" in plain(figure.get_supxlabel()) for figure in drawn) == 1
 
 
 def test_levels_are_read_row_after_row() -> None:
     frame = results_frame([make_job(i, {"width": 2 ** (i % 4)}, {"min_loss": 1.0 + i % 4}) for i in range(24)])
-    figure = rank_figure(frame, "min_loss", {"width": 1.0}, LABEL, "A finding", 2.5)
+    figure = rank_figure(runs_of(frame), {"width": 1.0}, LABEL, "A finding", 2.5)
     legend = figure.axes[0].get_legend()
     assert legend is not None
     figure.draw_without_rendering()
@@ -193,13 +192,13 @@ def test_levels_are_read_row_after_row() -> None:
 
 
 def test_axes_of_effects_have_a_unit(drawn: list[Figure], explore: pd.DataFrame) -> None:
-    round_pictures(explore, {}, Question())
+    round_pictures(statistics_of(explore), {})
     labels = [ax.get_xlabel() for figure in drawn for ax in figure.axes]
     assert "difference of lowest EMA of training loss (nats per byte)" in labels
 
 
-def test_scales_of_colours_keep_their_steps(explore: pd.DataFrame) -> None:
-    figure = parallel_figure(explore, ["state_size", "n_layers"], "min_loss", LABEL, "A finding")
+def test_scales_of_colors_keep_their_steps(explore: pd.DataFrame) -> None:
+    figure = parallel_figure(runs_of(explore), ["state_size", "n_layers"], LABEL, "A finding")
     png, svg = style.png_and_svg(figure, "parallel")
     (ax,) = figure.axes
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
@@ -217,7 +216,7 @@ def test_scales_of_colours_keep_their_steps(explore: pd.DataFrame) -> None:
 
 def test_equal_data_give_equal_bytes() -> None:
     made = made_up_round(10, points=20)
-    first, second = (round_pictures(results_frame(made.jobs), made.curves, Question()) for _ in range(2))
+    first, second = (round_pictures(statistics_of(results_frame(made.jobs)), made.curves) for _ in range(2))
     assert first == second
 
 
@@ -231,7 +230,7 @@ def test_a_picture_is_the_same_in_both_formats() -> None:
 def test_fewer_than_three_runs_below_the_threshold_are_told_in_words(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(10).jobs)
     threshold = frame["min_loss"].nsmallest(3).iloc[-1]  # two are below it
-    round_pictures(frame, {}, Question(threshold=float(threshold)))
+    round_pictures(statistics_of(frame, threshold=float(threshold)), {})
     below = drawn[2]
     assert not below.axes
     assert plain(below.get_suptitle()).startswith("2 of 10 runs are below")
@@ -241,14 +240,14 @@ def test_fewer_than_three_runs_below_the_threshold_are_told_in_words(drawn: list
 
 def test_a_round_without_curves_says_so_and_one_under_way_too(drawn: list[Figure]) -> None:
     frame = results_frame(made_up_round(20, unfinished=5).jobs)
-    round_pictures(frame, {}, Question())
+    round_pictures(statistics_of(frame), {})
     assert len(drawn[0].axes) == 1
     assert "no training curves were recorded or imported" in plain(drawn[0].get_suptitle())
     assert all("15 of 20 jobs finished" in plain(figure.get_suptitle()) for figure in drawn)
 
 
 def test_nothing_to_draw_yet() -> None:
-    assert round_pictures(results_frame(made_up_round(3, unfinished=3).jobs), {}, Question(threshold=1.0)) == {}
+    assert round_pictures(statistics_of(results_frame(made_up_round(3, unfinished=3).jobs), threshold=1.0), {}) == {}
 
 
 def test_a_threshold_of_another_metric_is_not_drawn_among_the_curves(drawn: list[Figure]) -> None:
@@ -257,7 +256,7 @@ def test_a_threshold_of_another_metric_is_not_drawn_among_the_curves(drawn: list
     of_curves = []
     for metric in ("min_loss", "validation_loss"):
         drawn.clear()
-        round_pictures(frame, made.curves, Question(metric, 1.8))
+        round_pictures(statistics_of(frame, metric, threshold=1.8), made.curves)
         of_curves.append(drawn[0].axes[0].get_legend())
     entries = ["\n".join(text.get_text() for text in legend.get_texts()) for legend in of_curves if legend]
     assert ["threshold 1.8" in entry for entry in entries] == [True, False]

@@ -8,18 +8,20 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnlab.analysis.plots.configuration_rows import in_common, names_of
 from rnnlab.analysis.plots.seeds import MOST_ROWS, seeds_figure
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.replicates import not_separable, replicates
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.words.configuration_names import in_common, names_of
 from tests.support.legibility import check_texts, plain
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import statistics_of
 
 
 def figure_of(frame: pd.DataFrame) -> Figure:
     """The picture of all configurations of a frame."""
-    return seeds_figure(frame, "min_loss", replicates(frame), factors(frame), "loss", "A finding", "the rule")
+    found = statistics_of(frame).replicates
+    return seeds_figure(found, found.runs.all.factors, "loss", "A finding", "the rule")
 
 
 def points(figure: Figure, name: str) -> list[NDArray[np.float64]]:
@@ -29,7 +31,8 @@ def points(figure: Figure, name: str) -> list[NDArray[np.float64]]:
 
 
 def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
-    table = replicates(replicate)
+    found = statistics_of(replicate).replicates
+    table = found.table
     figure = figure_of(replicate)
     (means,) = points(figure, "mean")
     assert means[:, 0] == pytest.approx(table["mean"])
@@ -38,10 +41,10 @@ def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
     assert np.array(ends) == pytest.approx(table[["low", "high"]].to_numpy())
     for recipe, dots in zip(table["recipe"], points(figure, "seeds"), strict=True):
         assert sorted(dots[:, 0]) == sorted(replicate.loc[replicate["recipe"] == recipe, "min_loss"])
-    colours = [to_hex(colour) for colour in np.asarray(bars.get_colors())]
-    tied = len(not_separable(table))
-    assert len(set(colours[:tied])) == 1  # those that cannot be told apart from the best
-    assert colours[0] not in colours[tied:]
+    colors = [to_hex(color) for color in np.asarray(bars.get_colors())]
+    tied = len(found.tied)
+    assert len(set(colors[:tied])) == 1  # those that cannot be told apart from the best
+    assert colors[0] not in colors[tied:]
     check_texts(figure)
 
 
@@ -52,14 +55,14 @@ def test_an_interval_is_in_view_or_ends_in_an_arrow() -> None:
     losses["outlier"] = np.array([1.9, 1.91, 50.0])
     rows = [(cell, seed, loss) for cell, found in losses.items() for seed, loss in enumerate(found)]
     frame = results_frame([make_job(i, {"cell": c}, {"min_loss": loss}, seed=n) for i, (c, n, loss) in enumerate(rows)])
-    figure, table = figure_of(frame), replicates(frame)
+    figure, table = figure_of(frame), statistics_of(frame).replicates.table
     left, right = figure.axes[1].get_xlim()
     (arrows_left,), (arrows_right,) = points(figure, "left"), points(figure, "right")
     expected = np.flatnonzero(table["cell"].isin(["wild", "outlier"])).tolist()
     assert arrows_left[:, 1].tolist() == np.flatnonzero(table["low"] < left).tolist() == expected
     assert arrows_right[:, 1].tolist() == np.flatnonzero(table["high"] > right).tolist() == expected
     note = plain(figure.get_supxlabel())
-    assert "An arrow: the interval goes on." in note and "(up to 50)" in note
+    assert "An arrow: the interval continues." in note and "(up to 50)" in note
     check_texts(figure)
 
 
@@ -95,10 +98,11 @@ def test_single_runs_are_marked_as_not_tested() -> None:
 
 
 def test_rows_are_named_by_what_tells_them_apart() -> None:
-    rows = pd.DataFrame(
+    frame = pd.DataFrame(
         {"use_skip": [True, True], "use_norm": [False, True], "depth": [3, 3], "learning_rate": [0.1, 0.2]}
     )
+    rows = Rows(frame)
     settings = ["use_skip", "use_norm", "depth", "learning_rate"]
     assert names_of(rows, settings) == ["no use norm, learning rate 0.1", "use norm, learning rate 0.2"]
     assert in_common(rows, settings) == "use skip on, depth 3"
-    assert names_of(rows.head(1), settings) == ["use skip, depth 3, learning rate 0.1"]
+    assert names_of(Rows(frame.head(1)), settings) == ["use skip, depth 3, learning rate 0.1"]

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from rnnlab.analysis.plots import style
 from rnnlab.analysis.plots.forest import forest_figure
-from rnnlab.analysis.plots.panels import panels_of
 from rnnlab.analysis.plots.swarm import swarm_figure
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.effects import Effects
+from rnnlab.analysis.statistics.panels import panels_of
 from tests.support.legibility import check_texts, plain
 from tests.support.made_up_rounds import made_up_round, random_search
+from tests.support.round_statistics import runs_of, statistics_of
 
 LABEL = "lowest EMA of training loss (nats per byte)"
 
@@ -52,13 +54,13 @@ def check_swarms(figure: Figure, frame: pd.DataFrame) -> None:
 @pytest.mark.parametrize("name", ["explore", "refine", "replicate"])
 def test_swarms_of_the_published_rounds(name: str, request: pytest.FixtureRequest) -> None:
     frame = request.getfixturevalue(name)
-    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.9)
-    assert len(figure.axes) == len(factors(frame))
+    figure = swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding", 1.9)
+    assert len(figure.axes) == len(Rows(frame).factors)
     check_swarms(figure, frame)
 
 
 def test_no_point_of_the_published_round_hides_another(explore: pd.DataFrame) -> None:
-    figure = swarm_figure(panels_of(explore, "min_loss"), LABEL, "A finding")
+    figure = swarm_figure(panels_of(runs_of(explore)), LABEL, "A finding")
     for ax in figure.axes:
         for swarm in swarms(ax):
             pixels = ax.transData.transform(np.asarray(swarm.get_offsets()))
@@ -70,7 +72,7 @@ def test_no_point_of_the_published_round_hides_another(explore: pd.DataFrame) ->
 
 
 def test_swarms_of_the_runs_below_a_threshold_count_each_level(explore: pd.DataFrame) -> None:
-    figure = swarm_figure(panels_of(explore, "min_loss", below=1.9), LABEL, "A finding")
+    figure = swarm_figure(panels_of(runs_of(explore), below=1.9), LABEL, "A finding")
     check_swarms(figure, explore[explore["min_loss"] < 1.9])
     sizes = next(ax for ax in figure.axes if ax.get_title() == "state size S")
     labels = [label.get_text() for label in sizes.get_xticklabels()]
@@ -81,13 +83,13 @@ def test_swarms_of_the_runs_below_a_threshold_count_each_level(explore: pd.DataF
 @pytest.mark.parametrize("n", [1, 10, 60, 5000])
 def test_swarms_of_any_size(n: int) -> None:
     frame = results_frame(made_up_round(n).jobs)
-    check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8), frame)
+    check_swarms(swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding", 1.8), frame)
 
 
 def test_swarms_with_outliers_and_diverged_runs_show_the_rest() -> None:
     frame = results_frame(made_up_round(60, diverged=4).jobs)
     frame.loc[frame.index[-2:], "min_loss"] = [60.0, 9.0]
-    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding")
+    figure = swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding")
     assert figure.axes[0].get_ylim()[1] < 4
     assert "up to 60" in plain(figure.get_supxlabel())
     check_swarms(figure, frame)
@@ -95,21 +97,21 @@ def test_swarms_with_outliers_and_diverged_runs_show_the_rest() -> None:
 
 def test_many_levels_and_long_names_do_not_overlap() -> None:
     frame = results_frame(made_up_round(120, long_names=True).jobs)
-    check_swarms(swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding"), frame)
+    check_swarms(swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding"), frame)
 
 
 def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = results_frame(random_search(600))
     asked: list[int] = []
-    palette = style.colours
+    palette = style.colors
 
     def note(n: int) -> list[Any]:
         asked.append(n)
         return palette(n)
 
-    monkeypatch.setattr(style, "colours", note)
-    figure = swarm_figure(panels_of(frame, "min_loss"), LABEL, "A finding", 1.8)
-    assert max(asked) == 2  # no colour a value
+    monkeypatch.setattr(style, "colors", note)
+    figure = swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding", 1.8)
+    assert max(asked) == 2  # no color per value
     good = frame[~frame["diverged"]]
     for name, title, scale in (("learning_rate", "learning rate", "log"), ("momentum", "momentum", "linear")):
         ax = next(ax for ax in figure.axes if ax.get_title() == title)
@@ -130,13 +132,13 @@ def test_many_numbers_stand_along_an_axis(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_levels_have_their_paired_effects(explore: pd.DataFrame) -> None:
-    effects = paired_effects(explore)
-    figure = swarm_figure(panels_of(explore, "min_loss", effects=effects), LABEL, "A finding")
+    effects = statistics_of(explore).effects
+    figure = swarm_figure(panels_of(runs_of(explore), effects=effects), LABEL, "A finding")
     ax = next(ax for ax in figure.axes if ax.get_title() == "old state")
     off, on = (label.get_text().splitlines() for label in ax.get_xticklabels())
     assert off == ["off", "n 144", "mean 1.924"]
     assert on == ["on", "n 288", "mean 2.166", "paired +0.002"]
-    assert effects.set_index("factor").loc["use_old_state", "median"] == pytest.approx(0.002, abs=5e-4)
+    assert effects.table.set_index("factor").loc["use_old_state", "median"] == pytest.approx(0.002, abs=5e-4)
     assert "Levels may differ in other settings too" in plain(figure.get_supxlabel())
     check_swarms(figure, explore)
 
@@ -144,9 +146,10 @@ def test_levels_have_their_paired_effects(explore: pd.DataFrame) -> None:
 def test_losses_beyond_all_measure_stand_at_the_edge(explore: pd.DataFrame) -> None:
     frame = explore.copy()
     frame.loc[frame.index[:30:6], "min_loss"] = [1e120, 1e110, 1e120, 1e130, 1e149]
-    effects = paired_effects(frame)
-    effects.loc[effects.index[0], "median"] = 1e149
-    figure = swarm_figure(panels_of(frame, "min_loss", effects=effects), LABEL, "A finding", 1.9)
+    table = statistics_of(frame).effects.table
+    table.loc[table.index[0], "median"] = 1e149
+    effects = Effects(table)
+    figure = swarm_figure(panels_of(runs_of(frame), effects=effects), LABEL, "A finding", 1.9)
     assert figure.axes[0].get_ylim()[1] < 4
     check_swarms(figure, frame)
     figure = forest_figure({"all runs": effects}, "difference", "A finding")

@@ -8,18 +8,18 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnlab.analysis.plots import headlines
-from rnnlab.analysis.plots.pareto_line import configurations, worth_naming
-from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure, worth_naming
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.cost_points import CostPoints, cost_points
 from rnnlab.analysis.statistics.parameters import gated_parameters, parameters_of
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.words import headlines
 from rnnlab.models.factory import count_parameters
 from rnnlab.spec.cell_settings import GatedSettings
 from rnnlab.spec.pareto import pareto_front
 from tests.support.legibility import check_texts, plain
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import SWITCHES, make_job
+from tests.support.round_statistics import runs_of, statistics_of
 
 COST = Cost("trainable parameters", "parameters")
 
@@ -47,7 +47,7 @@ def test_a_configuration_of_which_a_seed_diverged_is_not_on_the_front() -> None:
         for seed, x in enumerate(xs)
     ]
     frame = results_frame(jobs)
-    points = configurations(frame, "min_loss", frame["seconds"])
+    points = cost_points(runs_of(frame), frame["seconds"]).table
     assert points["n_layers"].tolist() == [1, 3]
     assert points["loss"].tolist() == [1.1, 0.95]
 
@@ -65,15 +65,17 @@ def test_points_are_means_over_seeds() -> None:
         make_job(i, {"cell": "gru", "state_size": 8 + i % 2}, {"min_loss": float(i)}, seed=i, seconds=10.0 * i)
         for i in range(1, 7)
     ]
-    points = configurations(results_frame(jobs), "min_loss", results_frame(jobs)["seconds"])
+    frame = results_frame(jobs)
+    points = cost_points(runs_of(frame), frame["seconds"]).table
     assert points[["loss", "cost"]].to_numpy().tolist() == [[3.0, 30.0], [4.0, 40.0]]
-    none = configurations(results_frame(jobs), "min_loss", pd.Series(np.nan, index=range(6)))
-    assert none.empty
+    none = cost_points(runs_of(frame), pd.Series(np.nan, index=range(6)))
+    assert len(none) == 0
 
 
 def test_the_published_round_against_parameters(explore: pd.DataFrame) -> None:
-    points = configurations(explore, "min_loss", parameters_of(explore))
-    figure = tradeoff_figure(points, "min_loss", decompose(explore).main, "loss", COST, "A finding")
+    found = statistics_of(explore)
+    points = found.parameter_points.table
+    figure = tradeoff_figure(found.parameter_points, "min_loss", found.variance.main, "loss", COST, "A finding")
     drawn = offsets(figure, "configurations")
     assert sorted(map(tuple, drawn.tolist())) == sorted(zip(points["cost"], points["loss"], strict=True))
     kept = offsets(figure, "front")
@@ -90,48 +92,53 @@ def test_the_published_round_against_parameters(explore: pd.DataFrame) -> None:
 def test_ten_thousand_points_can_be_read() -> None:
     frame = results_frame(made_up_round(10_000).jobs)
     frame = frame.assign(recipe=[str(i) for i in range(len(frame))], seconds=np.linspace(3, 3000, len(frame)))
-    points = configurations(frame, "min_loss", frame["seconds"])
-    figure = tradeoff_figure(points, "min_loss", decompose(frame).main, "loss", Cost("seconds", "seconds"), "A finding")
+    found, cost = statistics_of(frame), Cost("seconds", "seconds")
+    figure = tradeoff_figure(found.time_points, "min_loss", found.variance.main, "loss", cost, "A finding")
     assert len(offsets(figure, "configurations")) + len(offsets(figure, "above")) == 10_000
     check_texts(figure)
 
 
 def test_the_headline_says_what_nearly_the_best_costs() -> None:
     points = pd.DataFrame({"cost": [100.0, 400.0, 1000.0], "loss": [2.0, 1.005, 1.0]})
-    assert headlines.saving(points, "parameters", 3) == (
+    assert headlines.saving(CostPoints(points, 3), "parameters") == (
         "The best configuration, 1.0000, takes 1,000 parameters; 1.0050, within 1% of it, takes 60% less (400)"
     )
     far = points.assign(loss=[2.0, 1.5, 1.0])
-    assert headlines.saving(far, "seconds", 3).endswith("; none that takes clearly less comes within 1% of it")
+    assert headlines.saving(CostPoints(far, 3), "seconds").endswith(
+        "; none that takes clearly less comes within 1% of it"
+    )
     hardly = points.assign(cost=[100.0, 999.0, 1000.0])
-    assert headlines.saving(hardly, "seconds", 3).endswith("; none that takes clearly less comes within 1% of it")
+    assert headlines.saving(CostPoints(hardly, 3), "seconds").endswith(
+        "; none that takes clearly less comes within 1% of it"
+    )
     smallest = points.assign(loss=[0.5, 1.5, 1.0])
     assert (
-        headlines.saving(smallest, "seconds", 3)
+        headlines.saving(CostPoints(smallest, 3), "seconds")
         == "The best configuration, 0.5000, takes 100 seconds, and none takes less"
     )
 
 
 def test_the_headline_says_how_many_costs_are_known() -> None:
     points = pd.DataFrame({"cost": [100.0, 400.0], "loss": [2.0, 1.5]})
-    said = headlines.saving(points, "seconds", 3)
+    said = headlines.saving(CostPoints(points, 3), "seconds")
     assert said.startswith("The best of the 2 of 3 configurations with known seconds, 1.5000, takes 400 seconds")
 
 
-def test_the_front_keeps_the_colours_and_triangles_over_each_other_are_counted() -> None:
+def test_the_front_keeps_the_colors_and_triangles_over_each_other_are_counted() -> None:
     frame = results_frame(made_up_round(60).jobs)
-    points = configurations(frame, "min_loss", frame["id"].astype(float))
+    points = cost_points(runs_of(frame), frame["id"].astype(float)).table
     points.loc[:3, "cost"] = [10.0, 10.0, 10.0, 50.0]
     points.loc[:3, "loss"] = 90.0
-    figure = tradeoff_figure(points, "min_loss", decompose(frame).main, "loss", Cost("ids", "ids", "A remark."), "A")
+    shares, cost = statistics_of(frame).variance.main, Cost("ids", "ids", "A remark.")
+    figure = tradeoff_figure(CostPoints(points, len(points)), "min_loss", shares, "loss", cost, "A")
     (ax,) = figure.axes
     dots, front = (next(c for c in ax.collections if c.get_gid() == name) for name in ("configurations", "front"))
-    colour_at = {
-        tuple(place): tuple(colour[:3])
-        for place, colour in zip(np.asarray(dots.get_offsets()).tolist(), np.asarray(dots.get_facecolor()), strict=True)
+    color_at = {
+        tuple(place): tuple(color[:3])
+        for place, color in zip(np.asarray(dots.get_offsets()).tolist(), np.asarray(dots.get_facecolor()), strict=True)
     }
     on_front = zip(np.asarray(front.get_offsets()).tolist(), np.asarray(front.get_facecolor()), strict=True)
-    assert all(colour_at[tuple(place)] == tuple(colour[:3]) for place, colour in on_front)
+    assert all(color_at[tuple(place)] == tuple(color[:3]) for place, color in on_front)
     assert [text.get_text() for text in ax.texts if text.get_gid() == "count"] == ["3"]
     assert "A remark." in plain(figure.get_supxlabel())
     check_texts(figure)
@@ -154,7 +161,7 @@ def test_parameters_are_measured_or_computed_or_unknown() -> None:
         make_job(2, gated, {"min_loss": 1.0}),
         make_job(3, {"cell": "gru-reset-before", "state_size": 8}, {"min_loss": 1.0}),
     ]
-    measured, computed, unknown = parameters_of(results_frame(jobs))
+    measured, computed, unknown = parameters_of(runs_of(results_frame(jobs)))
     assert (measured, computed) == (7, count_parameters(GatedSettings(n_layers=1, state_size=8), 256))
     assert np.isnan(unknown)
-    assert parameters_of(results_frame(jobs[2:])).isna().all()
+    assert parameters_of(runs_of(results_frame(jobs[2:]))).isna().all()

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rnnlab.analysis.plots.agreement import agreement_figure
-from rnnlab.analysis.runs import results_frame
+from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.statistics.comparison import Comparison, Verdict, compare
 from rnnlab.analysis.words.comparison_text import comparison_text, finding
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
 from tests.support.legibility import check_texts, plain
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import runs_of
 
 Config = tuple[int, int, bool]  # layers, state size, forget gate
 GRID = list(itertools.product([1, 2, 3], [8, 16, 32], [False, True]))
@@ -42,6 +43,10 @@ def frame_of(
     return results_frame(jobs)
 
 
+def compared(here: pd.DataFrame, there: pd.DataFrame) -> Comparison:
+    return compare(runs_of(here), runs_of(there))
+
+
 def made_up(seed: int, effect: Callable[[Config], float]) -> list[tuple[Config, float]]:
     noise = random.Random(seed)
     return [(config, effect(config) + noise.gauss(0, 0.02)) for config in GRID]
@@ -53,7 +58,7 @@ def mine(config: Config) -> float:
 
 def test_an_experiment_agrees_with_itself() -> None:
     frame = frame_of(made_up(0, mine))
-    found = compare(frame, frame, "min_loss")
+    found = compared(frame, frame)
     assert found.rank_correlation == pytest.approx(1.0)
     assert found.best_tenths == (1, 1)
     assert found.counts == (18, 18) and found.diverged == 0 and not found.differing
@@ -64,7 +69,7 @@ def test_an_experiment_agrees_with_itself() -> None:
 def test_numbers_against_plain_loops() -> None:
     """The gate helps here and hurts there; the order of the rest is the same."""
     here, there = made_up(1, mine), made_up(2, lambda config: mine(config) + 0.5 * config[2])
-    found = compare(frame_of(here), frame_of(reversed(there), training={"batch_size": 64}, seeds=3), "min_loss")
+    found = compared(frame_of(here), frame_of(reversed(there), training={"batch_size": 64}, seeds=3))
 
     losses, others = [dict(runs) for runs in (here, there)]
     places = [[sorted(values.values()).index(values[config]) for config in GRID] for values in (losses, others)]
@@ -88,10 +93,10 @@ def test_numbers_against_plain_loops() -> None:
 
 def test_an_effect_of_noise_is_clear_in_one_or_neither() -> None:
     flat, gate = made_up(3, lambda _config: 2.0), made_up(4, lambda config: 2.0 - config[2])
-    verdicts = compare(frame_of(flat), frame_of(gate), "min_loss")
+    verdicts = compared(frame_of(flat), frame_of(gate))
     found = dict(zip(verdicts.effects_table()["factor"], verdicts.verdicts, strict=True))
     assert found["use_forget_gate"] is Verdict.THERE_ONLY
-    assert compare(frame_of(gate), frame_of(flat), "min_loss").verdicts.count(Verdict.HERE_ONLY) == 1
+    assert compared(frame_of(gate), frame_of(flat)).verdicts.count(Verdict.HERE_ONLY) == 1
     assert found["n_layers"] is Verdict.NEITHER
 
 
@@ -101,7 +106,7 @@ def test_only_what_ran_in_both_is_compared() -> None:
     some = [(config, loss) for config, loss in made_up(6, mine) if config[1] == 8]
     there = frame_of([(config, math.inf if config == (2, 8, False) else loss) for config, loss in some])
     there["state_size"] = there["state_size"].astype(float)
-    found = compare(here, there, "min_loss")
+    found = compared(here, there)
     assert (len(found.configurations), found.diverged, found.counts) == (4, 2, (18, 6))
     assert set(found.configurations["state_size"]) == {8}
     assert "state_size" not in found.effects_table()["factor"].tolist()
@@ -113,7 +118,7 @@ def test_only_what_ran_in_both_is_compared() -> None:
 def test_a_seed_that_diverged_takes_its_configuration_out() -> None:
     here, there = frame_of(made_up(7, mine), seeds=2), frame_of(made_up(8, mine))
     here.loc[0, "diverged"] = True
-    found = compare(here, there, "min_loss")
+    found = compared(here, there)
     assert (len(found.configurations), found.diverged) == (17, 1)
 
 
@@ -122,25 +127,27 @@ def test_too_few_in_common(n: int) -> None:
     here = frame_of(made_up(9, mine))
     there = frame_of([((layers, 64 if place >= n else 8, True), 2.0) for place, layers in enumerate([1, 2, 3])])
     with pytest.raises(
-        UsageError, match=rf"too few configurations can be compared \({n}, and it takes 3\): {n} have finished"
+        UsageError, match=rf"too few configurations can be compared \({n}; at least 3 are needed\): {n} have finished"
     ):
-        compare(here, there, "min_loss")
+        compared(here, there)
 
 
 def test_equal_losses_have_no_correlation() -> None:
     flat = frame_of([(config, 2.0) for config in GRID])
-    found = compare(flat, frame_of(made_up(10, mine)), "min_loss")
+    found = compared(flat, frame_of(made_up(10, mine)))
     assert math.isnan(found.rank_correlation)
-    assert finding(found).startswith("18 configurations, which are all equal in one of the two; no effect is clear in")
+    assert finding(found).startswith(
+        "18 configurations, whose losses are all equal in one of the two; no effect is clear in"
+    )
 
 
 def test_the_page_says_what_was_found() -> None:
     there = made_up(2, lambda config: mine(config) + 0.5 * config[2])
-    found = compare(frame_of(made_up(1, mine)), frame_of(there, training={"learning_rate": 0.01}), "min_loss")
+    found = compared(frame_of(made_up(1, mine)), frame_of(there, training={"learning_rate": 0.01}))
     text = comparison_text(found, NAMES, "explore", ["PICTURE"], ["a.csv"])
-    assert text.startswith("# mine beside theirs: round explore\n")
+    assert text.startswith("# mine compared with theirs: round explore\n")
     assert f"\n{finding(found)}.\n" in text
-    assert "- 18 configurations are compared, of 18 of mine and 18 of theirs.\n" in text
+    assert "- 18 configurations are compared, out of 18 of mine and 18 of theirs.\n" in text
     assert "| learning rate | 0.001 | 0.01 |" in text
     opposite = next(line for line in text.splitlines() if line.startswith("- Opposite"))
     assert opposite.startswith("- Opposite: forget gate on against off has a median difference of -0.3")
@@ -160,7 +167,7 @@ def draw(comparison: Comparison) -> Figure:
 
 
 def test_the_picture_shows_each_configuration() -> None:
-    found = compare(frame_of(made_up(1, mine)), frame_of(made_up(2, mine)), "min_loss")
+    found = compared(frame_of(made_up(1, mine)), frame_of(made_up(2, mine)))
     figure = draw(found)
     assert points(figure, "configurations") == pytest.approx(found.configurations[["there", "here"]].to_numpy())
     assert not len(points(figure, "beyond"))
@@ -172,7 +179,7 @@ def test_the_picture_shows_each_configuration() -> None:
 
 def test_what_lies_far_off_stands_at_the_edge() -> None:
     there = [(config, 90.0 if config == (1, 8, False) else loss - 40) for config, loss in made_up(2, mine)]
-    figure = draw(compare(frame_of(made_up(1, mine)), frame_of(there), "min_loss"))
+    figure = draw(compared(frame_of(made_up(1, mine)), frame_of(there)))
     assert len(points(figure, "configurations")) == 17
     (edge,) = points(figure, "beyond")
     assert edge[0] < -30

@@ -10,14 +10,20 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, quantile_test
 
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.effects import median_interval, paired_effects
-from rnnlab.analysis.words.sentences import FEWEST_PAIRS, is_clear
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.effects import FEWEST_PAIRS, is_clear, median_interval
 from rnnlab.errors import UsageError
 from rnnlab.queue.job import Job
 from tests.support.published_runs import SWITCHES, make_job, published_csv
+from tests.support.round_statistics import statistics_of
 
 FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
+
+
+def paired_effects(frame: pd.DataFrame, where: dict[str, Any] | None = None) -> pd.DataFrame:
+    """The table of paired effects, of all runs or of those with these settings."""
+    return statistics_of(frame, focus=where or {}).focused_effects.table
 
 
 def one(effects: pd.DataFrame, factor: str, level: Any = True) -> dict[Any, Any]:
@@ -125,11 +131,32 @@ def test_seeds_do_not_make_a_setting_follow_from_the_cell() -> None:
         for i, (cell, layers, rate) in enumerate(picked)
         for seed in range(6)
     ]
-    assert factors(results_frame(jobs)) == ["cell", "n_layers", "rate"]
+    assert Rows(results_frame(jobs)).factors == ["cell", "n_layers", "rate"]
+
+
+@pytest.mark.parametrize("sizes", [1, 2, 3, 4, 5])
+def test_a_setting_follows_from_the_cell_and_another_only_in_groups_of_four(sizes: int) -> None:
+    """`linear` is set by cell and initial weights; with fewer configurations for each pair that may be by chance."""
+    jobs: list[Job] = []
+    for cell, init, size in itertools.product(["lstm", "rnn"], ["normal", "uniform"], range(sizes)):
+        linear = "joint" if (cell == "rnn") == (init == "normal") else "split"
+        setting = {"cell": cell, "weight_init": init, "linear": linear, "size": size}
+        jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": 1.0}))
+    assert ("linear" in Rows(results_frame(jobs)).factors) == (sizes < 4)
+
+
+@pytest.mark.parametrize("sizes", [1, 2, 3])
+def test_a_setting_follows_from_the_cell_alone_only_in_groups_of_two(sizes: int) -> None:
+    linear = {"lstm": "joint", "rnn": "split"}
+    jobs = [
+        make_job(place, {"cell": cell, "linear": linear[cell], "size": size}, {"min_loss": 1.0})
+        for place, (cell, size) in enumerate(itertools.product(linear, range(sizes)))
+    ]
+    assert ("linear" in Rows(results_frame(jobs)).factors) == (sizes < 2)
 
 
 def random_search(n: int) -> pd.DataFrame:
-    """Learning rates that nobody chose twice, and a gate."""
+    """Distinct random learning rates, and a gate."""
     random = np.random.default_rng(7)
     return results_frame(
         [

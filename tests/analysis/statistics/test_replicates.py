@@ -11,10 +11,13 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from rnnlab.analysis.runs import results_frame
-from rnnlab.analysis.statistics.noise import run_noise, within_noise
-from rnnlab.analysis.statistics.replicates import MOST_SEEDS, not_separable, replicates, seeds_to_separate
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.noise import Noise, within_noise
+from rnnlab.analysis.statistics.noise import run_noise as run_noise_of
+from rnnlab.analysis.statistics.replicates import MOST_SEEDS, seeds_to_separate
+from rnnlab.analysis.statistics.replicates import replicates as replicates_of
 from tests.support.published_runs import SWITCHES, make_job, published_csv
+from tests.support.round_statistics import runs_of
 
 
 def seeded(losses: dict[int, list[float]]) -> pd.DataFrame:
@@ -28,12 +31,21 @@ def seeded(losses: dict[int, list[float]]) -> pd.DataFrame:
     )
 
 
+def replicates(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table of the configurations."""
+    return replicates_of(runs_of(frame)).table
+
+
+def run_noise(frames: Sequence[pd.DataFrame]) -> Noise | None:
+    return run_noise_of([runs_of(frame) for frame in frames])
+
+
 def test_the_best_two_published_replicates_cannot_be_told_apart(replicate: pd.DataFrame) -> None:
     table = replicates(replicate)
     best_two = table.head(2).to_dict("records")
     assert [f"{row['mean']:.4f} {row['sd']:.3f}" for row in best_two] == ["1.5516 0.016", "1.5518 0.010"]
     assert table["separable"].tolist()[:2] == [False, False]
-    assert set(table.index[:2]) <= set(not_separable(table).index)
+    assert set(table.index[:2]) <= set(replicates_of(runs_of(replicate)).tied.index)
     assert table["seeds_needed"].isna().tolist()[:2] == [True, True]  # more than a thousand would be needed
 
 
@@ -144,7 +156,7 @@ def test_a_single_run_is_never_judged(explore: pd.DataFrame) -> None:
     table = replicates(explore)
     assert table["n"].eq(1).all()
     assert table[["separable", "p", "low", "seeds_needed"]].isna().all().all()
-    assert not_separable(table).empty
+    assert replicates_of(runs_of(explore)).tied.empty
 
 
 def test_runs_without_noise_differ_or_are_equal() -> None:
@@ -177,7 +189,7 @@ def test_the_number_of_seeds_of_uneven_configurations_by_simulation() -> None:
     assert 0.77 < detected.mean() < 0.86
 
 
-def test_more_seeds_than_anybody_has() -> None:
+def test_more_seeds_than_the_maximum() -> None:
     assert seeds_to_separate(1e-6, [0.01, 0.01]) is None
     assert seeds_to_separate(0.0, [0.01, 0.01]) is None
     assert seeds_to_separate(10.0, [0.01, 0.01]) == 2
@@ -233,13 +245,13 @@ def test_runs_within_the_noise_of_the_best() -> None:
     found = run_noise([noisy])
     assert found is not None
     limit = 1.0 + found.least_difference
-    assert within_noise(noisy, found) == sum(x < limit for x in (1.5, 1.01, 1.2))  # with the seed of the best
+    assert within_noise(runs_of(noisy), found) == sum(x < limit for x in (1.5, 1.01, 1.2))  # with the seed of the best
     elsewhere = noisy.assign(imported=True)
-    assert within_noise(elsewhere, found) is None
+    assert within_noise(runs_of(elsewhere), found) is None
     pooled = run_noise([elsewhere])
     assert pooled is not None
     limit = 1.0 + pooled.least_difference
-    assert within_noise(elsewhere, pooled) == sum(x < limit for x in (1.02, 1.5, 1.47, 1.01, 1.2, 1.03))
+    assert within_noise(runs_of(elsewhere), pooled) == sum(x < limit for x in (1.02, 1.5, 1.47, 1.01, 1.2, 1.03))
     assert run_noise([seeded({1: [1.0], 2: [2.0]})]) is None
     assert run_noise([]) is None
 
@@ -248,4 +260,4 @@ def test_without_noise_the_best_is_the_best() -> None:
     equal = seeded({1: [1.0, 1.0], 2: [1.5, 1.5]})
     found = run_noise([equal])
     assert found is not None
-    assert (found.least_difference, within_noise(equal, found)) == (0.0, 0)
+    assert (found.least_difference, within_noise(runs_of(equal), found)) == (0.0, 0)

@@ -12,12 +12,19 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
-from rnnlab.analysis.plots.style import limits
-from rnnlab.analysis.runs import factors, results_frame
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.runs import Rows
+from rnnlab.analysis.statistics.outliers import limits
+from rnnlab.analysis.statistics.variance import Decomposition
 from rnnlab.analysis.words.markdown import shares_table
+from rnnlab.analysis.words.sentences import method_of_shares
 from rnnlab.queue.job import Job
 from tests.support.published_runs import make_job
+from tests.support.round_statistics import statistics_of
+
+
+def decompose(frame: pd.DataFrame) -> Decomposition:
+    return statistics_of(frame).variance
 
 
 def grid(
@@ -38,7 +45,7 @@ def grid(
 
 def of_statsmodels(frame: pd.DataFrame) -> dict[str, float]:
     """Type II sums of squares of the same model, over the total."""
-    names = factors(frame)
+    names = Rows(frame).factors
     data = pd.DataFrame({name: frame[name].astype(str) for name in names}).assign(loss=frame["min_loss"])
     terms = " + ".join(f"C({name}, Sum)" for name in names)
     table = anova_lm(ols(f"loss ~ ({terms})**2", data).fit(), typ=2)
@@ -69,20 +76,20 @@ def test_a_balanced_grid_against_statsmodels() -> None:
     found = decompose(frame)
     assert found.exact
     assert sum(found.main.values()) + sum(found.interactions.values()) + found.residual == pytest.approx(1)
-    assert "balanced" in found.method
+    assert "balanced" in method_of_shares(found)
 
 
 def test_an_incomplete_grid_against_statsmodels() -> None:
     frame = grid(AXES, uneven, noise=0.1, drop=5, seeds=2)
     compare(frame)
     assert not decompose(frame).exact
-    assert "type II" in decompose(frame).method
+    assert "type II" in method_of_shares(decompose(frame))
 
 
 def test_a_published_round_with_gaps_against_statsmodels(replicate: pd.DataFrame) -> None:
     """Unbalanced, in parts without a run, and with interactions that nothing can be said of."""
     found = decompose(replicate)
-    mains = factors(replicate)
+    mains = Rows(replicate).factors
     total = ((replicate["min_loss"] - replicate["min_loss"].mean()) ** 2).sum()
     pairs = list(itertools.combinations(mains, 2))
     data = replicate[[*mains, "min_loss"]].astype(dict.fromkeys(mains, str))
@@ -144,7 +151,7 @@ def test_settings_that_vary_together_hold_their_share_in_common() -> None:
 
 
 def test_shares_that_are_shown_alike_are_ordered_by_name() -> None:
-    """A difference that nobody sees, of rounding for example, must not decide."""
+    """A difference that is not shown, for example of rounding, must not decide."""
     found = decompose(grid({"a": [0, 1], "b": [0, 1], "c": [0, 1]}, lambda s: s["a"] + (1 + 1e-9) * s["b"] + s["c"]))
     assert list(found.main) == ["a", "b", "c"]
     assert found.main["b"] > found.main["a"]
@@ -153,7 +160,7 @@ def test_shares_that_are_shown_alike_are_ordered_by_name() -> None:
 def test_one_run_does_not_decide_the_shares() -> None:
     frame = grid({"a": [0, 1], "b": [0, 1], "c": [0, 1, 2]}, lambda s: 1.0 + 0.1 * s["a"], noise=0.01, seeds=2)
     plain = decompose(frame)
-    assert plain.clipped == ""
+    assert plain.clipping is None
     worst = 3
     outlying = frame.assign(min_loss=frame["min_loss"].where(frame.index != worst, 9.0))
     found = decompose(outlying)
@@ -161,22 +168,28 @@ def test_one_run_does_not_decide_the_shares() -> None:
     expected = decompose(frame.assign(min_loss=frame["min_loss"].where(frame.index != worst, highest)))
     assert found.main == expected.main
     assert found.main["a"] > 0.7
-    assert f"the run at 9 counts as {highest:.4g}, for it holds 96% of the sum of squares" in found.method
+    assert (
+        f"the run at 9 counts as {highest:.4g}, because it contributes 96% of the sum of squares"
+        in method_of_shares(found)
+    )
 
 
 def test_the_only_run_that_differs_is_no_outlier() -> None:
     found = decompose(grid({"a": [0, 1], "b": [0, 1, 2, 3]}, lambda s: 1.0 + (s["a"] == 1 and s["b"] == 3), seeds=2))
-    assert (found.varies, found.clipped) == (True, "")
+    assert (found.varies, found.clipping) == (True, None)
     assert found.main["b"] > 0.1
 
 
 def test_the_published_outlier(refine: pd.DataFrame) -> None:
     """A run at 3.434 holds most of the sum of squares of its round."""
     assert refine["min_loss"].max() == pytest.approx(3.434, abs=1e-3)
-    method = decompose(refine).method
+    method = method_of_shares(decompose(refine))
     high = limits(refine["min_loss"]).high
     above = (refine["min_loss"] > high).sum()
-    assert f"{above} runs above {high:.4g} count as {high:.4g}, for one of them, 3.434, holds 72% of the sum" in method
+    assert (
+        f"{above} runs above {high:.4g} count as {high:.4g}, because one of them, 3.434, contributes 72% of the sum"
+        in method
+    )
 
 
 def test_a_loss_that_has_no_finite_square_counts_as_diverged() -> None:
@@ -189,12 +202,12 @@ def test_too_few_runs_for_interactions_and_too_many_levels() -> None:
     few = decompose(grid({"a": [0, 1], "b": [0, 1, 2]}, lambda s: s["a"] + 0.5 * s["b"], drop=1))
     assert few.interactions == {}
     assert not few.exact
-    assert "main effects only" in few.method
+    assert "main effects only" in method_of_shares(few)
     names = [f"text {i}" for i in range(40)]
     jobs = [make_job(i, {"name": name, "gate": i % 2 == 0}, {"min_loss": i % 2}) for i, name in enumerate(names)]
     found = decompose(results_frame(jobs))
     assert list(found.main) == ["gate"]
-    assert found.method == "eta squared over 40 runs; left out, for too many values: name"
+    assert method_of_shares(found) == "eta squared over 40 runs; left out, for too many values: name"
 
 
 def test_a_continuous_setting_explains_by_its_ranges() -> None:
@@ -209,4 +222,4 @@ def test_a_continuous_setting_explains_by_its_ranges() -> None:
     found, expected = decompose(frame), decompose(fifths)
     assert found.main["rate"] > 0.5
     assert (found.main, found.interactions) == (expected.main, expected.interactions)
-    assert "; in 5 ranges: rate" in found.method
+    assert "; in 5 ranges: rate" in method_of_shares(found)

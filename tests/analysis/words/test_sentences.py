@@ -5,28 +5,30 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from rnnlab.analysis.runs import results_frame
-from rnnlab.analysis.statistics.effects import paired_effects
+from rnnlab.analysis.labels import level_label
+from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.dependence import strongest_dependence
+from rnnlab.analysis.statistics.effects import Effects
 from rnnlab.analysis.statistics.noise import run_noise
-from rnnlab.analysis.statistics.ranking import summarize
-from rnnlab.analysis.statistics.replicates import replicates
-from rnnlab.analysis.statistics.variance import decompose
+from rnnlab.analysis.statistics.replicates import Replicates
 from rnnlab.analysis.words import seed_sentences, sentences
-from rnnlab.analysis.words.names import describe, level_label, metric_label, setting_at, title
+from rnnlab.analysis.words.names import describe, metric_label, setting_at, title
 from tests.support.published_runs import SWITCHES, make_job
+from tests.support.round_statistics import runs_of, statistics_of
 
 FOCUS = {"state_size": 256, "use_new_state": True, "use_residual": True}
 
 
 def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
-    summary = summarize(explore, threshold=1.9)
+    found = statistics_of(explore, threshold=1.9, focus=FOCUS)
+    summary = found.summary
     best = "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256"
     assert sentences.progress(summary) == "all 432 jobs are finished"
-    assert sentences.best(explore, "min_loss") == best
+    assert sentences.best(found.runs) == best
     assert sentences.below(summary, 1.9) == "180 of 432 runs are below 1.9"
-    assert sentences.sharpest_share(explore, "min_loss", 1.9) == "S = 256: 180 of 288, S = 32: 0 of 144"
-    effects = paired_effects(explore, where=FOCUS)
-    said = {row["factor"]: sentences.effect(row, "min_loss") for row in effects.to_dict("records")}
+    assert sentences.sharpest_share(found.below_threshold) == "S = 256: 180 of 288, S = 32: 0 of 144"
+    effects = found.focused_effects
+    said = {row["factor"]: sentences.effect(row, "min_loss") for row in effects.rows}
     assert said["use_forget_gate"] == "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"
     assert said["use_output_gate"] == "the output gate raises min_loss in 41 of 48 pairs, median +0.040"
     unclear = "the input gate makes no clear difference; it raises min_loss in 28 of 48 pairs, median +0.003"
@@ -35,13 +37,13 @@ def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
 
 
 def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.DataFrame) -> None:
-    said = seed_sentences.separation(replicates(explore))
+    said = seed_sentences.separation(statistics_of(explore).replicates)
     assert "one seed only" in said
     assert "cannot be told apart" in said
 
 
 def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
-    said = seed_sentences.separation(replicates(replicate))
+    said = seed_sentences.separation(statistics_of(replicate).replicates)
     assert said.startswith(
         "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 6 of the 8 others: "
         "1.5518 (SD 0.010, n 10), "
@@ -62,52 +64,56 @@ def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
             for i in layers
             for seed, x in enumerate(losses[i])
         ]
-        return seed_sentences.separation(replicates(results_frame(jobs)), brief=True)
+        return seed_sentences.separation(statistics_of(results_frame(jobs)).replicates, brief=True)
 
     best = "The best configuration, mean 1.0100 (SD 0.010, n 3), "
-    assert said(1, 2) == f"{best}is the only one of which no seed diverged; 1 of which a seed diverged comes last"
-    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 of which a seed diverged come last"
+    assert said(1, 2) == f"{best}is the only one without a diverged seed; 1 with a diverged seed is ranked last"
+    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 with a diverged seed are ranked last"
     assert said(1, 2, 3, 4) == tied
-    assert said(2, 3) == "No configuration can be called the best: of each a seed diverged"
+    assert said(2, 3) == "No configuration can be called the best: each has a seed that diverged"
 
 
 def test_no_noise_is_not_told_of() -> None:
     jobs = [make_job(10 * i + s, {"n_layers": i}, {"min_loss": 1.0 * i}, seed=s) for i in (1, 2) for s in (0, 1)]
-    found = run_noise([results_frame(jobs)])
+    found = run_noise([runs_of(results_frame(jobs))])
     assert found is not None
-    assert seed_sentences.noise(results_frame(jobs), found, "min_loss") == ""
+    assert seed_sentences.noise(statistics_of(results_frame(jobs), noise=found)) == ""
 
 
 def test_seeds_that_would_tell_the_top_apart(replicate: pd.DataFrame) -> None:
-    table = replicates(replicate)
-    said = seed_sentences.seeds_to_go(table)
-    needed = table["seeds_needed"].dropna().tolist()
+    found = statistics_of(replicate).replicates
+    said = seed_sentences.seeds_to_go(found)
+    needed = found.table["seeds_needed"].dropna().tolist()
     assert len(needed) == 5
     assert all(f"{n} seeds each" in said for n in needed)
     assert said.endswith("and 1 more")
-    assert seed_sentences.seeds_to_go(table.head(4)).endswith("more than 1,000 for the other")
+    assert seed_sentences.seeds_to_go(Replicates(found.table.head(4), found.runs)).endswith(
+        "more than 1,000 for the other"
+    )
 
 
 def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
-    found = run_noise([explore, replicate])
+    found = run_noise([runs_of(explore), runs_of(replicate)])
     assert found is not None
-    said = seed_sentences.noise(explore, found, "min_loss")
+    said = seed_sentences.noise(statistics_of(explore, noise=found))
     assert said.startswith("From seed to seed min_loss varies by SD 0.0")
     assert "(9 configurations of round replicate, 90 degrees of freedom)" in said
     close = (explore["min_loss"] < explore["min_loss"].min() + found.least_difference).sum() - 1
     assert said.endswith(f"and {close} other runs are that close to the best")
     # Of runs that were trained here those with the seed of the best are counted.
     here = [explore.assign(imported=False), replicate.assign(imported=False)]
-    own = run_noise(here)
+    own = run_noise([runs_of(frame) for frame in here])
     assert own is not None
-    assert "beyond what the seed does to all configurations" in seed_sentences.noise(here[0], own, "min_loss")
+    assert "without the effect that a seed has on all configurations" in seed_sentences.noise(
+        statistics_of(here[0], noise=own)
+    )
     # Where the best ran with several seeds, those are compared, not single runs.
-    assert seed_sentences.noise(replicate, found, "min_loss").endswith("cannot be told apart")
+    assert seed_sentences.noise(statistics_of(replicate, noise=found)).endswith("cannot be told apart")
 
 
 def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
     """Over the contexts of both ends: S = 32 was run with the residual only."""
-    said = sentences.strongest_interaction(explore, decompose(explore), "min_loss")
+    said = sentences.dependence(statistics_of(explore).dependence)
     rest = [name for name in (*SWITCHES, "n_layers", "state_size") if name not in ("use_input_gate", "use_residual")]
     losses = explore.set_index([*rest, "use_residual", "use_input_gate"])["min_loss"].unstack()
     differences = (losses[True] - losses[False]).unstack("use_residual").dropna()
@@ -119,21 +125,22 @@ def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
     few = explore[(explore["n_layers"] == 1) & ~explore["use_state_gate"] & ~explore["use_output_gate"]]
     few = few[few["use_new_state"] & ~few["use_forget_gate"]]
     shares = replace(
-        decompose(few),
+        statistics_of(few).variance,
         main={"use_input_gate": 0.1, "use_residual": 0.3},
         interactions={("use_input_gate", "use_residual"): 0.2},
     )
-    assert sentences.strongest_interaction(few, shares, "min_loss") == ""
+    assert strongest_dependence(shares, statistics_of(few).one_factor) is None
+    assert sentences.dependence(None) == ""
 
 
 def test_what_all_have_in_common_is_said_once(replicate: pd.DataFrame) -> None:
     """Switches that are on in all runs are no reason to say that none is on."""
-    said = sentences.best(replicate, "min_loss")
+    said = sentences.best(runs_of(replicate))
     shared = "in all: forget + input + state gate, new state, S = 512"
     assert said == f"Best: 1.5302 with residual, L = 2 ({shared})"
     bare = replicate[~replicate["use_residual"] & ~replicate["use_old_state"] & ~replicate["use_output_gate"]]
     bare = pd.concat([bare, replicate[replicate["use_residual"]].tail(1).assign(min_loss=9.0)])
-    assert "all varied switches off" in sentences.best(bare, "min_loss")
+    assert "all varied switches off" in sentences.best(runs_of(bare))
 
 
 def test_only_settings_with_one_value_are_the_same_in_all_runs() -> None:
@@ -142,7 +149,7 @@ def test_only_settings_with_one_value_are_the_same_in_all_runs() -> None:
         make_job(i, {"cell": cell, "size": size, "linear": {"rnn": "joint", "lstm": "split"}[cell]}, {"min_loss": 1.0})
         for i, (cell, size) in enumerate([("rnn", 1), ("rnn", 2), ("lstm", 1), ("lstm", 2)])
     ]
-    said = sentences.shared_settings(results_frame(jobs))
+    said = sentences.shared_settings(runs_of(results_frame(jobs)))
     assert "linear" not in said
     assert "batch size 256, learning rate 0.001" in said
 
@@ -154,7 +161,7 @@ def test_a_clear_winner_is_said_to_differ() -> None:
         for layers, xs in losses.items()
         for seed, x in enumerate(xs)
     ]
-    said = seed_sentences.separation(replicates(results_frame(jobs)))
+    said = seed_sentences.separation(statistics_of(results_frame(jobs)).replicates)
     assert said == "The best configuration, mean 1.0100 (SD 0.010, n 3), differs from every other one that was repeated"
 
 
@@ -164,22 +171,22 @@ def test_progress_of_a_partial_round_with_a_diverged_run() -> None:
         make_job(2, {}, {"min_loss": 1.0, "diverged_at_step": 3}, seed=1),
         make_job(3, {}, None, seed=2),
     ]
-    said = sentences.progress(summarize(results_frame(jobs)))
-    assert said == "2 of 3 jobs are finished; 1 of them diverged and stands last"
+    said = sentences.progress(statistics_of(results_frame(jobs)).summary)
+    assert said == "2 of 3 jobs are finished; 1 of them diverged and is ranked last"
 
 
 def test_nothing_to_say_is_said_by_nothing() -> None:
-    frame = results_frame([make_job(1, {}, None)])
-    assert sentences.best(frame, "min_loss") == ""
-    assert sentences.below(summarize(frame, threshold=1.0), 1.0) == ""
-    assert seed_sentences.separation(replicates(frame)) == ""
-    assert sentences.strongest_effect(paired_effects(frame), "min_loss") == ""
+    found = statistics_of(results_frame([make_job(1, {}, None)]), threshold=1.0)
+    assert sentences.best(found.runs) == ""
+    assert sentences.below(found.summary, 1.0) == ""
+    assert seed_sentences.separation(found.replicates) == ""
+    assert sentences.strongest_effect(found.effects, "min_loss") == ""
 
 
 def test_equal_losses_are_no_effect() -> None:
     jobs = [make_job(2 * i + on, {"gate": bool(on), "depth": i}, {"min_loss": 2.0}) for i in range(9) for on in (0, 1)]
-    effects = paired_effects(results_frame(jobs))
-    (row,) = effects[effects["factor"] == "gate"].to_dict("records")
+    effects = statistics_of(results_frame(jobs)).effects
+    (row,) = [row for row in effects.rows if row["factor"] == "gate"]
     said = sentences.effect(row, "min_loss")
     assert said == "the gate changes nothing in 9 of 9 pairs"
     assert sentences.strongest_effect(effects, "min_loss") == ""
@@ -188,7 +195,7 @@ def test_equal_losses_are_no_effect() -> None:
 
 def test_levels_without_a_pair_are_counted_where_they_are_many() -> None:
     jobs = [make_job(i, {"depth": i, "width": i}, {"min_loss": 1.0}) for i in range(6)]
-    said = sentences.without_pairs(paired_effects(results_frame(jobs)))
+    said = sentences.without_pairs(statistics_of(results_frame(jobs)).effects)
     assert said == ", ".join(f"depth {i} against 0" for i in range(1, 6)) + " and 5 more"
 
 
@@ -198,13 +205,13 @@ def test_ranges_in_words() -> None:
         for i in range(1, 41)
         for on in (0, 1)
     ]
-    frame = results_frame(jobs)
-    effects = paired_effects(frame)
-    row = effects[effects["factor"] == "rate"].iloc[0].to_dict()
+    found = statistics_of(results_frame(jobs), threshold=1.9)
+    effects = found.effects
+    row = next(row for row in effects.rows if row["factor"] == "rate")
     assert sentences.effect(row, "min_loss").startswith("rate 0.009 to 0.016 instead of 0.001 to 0.008 lowers")
     assert sentences.rule_of_ranges(effects).endswith(" count as equal: rate.")
-    assert sentences.rule_of_ranges(effects[effects["factor"] == "gate"]) == ""
-    said = sentences.sharpest_share(frame, "min_loss", 1.9)
+    assert sentences.rule_of_ranges(Effects(effects.table[effects.table["factor"] == "gate"])) == ""
+    said = sentences.sharpest_share(found.below_threshold)
     assert said == "rate 0.017 to 0.024: 16 of 16, ..., rate 0.001 to 0.008: 8 of 16"
 
 
@@ -252,7 +259,7 @@ def test_losses_over_windows_of_different_lengths_are_said_to_be(by: str, sizes:
     jobs = [
         make_job(place, {"width": place}, {by: 2.0}, training={"block_size": size}) for place, size in enumerate(sizes)
     ]
-    said = sentences.unlike_windows(results_frame(jobs), by)
+    said = sentences.unlike_windows(runs_of(results_frame(jobs), by))
     assert bool(said) == is_said
     if is_said:
         assert said.startswith("block size (symbols) varies, and each run was evaluated on windows of its own length")

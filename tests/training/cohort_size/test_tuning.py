@@ -1,4 +1,4 @@
-"""Cohort sizes: the sweep on made-up machines, and what is remembered of it."""
+"""Cohort sizes: the sweep on simulated machines, and the stored sizes."""
 
 import json
 import tomllib
@@ -12,26 +12,26 @@ from rnnlab.plans.plan import make_plan
 from rnnlab.spec.experiment import parse_experiment
 from rnnlab.spec.run_config import RunConfig
 from rnnlab.training.cohort_size import tuning
-from rnnlab.training.cohort_size.heuristic import cohort_size, largest_cohort
-from rnnlab.training.cohort_size.measured_sizes import RememberedSizes
+from rnnlab.training.cohort_size.default_size import default_cohort_size, largest_cohort
+from rnnlab.training.cohort_size.measured_sizes import MeasuredSizes
 from rnnlab.training.cohort_size.tuning import CohortSizes
-from rnnlab.training.context import Workbench
+from rnnlab.training.context import TrainingContext
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def config(data_folder: Path, small_toml: str) -> RunConfig:
-    """A run for which the formula says 16, and which is large enough to be measured."""
+    """A run with the default size 16 that is large enough to be measured."""
     text = small_toml.replace("state_size = 4\n", "state_size = 16\n").replace("batch_size = 2", "batch_size = 140")
     text = text.replace("windows = 2\nl", "windows = 100000\nl")
     config = make_plan(parse_experiment(tomllib.loads(text), "x.toml"), None).first_round[0]
-    assert cohort_size(config, CPU) == 16
+    assert default_cohort_size(config, CPU) == 16
     return config
 
 
 class Machine:
-    """Sizes on which `curve` says how fast it is; larger ones than `memory` do not fit."""
+    """A machine whose speed at each size is `curve`; sizes larger than `memory` do not fit."""
 
     def __init__(self, curve: Callable[[int], float], memory: int = 256) -> None:
         self.tried: list[int] = []
@@ -46,7 +46,9 @@ class Machine:
         return self._curve(size)
 
     def sizes(self, remembered: Path | None = None, stop: Callable[[], bool] = lambda: False) -> CohortSizes:
-        return CohortSizes(Workbench(CPU), remembered, tell=self.told.append, should_stop=stop, measure=self.measure)
+        return CohortSizes(
+            TrainingContext(CPU), remembered, tell=self.told.append, should_stop=stop, measure=self.measure
+        )
 
 
 @pytest.mark.parametrize("best", [1, 2, 4, 8, 16, 32, 64, 128, 256])
@@ -54,11 +56,11 @@ def test_the_sweep_walks_to_the_best_size(config: RunConfig, best: int) -> None:
     machine = Machine(lambda size: 100 * min(size / best, best / size))
     sizes = machine.sizes()
     assert sizes.size_for(config, 1) == sizes.size_for(config, 1) == best
-    assert len(machine.tried) <= 8  # asked for once
+    assert len(machine.tried) <= 8  # measured once
     assert machine.told == [f"cohorts of {best} measured best for group {config.group_key}: 100 model-steps/s"]
 
 
-def test_a_cliff_beside_the_first_size_is_passed_on_the_better_side(config: RunConfig) -> None:
+def test_a_jump_next_to_the_first_size_is_passed_on_the_better_side(config: RunConfig) -> None:
     assert Machine(lambda size: {8: 110, 16: 100, 32: 130, 64: 120}[size]).sizes().size_for(config, 1) == 32
 
 
@@ -80,7 +82,7 @@ def test_out_of_memory_ends_the_sweep_at_the_smaller_size(
     machine = Machine(float, memory)
     remembered = tmp_path / "sizes.json"
     assert machine.sizes(remembered).size_for(config, 1) == size
-    assert not remembered.exists()  # memory that others have now may be free next time
+    assert not remembered.exists()  # there may be more free memory next time
 
 
 def test_free_memory_bounds_the_sweep(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +111,7 @@ def test_the_sweep_ends_with_its_time(config: RunConfig, monkeypatch: pytest.Mon
 
     machine = Machine(slow)
     assert machine.sizes().size_for(config, 1) == 16
-    assert machine.tried == [16, 8]  # twice as many would take longer than what is left
+    assert machine.tried == [16, 8]  # twice the size would take longer than the remaining time
 
 
 def test_small_runs_are_not_measured(config: RunConfig, tmp_path: Path) -> None:
@@ -145,14 +147,14 @@ def test_of_another_device_or_version_nothing_is_known(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sizes.json"
-    RememberedSizes(path, CPU).keep("a", 8)
+    MeasuredSizes(path, CPU).keep("a", 8)
     monkeypatch.setattr(torch, "__version__", "99.0")
-    other = RememberedSizes(path, CPU)
+    other = MeasuredSizes(path, CPU)
     assert other.get("a") is None
     other.keep("a", 4)
     assert other.get("a") == 4
     monkeypatch.undo()
-    assert RememberedSizes(path, CPU).get("a") == 8
+    assert MeasuredSizes(path, CPU).get("a") == 8
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_of_another_device_or_version_nothing_is_known(
 def test_a_broken_or_foreign_file_is_replaced(config: RunConfig, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sizes.json"
     path.write_bytes(content)
-    sizes = RememberedSizes(path, CPU)
+    sizes = MeasuredSizes(path, CPU)
     assert sizes.get("group") is None
     sizes.keep("group", 8)
     assert sizes.get("group") == 8
@@ -170,7 +172,7 @@ def test_a_broken_or_foreign_file_is_replaced(config: RunConfig, tmp_path: Path,
 
 def test_a_wrong_size_in_the_file_is_measured_again(config: RunConfig, tmp_path: Path) -> None:
     path = tmp_path / "sizes.json"
-    RememberedSizes(path, CPU).keep(config.group_key, 32)
+    MeasuredSizes(path, CPU).keep(config.group_key, 32)
     path.write_text(path.read_text().replace("32\n", '"many"\n'))
     machine = Machine(lambda size: 1.0)
     assert machine.sizes(path).size_for(config, 1) == 16
@@ -179,6 +181,6 @@ def test_a_wrong_size_in_the_file_is_measured_again(config: RunConfig, tmp_path:
 
 def test_a_folder_that_cannot_be_written_is_no_error(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    sizes = RememberedSizes(tmp_path / "file" / "sizes.json", CPU)
+    sizes = MeasuredSizes(tmp_path / "file" / "sizes.json", CPU)
     sizes.keep("group", 8)
     assert sizes.get("group") is None

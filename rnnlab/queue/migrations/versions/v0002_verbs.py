@@ -16,7 +16,7 @@ _WISHES = "wish IS NULL OR (status = 'running' AND wish IN ('pause', 'cancel'))"
 
 
 def upgrade() -> None:
-    """Version 1 -> version 2. SQLite cannot change a constraint: there, both tables are written anew."""
+    """Version 1 -> version 2. SQLite cannot change a constraint: there, both tables are copied."""
     jobs = first.jobs.to_metadata(sa.MetaData())
     workers = first.workers.to_metadata(sa.MetaData())
     # The rows that are there need a value; later ones are given theirs.

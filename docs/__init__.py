@@ -1,0 +1,1 @@
+"""The pages, and what generates some of them: `python -m docs.generate`."""
