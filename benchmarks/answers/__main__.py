@@ -2,9 +2,9 @@
 
 Simulates runs whose truth is known, and prints two tables in Markdown:
 
-- the set that contains the best configuration. Coverage: all configurations are equally good, and the first counts as the
-  truly best: how often it is in the set. Power: all others are worse by 5 standard deviations: how often a given one of them
-  is not in the set. Beside each, the rule before (Welch's test against the best mean, Holm over all pairs).
+- the set that contains the best configuration. Coverage: all configurations are equally good, and the first counts as
+  the truly best: how often it is in the set. Power: all others are worse by 5 standard deviations: how often a given
+  one of them is not in the set. The former rule (Welch's test against the best mean, Holm over all pairs) is next to each.
 - verdicts about effects. A grid of a switch, a moderator with three values and further settings; nothing has an effect
   (error: how often the interval of the mean effect misses 0), or the switch has one at one value of the moderator alone
   (power: how often the tree finds the moderator and each branch gets the right sign).
@@ -23,13 +23,13 @@ from rnnlab.analysis.statistics.noise_model import NO_SEED, noise_model
 _DIFFERENCE = 5.0  # standard deviations
 
 
-def members(runs_KN: Floats) -> np.ndarray:
+def members(runs_GR: Floats) -> np.ndarray:
     """The set of the best for runs whose seeds have nothing in common."""
-    n_configurations, n_seeds = runs_KN.shape
+    n_configurations, n_seeds = runs_GR.shape
     configurations = np.repeat(np.arange(n_configurations), n_seeds)
-    model = noise_model(runs_KN.ravel(), configurations, np.full(runs_KN.size, NO_SEED))
+    model = noise_model(runs_GR.ravel(), configurations, np.full(runs_GR.size, NO_SEED))
     assert model is not None
-    return best_set(model).members_K
+    return best_set(model).members_G
 
 
 def rates(scenario: Scenario, n_configurations: int, n_seeds: int, repetitions: int, seed: int) -> list[float]:
@@ -46,7 +46,9 @@ def rates(scenario: Scenario, n_configurations: int, n_seeds: int, repetitions: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=400, help="of each cell; the standard error is 1.1 %% at 95 %%")
+    parser.add_argument(
+        "--repetitions", type=int, default=400, help="of each cell; the standard error is 1.1 %% at 95 %%"
+    )
     parser.add_argument("--configurations", type=int, nargs="+", default=[3, 9, 50])
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 5, 10])
     options = parser.parse_args()

@@ -1,6 +1,8 @@
 """Simulated grids: a switch, a moderator with three values, and a size with four."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,11 @@ from rnnlab.analysis.statistics.branches import branches
 from rnnlab.analysis.statistics.contrasts import Contrast, contrasts
 from rnnlab.analysis.statistics.noise_model import NO_SEED, noise_model
 
-_LEVELS = {"use_residual": [False, True], "n_layers": [1, 2, 3], "state_size": [16, 32, 64, 96]}
+_LEVELS: dict[str, Sequence[Any]] = {
+    "use_residual": [False, True],
+    "n_layers": [1, 2, 3],
+    "state_size": [16, 32, 64, 96],
+}
 _EFFECT = -3.0  # of the switch at the largest value of the moderator, in standard deviations of a run
 
 
@@ -32,9 +38,9 @@ def effect_rates(scenario: Scenario, n_seeds: int, repetitions: int, seed: int) 
     return [float(x) for x in hits / repetitions]
 
 
-def _switch(grid: pd.DataFrame, runs_KN: np.ndarray) -> Contrast:
-    n_configurations, n_seeds = runs_KN.shape
+def _switch(grid: pd.DataFrame, runs_GR: np.ndarray) -> Contrast:
+    n_configurations, n_seeds = runs_GR.shape
     configurations = np.repeat(np.arange(n_configurations), n_seeds)
-    model = noise_model(runs_KN.ravel(), configurations, np.full(runs_KN.size, NO_SEED))
+    model = noise_model(runs_GR.ravel(), configurations, np.full(runs_GR.size, NO_SEED))
     assert model is not None
-    return next(one for one in contrasts(grid, _LEVELS, model.means_K, model) if one.factor == "use_residual")
+    return next(one for one in contrasts(grid, _LEVELS, model.means_G, model) if one.factor == "use_residual")

@@ -9,12 +9,12 @@ from benchmarks.answers.scenarios import Floats
 _LEVEL = 0.05
 
 
-def not_separable(runs_KN: Floats) -> NDArray[np.bool_]:
-    """Which of the configurations cannot be told apart from the best mean; as many comparisons count as there are pairs."""
-    n_configurations = len(runs_KN)
-    best = int(runs_KN.mean(axis=1).argmin())
+def not_separable(runs_GR: Floats) -> NDArray[np.bool_]:
+    """Which configurations cannot be told apart from the best mean; Holm's correction is for all pairs."""
+    n_configurations = len(runs_GR)
+    best = int(runs_GR.mean(axis=1).argmin())
     others = [k for k in range(n_configurations) if k != best]
-    p = np.array([stats.ttest_ind(runs_KN[k], runs_KN[best], equal_var=False).pvalue for k in others])
+    p = np.array([stats.ttest_ind(runs_GR[k], runs_GR[best], equal_var=False).pvalue for k in others])
     order = np.argsort(p)
     n_pairs = n_configurations * (n_configurations - 1) // 2
     corrected = np.empty(len(p))

@@ -1,4 +1,4 @@
-"""Made-up runs whose truth is known: K configurations with n seeds each."""
+"""Made-up runs whose truth is known: some configurations with several seeds each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Scenario:
     """How the noise of the configurations is distributed; its typical standard deviation is 1."""
 
     name: str
-    noise: Callable[[int, int, np.random.Generator], Floats]  # (K, n); the first configuration is the best one
+    noise: Callable[[int, int, np.random.Generator], Floats]  # (G, n); the first configuration is the best one
     changes_means: bool = False  # whether one configuration is worse than the rest
 
 
@@ -40,7 +40,7 @@ def _log_normal(n_configurations: int, n_seeds: int, generator: np.random.Genera
 
 
 def _heavy_tails(n_configurations: int, n_seeds: int, generator: np.random.Generator) -> Floats:
-    return generator.standard_t(3, (n_configurations, n_seeds)) / np.sqrt(3.0)
+    return np.asarray(generator.standard_t(3, (n_configurations, n_seeds)) / np.sqrt(3.0), dtype=float)
 
 
 def _one_diverges(n_configurations: int, n_seeds: int, generator: np.random.Generator) -> Floats:

@@ -8,7 +8,7 @@ c_i is the 95 % quantile of the same maximum over the draws of the errors (noise
 configuration's own, uncertain variance. The truly best one is then in the set with a chance of 95 %, because its true
 differences are at most 0.
 
-K configurations, D draws.
+Shapes: G configurations, Z draws.
 """
 
 from dataclasses import dataclass
@@ -29,34 +29,34 @@ _SLACK = 1.5  # times Bonferroni's critical value: what is beyond is out without
 class BestSet:
     """Which configurations may be the best, and how likely each is."""
 
-    members_K: NDArray[np.bool_]  # the set that contains the best with 95 % confidence
-    chances_K: Floats  # that a configuration is the best: share of the draws in which its mean is the lowest
-    wins_K: Floats  # that one new run of a configuration beats one new run of each other
+    members_G: NDArray[np.bool_]  # the set that contains the best with 95 % confidence
+    chances_G: Floats  # that a configuration is the best: share of the draws in which its mean is the lowest
+    wins_G: Floats  # that one new run of a configuration beats one new run of each other
 
 
 def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
     """The set for the means and errors of a noise model."""
-    means_K, errors_DK, se_K = model.means_K, model.errors_DK, model.standard_errors_K
-    n_draws, n_configurations = errors_DK.shape
-    order = np.argsort(means_K, kind="stable")
+    means_G, errors_ZG, se_G = model.means_G, model.errors_ZG, model.standard_errors_G
+    n_draws, n_configurations = errors_ZG.shape
+    order = np.argsort(means_G, kind="stable")
     rivals = order[:_MOST_RIVALS]
-    members_K = np.zeros(n_configurations, dtype=bool)
-    bonferroni_K = stats.t.isf((1 - confidence) / max(1, len(rivals) - 1), np.maximum(1.0, model.freedoms_K))
+    members_G = np.zeros(n_configurations, dtype=bool)
+    bonferroni_G = stats.t.isf((1 - confidence) / max(1, len(rivals) - 1), np.maximum(1.0, model.freedoms_G))
     for i in order:
         others = rivals[rivals != i]
         if not len(others):
-            members_K[i] = True
+            members_G[i] = True
             continue
-        se_J = np.hypot(se_K[i], se_K[others])
-        largest = float(np.max((means_K[i] - means_K[others]) / se_J))
+        se_J = np.hypot(se_G[i], se_G[others])
+        largest = float(np.max((means_G[i] - means_G[others]) / se_J))
         if largest <= 0:
-            members_K[i] = True
-        elif largest <= _SLACK * max(bonferroni_K[i], float(np.median(bonferroni_K))):
-            critical = np.quantile(np.max((errors_DK[:, [i]] - errors_DK[:, others]) / se_J, axis=1), confidence)
-            members_K[i] = largest <= critical
-    draws_DK = means_K - errors_DK
-    chances_K = np.bincount(np.argmin(draws_DK, axis=1), minlength=n_configurations) / n_draws
+            members_G[i] = True
+        elif largest <= _SLACK * max(bonferroni_G[i], float(np.median(bonferroni_G))):
+            critical = np.quantile(np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / se_J, axis=1), confidence)
+            members_G[i] = largest <= critical
+    draws_ZG = means_G - errors_ZG
+    chances_G = np.bincount(np.argmin(draws_ZG, axis=1), minlength=n_configurations) / n_draws
     generator = np.random.default_rng(n_configurations + 1)
-    runs_DK = draws_DK + model.run_sds_K * generator.standard_normal(draws_DK.shape)
-    wins_K = np.bincount(np.argmin(runs_DK, axis=1), minlength=n_configurations) / n_draws
-    return BestSet(members_K, chances_K, wins_K)
+    runs_ZG = draws_ZG + model.run_sds_G * generator.standard_normal(draws_ZG.shape)
+    wins_G = np.bincount(np.argmin(runs_ZG, axis=1), minlength=n_configurations) / n_draws
+    return BestSet(members_G, chances_G, wins_G)

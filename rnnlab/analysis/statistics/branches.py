@@ -1,10 +1,10 @@
 """What an effect depends on: the contexts of a contrast, split by the settings that change the effect most.
 
-A shallow tree. A branch is split where its contexts differ by more than noise, and by the setting whose values explain most
-of that; it is not split where noise alone would explain as much (compared with the draws of the errors), or where the
-setting explains only a small part.
+A shallow tree. A branch whose contexts differ by more than noise is split by the setting, or else the pair of settings,
+whose values explain most of that. It is not split if noise alone would explain as much (compared with the draws of the
+errors), or if the setting explains only a small part.
 
-C contexts, G groups, D draws.
+Shapes: X contexts, Z draws.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Branch:
     """Contexts with some settings in common, and the effect in them."""
 
     where: dict[str, Any]  # what the contexts have in common, in the order of the splits; empty: all contexts
-    chosen_C: Flags
+    chosen_X: Flags
     mean: float  # of the differences
     low: float  # 95 % interval of the mean; NaN where nothing is known of the noise
     high: float
@@ -50,25 +50,25 @@ class Branch:
 
 def branches(contrast: Contrast) -> Branch:
     """The tree of a contrast; a single branch where the effect is the same everywhere, as far as noise lets one see."""
-    weights_C = _weights(contrast)
-    return _grown(contrast, np.ones(len(contrast.differences_C), dtype=bool), {}, weights_C)
+    weights_X = _weights(contrast)
+    return _grown(contrast, np.ones(len(contrast.differences_X), dtype=bool), {}, weights_X)
 
 
-def _grown(contrast: Contrast, chosen_C: Flags, where: dict[str, Any], weights_C: Floats) -> Branch:
-    low, high = contrast.interval(chosen_C)
-    differences = contrast.differences_C[chosen_C]
-    split = _best_split(contrast, chosen_C, where, weights_C)
+def _grown(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X: Floats) -> Branch:
+    low, high = contrast.interval(chosen_X)
+    differences = contrast.differences_X[chosen_X]
+    split = _best_split(contrast, chosen_X, where, weights_X)
     parts = (
         [
-            _grown(contrast, group_C, {**where, **dict(zip(split, values, strict=True))}, weights_C)
-            for values, group_C in _groups(contrast.contexts, split, chosen_C)
+            _grown(contrast, group_X, {**where, **dict(zip(split, values, strict=True))}, weights_X)
+            for values, group_X in _groups(contrast.contexts, split, chosen_X)
         ]
         if split
         else []
     )
     return Branch(
         where,
-        chosen_C,
+        chosen_X,
         float(differences.mean()),
         low,
         high,
@@ -81,7 +81,7 @@ def _grown(contrast: Contrast, chosen_C: Flags, where: dict[str, Any], weights_C
 
 def _weights(contrast: Contrast) -> Floats:
     """Of the contexts: 1 / (noise variance + variance between contexts; DerSimonian and Laird, 1986)."""
-    differences, noise = contrast.differences_C, contrast.standard_errors_C**2
+    differences, noise = contrast.differences_X, contrast.standard_errors_X**2
     if np.isnan(noise).any() or len(differences) < 2:
         return np.ones(len(differences))
     w = 1.0 / np.maximum(noise, np.finfo(float).tiny)
@@ -91,61 +91,61 @@ def _weights(contrast: Contrast) -> Floats:
     return 1.0 / (noise + between) if (noise + between > 0).all() else np.ones(len(differences))
 
 
-def _best_split(contrast: Contrast, chosen_C: Flags, where: dict[str, Any], weights_C: Floats) -> tuple[str, ...]:
+def _best_split(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X: Floats) -> tuple[str, ...]:
     """The setting that explains most of the variation in a branch, or else the pair of settings that does.
 
     Empty if noise may explain as much, or no setting and no pair explains a good part of it.
     """
-    if chosen_C.sum() < 2 or not len(contrast.errors_DC):
+    if chosen_X.sum() < 2 or not len(contrast.errors_ZX):
         return ()
     free = [str(name) for name in contrast.contexts.columns if name not in where]
     for size in (1, 2):
         if len(where) + size > _DEEPEST:
             break
-        found = _best_of(contrast, chosen_C, list(combinations(free, size)), weights_C)
+        found = _best_of(contrast, chosen_X, list(combinations(free, size)), weights_X)
         if found:
             return found
     return ()
 
 
 def _best_of(
-    contrast: Contrast, chosen_C: Flags, candidates: Sequence[tuple[str, ...]], weights_C: Floats
+    contrast: Contrast, chosen_X: Flags, candidates: Sequence[tuple[str, ...]], weights_X: Floats
 ) -> tuple[str, ...]:
-    weights, values = weights_C[chosen_C], contrast.differences_C[chosen_C]
-    errors_DC = contrast.errors_DC[:_MOST_DRAWS, chosen_C]
+    weights, values = weights_X[chosen_X], contrast.differences_X[chosen_X]
+    errors_ZX = contrast.errors_ZX[:_MOST_DRAWS, chosen_X]
     center = float(weights @ values / weights.sum())
     total = float(weights @ (values - center) ** 2)
     most, explained = 0.0, 0.0
-    by_noise_D = np.zeros(len(errors_DC))
+    by_noise_Z = np.zeros(len(errors_ZX))
     chosen: tuple[str, ...] = ()
     for names in candidates:
-        groups = [group_C[chosen_C] for _, group_C in _groups(contrast.contexts, names, chosen_C)]
+        groups = [group_X[chosen_X] for _, group_X in _groups(contrast.contexts, names, chosen_X)]
         if not 2 <= len(groups) <= _MOST_GROUPS:
             continue
         # More groups explain more: candidates are compared by their gain for each group beyond the first.
         gain = float(_gain(values[None, :], weights, groups)[0])
-        by_noise_D = np.maximum(by_noise_D, _gain(errors_DC, weights, groups) / (len(groups) - 1))
+        by_noise_Z = np.maximum(by_noise_Z, _gain(errors_ZX, weights, groups) / (len(groups) - 1))
         if gain / (len(groups) - 1) > most:
             most, chosen = gain / (len(groups) - 1), names
             left = (total - gain) / max(1, len(values) - len(groups))
             explained = 1.0 - left * (len(values) - 1) / total if total > 0 else 0.0
-    if explained < _LEAST_EXPLAINED or (by_noise_D >= most).mean() >= _SIGNIFICANCE:
+    if explained < _LEAST_EXPLAINED or (by_noise_Z >= most).mean() >= _SIGNIFICANCE:
         return ()
     return chosen
 
 
-def _gain(values_DC: Floats, weights_C: Floats, groups: Sequence[Flags]) -> Floats:
+def _gain(values_ZX: Floats, weights_X: Floats, groups: Sequence[Flags]) -> Floats:
     """Weighted sum of squares between the groups, for each row."""
-    whole = (values_DC @ weights_C) ** 2 / weights_C.sum()
-    parts = [(values_DC[:, group] @ weights_C[group]) ** 2 / weights_C[group].sum() for group in groups]
-    return np.sum(parts, axis=0) - whole
+    whole = (values_ZX @ weights_X) ** 2 / weights_X.sum()
+    parts = [(values_ZX[:, group] @ weights_X[group]) ** 2 / weights_X[group].sum() for group in groups]
+    return np.asarray(np.sum(parts, axis=0) - whole, dtype=float)
 
 
-def _groups(contexts: pd.DataFrame, names: Sequence[str], chosen_C: Flags) -> list[tuple[tuple[Any, ...], Flags]]:
+def _groups(contexts: pd.DataFrame, names: Sequence[str], chosen_X: Flags) -> list[tuple[tuple[Any, ...], Flags]]:
     """The chosen contexts by the values of some of their settings, in the order of the values."""
     columns = [contexts[name].tolist() for name in names]
     found: dict[tuple[Any, ...], Flags] = {}
-    for place in np.flatnonzero(chosen_C):
+    for place in np.flatnonzero(chosen_X):
         values = tuple(None if pd.isna(column[place]) else column[place] for column in columns)
-        found.setdefault(values, np.zeros(len(chosen_C), dtype=bool))[place] = True
+        found.setdefault(values, np.zeros(len(chosen_X), dtype=bool))[place] = True
     return sorted(found.items(), key=lambda item: [(x is not None, isinstance(x, str), x) for x in item[0]])

@@ -1,19 +1,18 @@
 """Moderated variances: what a few runs say about the noise of a configuration, with what all the others say.
 
-Two or three seeds hardly determine a variance. The variances of all configurations are therefore taken as draws from one
-distribution, which is estimated with them (the hierarchical model of Smyth, "Linear models and empirical Bayes methods
-for assessing differential expression", SAGMB 3(1), 2004):
+Two or three seeds hardly determine a variance. The variances of all configurations are therefore treated as draws from
+one distribution, which is estimated with them (the hierarchical model of Smyth, "Linear models and empirical Bayes
+methods for assessing differential expression", SAGMB 3(1), 2004):
 
     s_k^2 | v_k  ~  v_k chi2(d_k) / d_k          the sample variance of configuration k, with d_k degrees of freedom
     v_k          ~  d0 s0 / chi2(d0)             d0: degrees of freedom of the prior, s0: its variance
 
-so that v_k, given both, is (d0 s0 + d_k s_k^2) / chi2(d0 + d_k). A configuration may also be of another kind than the
-rest: with probability `OUTLIER_SHARE` its prior has one degree of freedom, so that an unstable configuration keeps its own
-variance and does not raise that of the others (the purpose of Phipson et al., AoAS 10(2), 2016; their hyper-parameters
-are replaced by this mixture). Instead of one estimate of d0 and s0, which a handful of configurations cannot give, both are
-integrated over a grid with flat priors on log d0 and log s0.
+so that v_k, given both, is (d0 s0 + d_k s_k^2) / chi2(d0 + d_k). With probability `OUTLIER_SHARE` the prior of a
+configuration has one degree of freedom: an unstable configuration keeps its own variance and does not raise that of the
+others (the purpose of Phipson et al., AoAS 10(2), 2016, whose robust hyper-parameters this mixture replaces). A few
+configurations cannot determine d0 and s0: both are integrated over a grid, with flat priors on log d0 and log s0.
 
-K configurations, D draws.
+Shapes: G configurations, Z draws.
 """
 
 from dataclasses import dataclass
@@ -32,27 +31,27 @@ _LOG_SCALES = np.linspace(-5.0, 5.0, 81)  # of s0, around the typical sample var
 _SMALLEST = 1e-10  # of the typical sample variance: less is rounding
 
 
-def squeezed(variances_K: Floats, freedoms_K: Floats, prior_variance: float, prior_freedom: float) -> Floats:
+def squeezed(variances_G: Floats, freedoms_G: Floats, prior_variance: float, prior_freedom: float) -> Floats:
     """The variances moderated by a known prior: (d0 s0 + d_k s_k^2) / (d0 + d_k). Smyth (2004), section 3."""
     if np.isinf(prior_freedom):
-        return np.full(len(variances_K), prior_variance)
-    return (prior_freedom * prior_variance + freedoms_K * variances_K) / (prior_freedom + freedoms_K)
+        return np.full(len(variances_G), prior_variance)
+    return (prior_freedom * prior_variance + freedoms_G * variances_G) / (prior_freedom + freedoms_G)
 
 
 @dataclass(frozen=True)
 class VariancePosterior:
-    """What is known of the variances of K configurations."""
+    """What is known of the variances of G configurations."""
 
-    sums_K: Floats  # d_k s_k^2: sums of squares; 0 where a configuration ran once
-    freedoms_K: Floats  # d_k, 0 or more
+    sums_G: Floats  # d_k s_k^2: sums of squares; 0 where a configuration ran once
+    freedoms_G: Floats  # d_k, 0 or more
     weights: Floats  # (d0, s0): posterior of the grid, sums to 1
     scales: Floats  # s0 of the grid
     pooled_freedom: float  # degrees of freedom behind the posterior: those of all configurations together
 
     def for_single_runs(self, n_configurations: int) -> "VariancePosterior":
         """The same prior for configurations of one run each, which say nothing about it."""
-        nothing_K = np.zeros(n_configurations)
-        return VariancePosterior(nothing_K, nothing_K, self.weights, self.scales, self.pooled_freedom)
+        nothing_G = np.zeros(n_configurations)
+        return VariancePosterior(nothing_G, nothing_G, self.weights, self.scales, self.pooled_freedom)
 
     @property
     def prior_freedom(self) -> float:
@@ -67,59 +66,57 @@ class VariancePosterior:
         return float(np.exp(self.weights.sum(axis=0) @ np.log(self.scales)))
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draws of the variances (D, K), and moderated estimates of them (K): harmonic means of the posterior."""
+        """Draws of the variances (Z, G), and moderated estimates of them (G): harmonic means of the posterior."""
         place = generator.choice(self.weights.size, size=n_draws, p=self.weights.ravel())
         row, column = np.unravel_index(place, self.weights.shape)
-        ordinary_D1, scale_D1 = _PRIOR_FREEDOMS[row][:, None], self.scales[column][:, None]
-        outlier_DK = generator.random((n_draws, len(self.sums_K))) < _outlier_chance(
-            self.sums_K, self.freedoms_K, ordinary_D1, scale_D1
+        ordinary_Z1, scale_Z1 = _PRIOR_FREEDOMS[row][:, None], self.scales[column][:, None]
+        outlier_ZG = generator.random((n_draws, len(self.sums_G))) < _outlier_chance(
+            self.sums_G, self.freedoms_G, ordinary_Z1, scale_Z1
         )
-        prior_DK = np.where(outlier_DK, _OUTLIER_FREEDOM, ordinary_D1)
-        sums_DK, freedoms_DK = prior_DK * scale_D1 + self.sums_K, prior_DK + self.freedoms_K
-        variances_DK = sums_DK / np.maximum(2.0 * generator.standard_gamma(freedoms_DK / 2.0), np.finfo(float).tiny)
-        return variances_DK, 1.0 / np.mean(freedoms_DK / sums_DK, axis=0)
+        prior_ZG = np.where(outlier_ZG, _OUTLIER_FREEDOM, ordinary_Z1)
+        sums_ZG, freedoms_ZG = prior_ZG * scale_Z1 + self.sums_G, prior_ZG + self.freedoms_G
+        variances_ZG = sums_ZG / np.maximum(2.0 * generator.standard_gamma(freedoms_ZG / 2.0), np.finfo(float).tiny)
+        return variances_ZG, 1.0 / np.mean(freedoms_ZG / sums_ZG, axis=0)
 
 
-def variance_posterior(sums_K: Floats, freedoms_K: Floats) -> VariancePosterior | None:
+def variance_posterior(sums_G: Floats, freedoms_G: Floats) -> VariancePosterior | None:
     """The posterior of variances with these sums of squares and degrees of freedom; None where no freedom is left.
 
     A configuration with 0 degrees of freedom has the prior's variance.
     """
-    known = freedoms_K > 0
+    known = freedoms_G > 0
     if not known.any():
         return None
-    variances = sums_K[known] / freedoms_K[known]
+    variances = sums_G[known] / freedoms_G[known]
     positive = variances[variances > 0]
     typical = float(np.median(positive)) if len(positive) else _SMALLEST
-    floored = np.where(known, np.maximum(sums_K, _SMALLEST * typical * freedoms_K), 0.0)
+    floored = np.where(known, np.maximum(sums_G, _SMALLEST * typical * freedoms_G), 0.0)
     scales = typical * np.exp(_LOG_SCALES)
     log_weights = np.empty((len(_PRIOR_FREEDOMS), len(scales)))
-    outlying = _log_density(floored[known], freedoms_K[known], np.array(_OUTLIER_FREEDOM), scales[:, None])
+    outlying = _log_density(floored[known], freedoms_G[known], np.array(_OUTLIER_FREEDOM), scales[:, None])
     for row, freedom in enumerate(_PRIOR_FREEDOMS):
-        ordinary = _log_density(floored[known], freedoms_K[known], freedom, scales[:, None])
+        ordinary = _log_density(floored[known], freedoms_G[known], freedom, scales[:, None])
         mixed = np.logaddexp(np.log1p(-OUTLIER_SHARE) + ordinary, np.log(OUTLIER_SHARE) + outlying)
         log_weights[row] = mixed.sum(axis=1)
     weights = np.exp(log_weights - log_weights.max())
-    return VariancePosterior(floored, freedoms_K, weights / weights.sum(), scales, float(freedoms_K.sum()))
+    return VariancePosterior(floored, freedoms_G, weights / weights.sum(), scales, float(freedoms_G.sum()))
 
 
 def _log_density(sums: Floats, freedoms: Floats, prior: Floats | float, scale: Floats) -> Floats:
     """Logarithm of the density of log s^2, where s^2 / s0 has an F distribution with these degrees of freedom."""
     x = np.log(sums / freedoms / scale)
-    return (
-        0.5 * freedoms * (x + np.log(freedoms / prior))
-        - 0.5 * (freedoms + prior) * np.log1p(freedoms / prior * np.exp(x))
-        - special.betaln(freedoms / 2.0, np.asarray(prior) / 2.0)
-    )
+    norm = special.betaln(freedoms / 2.0, np.asarray(prior) / 2.0)
+    kernel = freedoms * (x + np.log(freedoms / prior)) - (freedoms + prior) * np.log1p(freedoms / prior * np.exp(x))
+    return np.asarray(0.5 * kernel - norm, dtype=float)
 
 
-def _outlier_chance(sums_K: Floats, freedoms_K: Floats, ordinary_D1: Floats, scale_D1: Floats) -> Floats:
-    """The chance (D, K) that a configuration is of the other kind, given the prior of a draw."""
-    known = freedoms_K > 0
+def _outlier_chance(sums_G: Floats, freedoms_G: Floats, ordinary_Z1: Floats, scale_Z1: Floats) -> Floats:
+    """The chance (Z, G) that a configuration is of the other kind, given the prior of a draw."""
+    known = freedoms_G > 0
     # Of a configuration with a single run nothing speaks for the other kind, whose variance has no mean.
-    chance_DK = np.zeros((len(scale_D1), len(sums_K)))
-    sums, freedoms = sums_K[known], freedoms_K[known]
-    ordinary = np.log1p(-OUTLIER_SHARE) + _log_density(sums, freedoms, ordinary_D1, scale_D1)
-    outlying = np.log(OUTLIER_SHARE) + _log_density(sums, freedoms, np.array(_OUTLIER_FREEDOM), scale_D1)
-    chance_DK[:, known] = np.exp(outlying - np.logaddexp(ordinary, outlying))
-    return chance_DK
+    chance_ZG = np.zeros((len(scale_Z1), len(sums_G)))
+    sums, freedoms = sums_G[known], freedoms_G[known]
+    ordinary = np.log1p(-OUTLIER_SHARE) + _log_density(sums, freedoms, ordinary_Z1, scale_Z1)
+    outlying = np.log(OUTLIER_SHARE) + _log_density(sums, freedoms, np.array(_OUTLIER_FREEDOM), scale_Z1)
+    chance_ZG[:, known] = np.exp(outlying - np.logaddexp(ordinary, outlying))
+    return chance_ZG
