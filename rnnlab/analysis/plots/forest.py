@@ -1,4 +1,4 @@
-"""The effect of each level of each setting, all others equal: median difference, interval and quartiles, in rows."""
+"""The effect of each level of each setting, all others equal: mean difference, interval and quartiles, in rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,14 +28,14 @@ _VERDICTS = {"lower": 0, "higher": 3}  # place among the colors; effects that ar
 
 
 def forest_figure(groups: Mapping[str, Effects], label: str, headline: str) -> Figure:
-    """One panel per group of runs, the same rows in each: the largest median difference of the first group on top.
+    """One panel per group of runs, the same rows in each: the largest mean difference of the first group on top.
 
     groups: title of the panel -> paired effects; at least one effect with a pair in the first. label: of the x axis.
     A row without pairs in a group is empty there. Bars that reach far beyond the others are cut at the edge.
     """
     first = next(iter(groups.values()))
-    wanted = [row for row in first.rows if row["pairs"] and np.isfinite(row["median"])]
-    shown = sorted(wanted, key=lambda row: -abs(row["median"]))[:_MOST_ROWS]
+    wanted = [row for row in first.rows if row["pairs"] and np.isfinite(row["mean"])]
+    shown = sorted(wanted, key=lambda row: -abs(row["mean"]))[:_MOST_ROWS]
     rows = {}
     for name, effects in groups.items():
         found = {_key(row): row for row in effects.rows}
@@ -84,8 +84,8 @@ def _draw(ax: Axes, rows: Sequence[Effect | None]) -> None:
     for low, high, width, alpha, name in (("q25", "q75", 7.0, 0.3, "quartiles"), ("low", "high", 1.6, 1.0, "interval")):
         bars = [[(a, y), (b, y)] for a, b, y in zip(here[low], here[high], places, strict=True)]
         ax.add_collection(LineCollection(bars, colors=colors, linewidths=width, alpha=alpha, zorder=2, gid=name))
-    inside = here["median"].clip(left, right)
-    marks = {"median": ("o", here["median"] == inside), "left": ("<", inside == left), "right": (">", inside == right)}
+    inside = here["mean"].clip(left, right)
+    marks = {"mean": ("o", here["mean"] == inside), "left": ("<", inside == left), "right": (">", inside == right)}
     for name, (marker, these) in marks.items():
         spots = inside[these], inside.index[these]
         shades = [color for color, one in zip(colors, these, strict=True) if one]
@@ -93,7 +93,7 @@ def _draw(ax: Axes, rows: Sequence[Effect | None]) -> None:
         drawn.set(gid=name, clip_on=False)
     ax.set_xlim(left, right)
     for place, row in zip(places, here.to_dict("records"), strict=True):
-        text = f"{style.decimals(row['median'], '+')}   {row['better']} of {row['pairs']}"
+        text = f"{style.decimals(row['mean'], '+')}   {row['better']} of {row['pairs']}"
         ax.text(
             *(1.02, place, text),
             transform=ax.get_yaxis_transform(),
@@ -104,20 +104,20 @@ def _draw(ax: Axes, rows: Sequence[Effect | None]) -> None:
 
 
 def _drawn(rows: Sequence[Effect | None]) -> pd.DataFrame:
-    """The rows that have a median, by their places."""
-    found = {place: row for place, row in enumerate(rows) if row is not None and np.isfinite(row["median"])}
+    """The rows that have a mean, by their places."""
+    found = {place: row for place, row in enumerate(rows) if row is not None and np.isfinite(row["mean"])}
     return pd.DataFrame(list(found.values()), index=list(found))
 
 
 def _any_beyond(rows: Sequence[Effect | None]) -> bool:
-    """Whether a median lies beyond the ends of the axis."""
+    """Whether a mean lies beyond the ends of the axis."""
     here = _drawn(rows)
-    return len(here) > 0 and not here["median"].between(*_span(here)).all()
+    return len(here) > 0 and not here["mean"].between(*_span(here)).all()
 
 
 def _span(rows: pd.DataFrame) -> tuple[float, float]:
     """The ends of the axis: zero, and all bars except those that would squeeze the others."""
-    ends = rows[["median", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
+    ends = rows[["mean", "q25", "q75", "low", "high"]].to_numpy(dtype=float)
     reach = np.append(ends[np.isfinite(ends)], 0.0)
     most = limits(np.abs(reach), low=0.0).high
     inside = reach[np.abs(reach) <= most]
@@ -128,7 +128,7 @@ def _span(rows: pd.DataFrame) -> tuple[float, float]:
 def _verdict(row: Effect) -> str:
     if not is_clear(row):
         return "unclear"
-    return "lower" if row["better"] > row["worse"] else "higher"
+    return "lower" if row["mean"] < 0 else "higher"
 
 
 def _color(row: Effect) -> Any:
@@ -153,12 +153,12 @@ def _handles() -> list[Artist]:
 
 def _note(effects: int, shown: int, any_beyond: bool) -> str:
     parts = [
-        "A pair is two configurations that differ in this setting only. Dot: the median difference; line: its 95 % "
-        "interval (order statistics; none under six pairs); band: the middle half of the pairs. Right: the median, and "
-        "in how many pairs the loss is lower."
+        "A pair is two configurations that differ in this setting only. Dot: the mean difference; line: its 95 % "
+        "interval for run-to-run noise; band: the middle half of the pairs. Right: the mean, and in how many pairs the "
+        "loss is lower."
     ]
     if any_beyond:
-        parts.append("An arrow: the median lies beyond the edge.")
+        parts.append("An arrow: the mean lies beyond the edge.")
     if shown < effects:
         parts.append(f"The {effects - shown} smallest of {effects} effects are left out.")
     return " ".join(parts)

@@ -18,7 +18,6 @@ from rnnlab.analysis.plots.swarm import swarm_figure
 from rnnlab.analysis.plots.tradeoff import Cost, tradeoff_figure
 from rnnlab.analysis.statistics.cost_points import CostPoints
 from rnnlab.analysis.statistics.curve_lines import Line, lines_of
-from rnnlab.analysis.statistics.effects import FEWEST_PAIRS
 from rnnlab.analysis.statistics.heatmap_cells import choose, heatmap_cells
 from rnnlab.analysis.statistics.panels import panels_of
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
@@ -28,6 +27,7 @@ from rnnlab.analysis.words.names import curve_series, metric_label, symbol
 from rnnlab.queue.job import Curve
 
 _FEWEST_POINTS = 3  # below the threshold, or with different costs, for a picture of them
+_FEWEST_PAIRS = 2  # of an effect, for a picture of effects
 _FEWEST_LINES = 5  # runs or configurations, for a picture of each on its own
 _LEAST_SHARE = 0.05  # of the variance, for a picture of shares
 _LEAST_FILLED = 2 / 3  # of the cells of a grid
@@ -139,7 +139,7 @@ def _below(statistics: RoundStatistics) -> _Drawing | None:
 
 def _effects(statistics: RoundStatistics) -> _Drawing | None:
     effects, focus = statistics.effects, statistics.question.focus
-    if effects.most_pairs < FEWEST_PAIRS:
+    if effects.most_pairs < _FEWEST_PAIRS:
         return None
     groups = {"all runs": effects}
     focused = statistics.focused_effects if focus else None

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rnnlab.analysis.labels import is_missing
+from rnnlab.analysis.levels import levels
 from rnnlab.analysis.statistics.contrasts import Contrast
 from rnnlab.analysis.statistics.variances import Floats
 
@@ -23,7 +25,7 @@ _SIGNIFICANCE = 0.01  # of a split: share of the draws in which noise alone expl
 _LEAST_EXPLAINED = 0.25  # of the variation between contexts, corrected for the number of groups
 _DEEPEST = 3  # settings that one branch names
 _MOST_GROUPS = 8  # values of the setting that splits
-_MOST_DRAWS = 1000
+_MOST_DRAWS = 400
 
 Flags = NDArray[np.bool_]
 
@@ -35,7 +37,7 @@ class Branch:
     where: dict[str, Any]  # what the contexts have in common, in the order of the splits; empty: all contexts
     chosen_X: Flags
     mean: float  # of the differences
-    low: float  # 95 % interval of the mean; NaN where nothing is known of the noise
+    low: float  # 95 % interval of the mean; NaN if the noise is unknown
     high: float
     n_contexts: int
     n_lower: int  # contexts with a lower metric
@@ -49,9 +51,9 @@ class Branch:
 
 
 def branches(contrast: Contrast) -> Branch:
-    """The tree of a contrast; a single branch where the effect is the same everywhere, as far as noise lets one see."""
+    """The tree of a contrast with at least one context; a single branch if the effect is the same in all of them."""
     weights_X = _weights(contrast)
-    return _grown(contrast, np.ones(len(contrast.differences_X), dtype=bool), {}, weights_X)
+    return _grown(contrast, np.ones(len(contrast), dtype=bool), {}, weights_X)
 
 
 def _grown(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X: Floats) -> Branch:
@@ -143,9 +145,10 @@ def _gain(values_ZX: Floats, weights_X: Floats, groups: Sequence[Flags]) -> Floa
 
 def _groups(contexts: pd.DataFrame, names: Sequence[str], chosen_X: Flags) -> list[tuple[tuple[Any, ...], Flags]]:
     """The chosen contexts by the values of some of their settings, in the order of the values."""
+    orders = [{level: place for place, level in enumerate(levels(contexts[name]))} for name in names]
     columns = [contexts[name].tolist() for name in names]
     found: dict[tuple[Any, ...], Flags] = {}
     for place in np.flatnonzero(chosen_X):
-        values = tuple(None if pd.isna(column[place]) else column[place] for column in columns)
+        values = tuple(None if is_missing(column[place]) else column[place] for column in columns)
         found.setdefault(values, np.zeros(len(chosen_X), dtype=bool))[place] = True
-    return sorted(found.items(), key=lambda item: [(x is not None, isinstance(x, str), x) for x in item[0]])
+    return sorted(found.items(), key=lambda item: [order[value] for order, value in zip(orders, item[0], strict=True)])

@@ -16,8 +16,8 @@ from scipy.stats import spearmanr
 
 from rnnlab.analysis.labels import level_label
 from rnnlab.analysis.runs import Rows, Runs
-from rnnlab.analysis.statistics.effects import COLUMNS, Effect, Effects, is_clear, paired_effects
-from rnnlab.analysis.statistics.one_factor import Floats, one_factor_tables
+from rnnlab.analysis.statistics.effects import COLUMNS, Effect, Effects, is_clear
+from rnnlab.analysis.statistics.one_factor import Floats
 from rnnlab.errors import UsageError
 
 FEWEST_IN_COMMON = 3  # for a correlation of ranks
@@ -162,8 +162,8 @@ def _value(rows: Rows, name: str) -> Any:
 
 def _effects(here: Runs, there: Runs) -> list[tuple[Effect, Effect]]:
     """The effects that have pairs in both."""
-    others = {_name(row): row for row in paired_effects(one_factor_tables(there)).rows}
-    pairs = [(row, others.get(_name(row))) for row in paired_effects(one_factor_tables(here)).rows]
+    others = {_name(row): row for row in RoundStatistics(there).effects.rows}
+    pairs = [(row, others.get(_name(row))) for row in RoundStatistics(here).effects.rows]
     return [(row, other) for row, other in pairs if other is not None and row["pairs"] and other["pairs"]]
 
 
@@ -174,6 +174,6 @@ def _name(effect: Effect) -> tuple[str, str, str]:
 def _verdict(here: Effect, there: Effect) -> Verdict:
     clear = is_clear(here), is_clear(there)
     if all(clear):
-        lowers = [row["better"] > row["worse"] for row in (here, there)]
+        lowers = [row["mean"] < 0 for row in (here, there)]
         return Verdict.SAME if lowers[0] == lowers[1] else Verdict.OPPOSITE
     return Verdict.HERE_ONLY if clear[0] else Verdict.THERE_ONLY if clear[1] else Verdict.NEITHER

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from rnnlab.analysis.levels import at_level, levels
-from rnnlab.analysis.statistics.effects import FEWEST_PAIRS
 from rnnlab.analysis.statistics.one_factor import OneFactor
 from rnnlab.analysis.statistics.variance import Decomposition
 
+_FEWEST_PAIRS = 6  # at each end
 _LEAST_INTERACTION = 0.01  # of the variance
 
 
@@ -46,7 +46,7 @@ def strongest_dependence(shares: Decomposition, tables: Mapping[str, OneFactor])
     ends = found[0], found[-1]
     first, last = (_differences(one, at, level) for level in ends)
     both = first.keys() & last.keys()
-    if len(both) < FEWEST_PAIRS:
+    if len(both) < _FEWEST_PAIRS:
         return None
     medians = median(first[context] for context in both), median(last[context] for context in both)
     return Dependence(changed, at, share, (one.levels[0], one.levels[-1]), ends, medians, len(both))

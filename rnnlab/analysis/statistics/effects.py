@@ -3,7 +3,6 @@
 Runs that differ only in their seed are averaged first, so a pair is a pair of configurations.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
+from rnnlab.analysis.statistics.branches import Branch, branches
+from rnnlab.analysis.statistics.contrasts import Contrast, clear_contexts
 from rnnlab.analysis.statistics.one_factor import Floats, OneFactor
-
-FEWEST_PAIRS = 6  # with fewer, not even unanimous pairs are clear
-_SIGNIFICANCE = 0.05
 
 COLUMNS = [
     "factor",
@@ -25,11 +22,14 @@ COLUMNS = [
     "pairs",  # configurations that exist at both levels, neither diverged
     "better",  # pairs in which `level` has the lower metric
     "worse",  # pairs in which it has the higher one
-    "median",  # of metric(level) - metric(reference) over the pairs; negative is better
-    "low",  # 95 % interval of the median over configurations like these; NaN for fewer than six pairs
+    "mean",  # of metric(level) - metric(reference) over the pairs; negative is better
+    "low",  # 95 % interval of the mean on this grid, for run-to-run noise; NaN if the noise is unknown
     "high",
-    "q25",
+    "q25",  # quartiles of the differences: the spread over contexts
+    "median",
     "q75",
+    "clearly_better",  # pairs in which `level` is lower by more than noise (false discovery rate 5 %)
+    "clearly_worse",
     "only_level_diverged",  # pairs left out because one of the two diverged
     "only_reference_diverged",
 ]
@@ -43,6 +43,7 @@ class Effects:
     """The paired effects of all settings of a round."""
 
     table: pd.DataFrame  # columns `COLUMNS`, one row per effect
+    contrasts: Sequence[Contrast]  # of the rows, in the same order
 
     def __len__(self) -> int:
         return len(self.table)
@@ -53,24 +54,51 @@ class Effects:
         return self.table.to_dict("records")
 
     @cached_property
+    def trees(self) -> Sequence[Branch | None]:
+        """What each effect depends on; None for an effect without a pair."""
+        return [branches(one) if len(one) else None for one in self.contrasts]
+
+    @cached_property
     def with_pairs(self) -> "Effects":
         """The effects that at least one pair measures."""
-        return Effects(self.table[self.table["pairs"] > 0])
+        return self._only(self.table["pairs"] > 0)
 
     @cached_property
     def without_pairs(self) -> "Effects":
         """The effects that no pair measures."""
-        return Effects(self.table[self.table["pairs"] == 0])
+        return self._only(self.table["pairs"] == 0)
+
+    def of(self, factors: Sequence[str]) -> "Effects":
+        """The effects of these settings."""
+        return self._only(self.table["factor"].isin(factors))
 
     @cached_property
     def clear(self) -> Sequence[Effect]:
-        """The effects whose direction a sign test confirms (`is_clear`)."""
-        return [row for row in self.rows if is_clear(row)]
+        """The effects whose mean, or that of one of their branches, differs from 0 by more than noise."""
+        return [row for row, tree in zip(self.rows, self.trees, strict=True) if tree is not None and is_any_clear(tree)]
+
+    @cached_property
+    def strongest(self) -> tuple[Effect, Branch] | None:
+        """The clear effect that helps most, with its branches; else the one that harms most; None if none is clear.
+
+        Help: the mean over all contexts of what a level lowers the metric by, where it clearly does.
+        """
+        found = [
+            (row, tree)
+            for row, tree in zip(self.rows, self.trees, strict=True)
+            if tree is not None and is_any_clear(tree)
+        ]
+        if not found:
+            return None
+        helpful = max(found, key=lambda one: _weight(one[1], lower=True))
+        return (
+            helpful if _weight(helpful[1], lower=True) > 0 else max(found, key=lambda one: _weight(one[1], lower=False))
+        )
 
     @property
-    def strongest(self) -> Effect | None:
-        """The clear effect with the largest median; None if none is clear."""
-        return max(self.clear, key=lambda row: abs(row["median"])) if self.clear else None
+    def is_noise_known(self) -> bool:
+        """Whether the effects have intervals."""
+        return bool(self.table["low"].notna().any())
 
     @property
     def most_pairs(self) -> int:
@@ -82,24 +110,64 @@ class Effects:
         """How many pairs are left out because one of the two diverged."""
         return int(self.table[["only_level_diverged", "only_reference_diverged"]].to_numpy().sum())
 
-
-def paired_effects(tables: Mapping[str, OneFactor]) -> Effects:
-    """The effect of each level of each setting that varies, against the lowest level of the setting."""
-    rows = [
-        {"factor": one.factor, "reference": one.levels[0], "level": level, **_effect(one.losses[:, 0], losses)}
-        for one in tables.values()
-        for level, losses in zip(one.levels[1:], one.losses.T[1:], strict=True)
-    ]
-    return Effects(pd.DataFrame(rows, columns=COLUMNS))
+    def _only(self, chosen: "pd.Series[bool]") -> "Effects":
+        kept = [one for one, keep in zip(self.contrasts, chosen.tolist(), strict=True) if keep]
+        return Effects(self.table[chosen], kept)
 
 
-def is_clear(effect: Effect) -> bool:
-    """Whether an exact two-sided sign test gives p < 0.05: better against worse pairs, ties left out.
+def paired_effects(tables: Mapping[str, OneFactor], contrasts: Sequence[Contrast]) -> Effects:
+    """The effect of each level of each setting that varies, against the lowest level of the setting.
 
-    Without ties this is equivalent to an interval of the median, made of the same counts, that excludes zero.
+    contrasts: those of the tables (`round_contrasts`), in their order.
     """
-    fewer, decided = min(effect["better"], effect["worse"]), effect["better"] + effect["worse"]
-    return bool(2 * binom.cdf(fewer, decided, 0.5) < _SIGNIFICANCE)
+    losses = {
+        (one.factor, place): (one.losses[:, 0], one.losses[:, place])
+        for one in tables.values()
+        for place in range(1, len(one.levels))
+    }
+    marks = clear_contexts(contrasts)
+    rows = [
+        _row(contrast, clear_X, *of_level)
+        for contrast, clear_X, of_level in zip(contrasts, marks, losses.values(), strict=True)
+    ]
+    return Effects(pd.DataFrame(rows, columns=COLUMNS), contrasts)
+
+
+def _row(contrast: Contrast, clear_X: Any, reference: Floats, level: Floats) -> dict[str, Any]:
+    differences_X = contrast.differences_X
+    q25, median, q75 = np.quantile(differences_X, [0.25, 0.5, 0.75]) if len(contrast) else (np.nan,) * 3
+    low, high = contrast.interval()
+    before, after = np.isfinite(reference), np.isfinite(level)
+    there = ~np.isnan(reference) & ~np.isnan(level)
+    return {
+        "factor": contrast.factor,
+        "reference": contrast.reference,
+        "level": contrast.level,
+        "pairs": len(contrast),
+        "better": int((differences_X < 0).sum()),
+        "worse": int((differences_X > 0).sum()),
+        "mean": float(differences_X.mean()) if len(contrast) else np.nan,
+        "low": low,
+        "high": high,
+        "q25": q25,
+        "median": median,
+        "q75": q75,
+        "clearly_better": int((clear_X < 0).sum()),
+        "clearly_worse": int((clear_X > 0).sum()),
+        "only_level_diverged": int((there & before & ~after).sum()),
+        "only_reference_diverged": int((there & ~before & after).sum()),
+    }
+
+
+def is_clear(effect: Effect | Branch) -> bool:
+    """Whether the mean of an effect or of a branch differs from 0 by more than noise: its interval excludes 0."""
+    low, high = (effect.low, effect.high) if isinstance(effect, Branch) else (effect["low"], effect["high"])
+    return bool(low > 0 or high < 0)
+
+
+def is_any_clear(tree: Branch) -> bool:
+    """Whether the effect is clear over all contexts, or in one of its branches."""
+    return is_clear(tree) or any(is_clear(leaf) for leaf in tree.leaves)
 
 
 def equal_pairs(effect: Effect) -> int:
@@ -107,35 +175,7 @@ def equal_pairs(effect: Effect) -> int:
     return int(effect["pairs"] - effect["better"] - effect["worse"])
 
 
-def _effect(reference: Floats, level: Floats) -> dict[str, Any]:
-    there = ~np.isnan(reference) & ~np.isnan(level)
-    before, after = reference[there], level[there]
-    both = np.isfinite(before) & np.isfinite(after)
-    differences = after[both] - before[both]
-    q25, median, q75 = np.quantile(differences, [0.25, 0.5, 0.75]) if both.any() else (np.nan,) * 3
-    low, high = median_interval(differences)
-    return {
-        "pairs": len(differences),
-        "better": int((differences < 0).sum()),
-        "worse": int((differences > 0).sum()),
-        "median": median,
-        "low": low,
-        "high": high,
-        "q25": q25,
-        "q75": q75,
-        "only_level_diverged": int((np.isfinite(before) & ~np.isfinite(after)).sum()),
-        "only_reference_diverged": int((~np.isfinite(before) & np.isfinite(after)).sum()),
-    }
-
-
-def median_interval(values: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """Bounds that hold the median of the distribution behind `values` at least this often, whatever its shape.
-
-    They are two order statistics: the number of values below the median is binomial with p = 1/2 (Conover, "Practical
-    Nonparametric Statistics", 3.2). NaN where there are too few values: fewer than six at 95 %.
-    """
-    rank = int(binom.ppf((1 - confidence) / 2, len(values), 0.5)) if len(values) else 0
-    if rank < 1:
-        return math.nan, math.nan
-    ordered = np.sort(values)
-    return float(ordered[rank - 1]), float(ordered[len(values) - rank])
+def _weight(tree: Branch, *, lower: bool) -> float:
+    """The mean over all contexts of what a level lowers (or raises) the metric by, where it clearly does."""
+    told = [leaf for leaf in tree.leaves if is_clear(leaf) and (leaf.mean < 0) == lower]
+    return sum(abs(leaf.mean) * leaf.n_contexts for leaf in told) / tree.n_contexts

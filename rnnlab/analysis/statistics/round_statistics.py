@@ -11,6 +11,7 @@ from rnnlab.analysis.question import Question
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.below_threshold import BelowThreshold, below_threshold
 from rnnlab.analysis.statistics.best_tenth import BestTenth, best_tenth
+from rnnlab.analysis.statistics.contrasts import round_contrasts
 from rnnlab.analysis.statistics.cost_points import CostPoints, cost_points
 from rnnlab.analysis.statistics.dependence import Dependence, strongest_dependence
 from rnnlab.analysis.statistics.effects import Effects, paired_effects
@@ -52,12 +53,15 @@ class RoundStatistics:
     @cached_property
     def effects(self) -> Effects:
         """The paired effect of each setting, over all runs."""
-        return paired_effects(self.one_factor)
+        return paired_effects(self.one_factor, round_contrasts(self.runs, self.one_factor, self.noise))
 
     @cached_property
     def focused_effects(self) -> Effects:
         """The paired effect of each setting, over the runs that the question focuses on; all runs without a focus."""
-        return paired_effects(one_factor_tables(self.runs.focused)) if self.question.focus else self.effects
+        if not self.question.focus:
+            return self.effects
+        tables = one_factor_tables(self.runs.focused)
+        return paired_effects(tables, round_contrasts(self.runs.focused, tables, self.noise))
 
     @cached_property
     def variance(self) -> Decomposition:

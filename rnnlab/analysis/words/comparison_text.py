@@ -77,8 +77,8 @@ def _best(comparison: Comparison, side: str, other: str, names: Names) -> str:
 
 def _opposite(comparison: Comparison, names: Names) -> list[str]:
     return [
-        f"Opposite: {setting_at(here['factor'], here['level'])} against {level_label(here['reference'])} has a median "
-        f"difference of {here['median']:+.3f} in {names[0]} and {there['median']:+.3f} in {names[1]}"
+        f"Opposite: {setting_at(here['factor'], here['level'])} against {level_label(here['reference'])} has a mean "
+        f"difference of {here['mean']:+.3f} in {names[0]} and {there['mean']:+.3f} in {names[1]}"
         for (here, there), verdict in zip(comparison.effects, comparison.verdicts, strict=True)
         if verdict is Verdict.OPPOSITE
     ]
@@ -98,7 +98,7 @@ def _differing(comparison: Comparison, names: Names) -> str:
 def _effects(comparison: Comparison, names: Names) -> str:
     if not comparison.effects:
         return "No two of these configurations differ in one setting only."
-    numbers = [f"{number}, {name}" for name in names for number in ("better", "median", "95 % interval")]
+    numbers = [f"{number}, {name}" for name in names for number in ("better", "mean", "95 % interval")]
     pairs = zip(comparison.effects, comparison.verdicts, strict=True)
     rows = [_effect_row(here, there, _in_words(verdict, names)) for (here, there), verdict in pairs]
     whole = table(["setting", "from", "to", *numbers, "verdict"], rows, left=3)
@@ -108,7 +108,7 @@ def _effects(comparison: Comparison, names: Names) -> str:
 def _effect_row(here: Effect, there: Effect, verdict: str) -> list[str]:
     cells = [title(here["factor"]), level_label(here["reference"]), level_label(here["level"])]
     for row in (here, there):
-        cells += [f"{row['better']} of {row['pairs']}", f"{row['median']:+.3f}", span(row["low"], row["high"])]
+        cells += [f"{row['better']} of {row['pairs']}", f"{row['mean']:+.3f}", span(row["low"], row["high"])]
     return [*cells, verdict]
 
 

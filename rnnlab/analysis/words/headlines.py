@@ -13,7 +13,7 @@ from rnnlab.analysis.statistics.heatmap_cells import Grid, HeatmapCells
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.statistics.summary import Summary
 from rnnlab.analysis.statistics.variance import Decomposition
-from rnnlab.analysis.words import seed_sentences, sentences
+from rnnlab.analysis.words import sentences
 from rnnlab.analysis.words.markdown import where_text
 from rnnlab.analysis.words.names import cell_text, phrase, setting_at, title
 from rnnlab.analysis.words.sentences import capital, joined, no_clear_effect, strongest_effect
@@ -44,8 +44,6 @@ def strongest(statistics: RoundStatistics) -> str:
         return "The finished runs differ in their seed only"
     if found := strongest_effect(statistics.effects, "the loss"):
         return capital(found)
-    if statistics.replicates.all_repeated:
-        return seed_sentences.separation(statistics.replicates, brief=True)
     return no_clear_effect(statistics.effects)
 
 

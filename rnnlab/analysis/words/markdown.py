@@ -9,11 +9,12 @@ import pandas as pd
 
 from rnnlab.analysis.labels import level_label
 from rnnlab.analysis.runs import Runs
-from rnnlab.analysis.statistics.effects import Effect, Effects, equal_pairs, is_clear
+from rnnlab.analysis.statistics.branches import Branch
+from rnnlab.analysis.statistics.effects import Effect, Effects, equal_pairs
 from rnnlab.analysis.statistics.one_factor import OneFactor
 from rnnlab.analysis.statistics.replicates import Replicates
 from rnnlab.analysis.statistics.variance import LEAST_SHOWN, Decomposition
-from rnnlab.analysis.words.names import phrase, title
+from rnnlab.analysis.words.names import phrase, setting_at, title
 
 _MOST_INTERACTIONS = 10
 
@@ -36,9 +37,12 @@ def top_table(runs: Runs, n: int = 10) -> str:
 
 
 def effects_table(effects: Effects) -> str:
-    """Paired effects, one row each; effects that are not clear are marked."""
+    """Paired effects, one row each."""
     return table(
-        ["setting", "from", "to", "pairs", "better", "median difference", "95 % interval", "quartiles", "clear"],
+        [
+            *("setting", "from", "to", "pairs", "better", "mean difference", "95 % interval", "quartiles"),
+            *("clearly better", "clearly worse"),
+        ],
         [_effect_row(row) for row in effects.rows],
         left=3,
     )
@@ -47,11 +51,34 @@ def effects_table(effects: Effects) -> str:
 def _effect_row(row: Effect) -> list[str]:
     names = [title(row["factor"]), level_label(row["reference"]), level_label(row["level"])]
     if not row["pairs"]:
-        return [*names, "0", "–", "–", "–", "–", "–"]
+        return [*names, "0", "–", "–", "–", "–", "–", "–"]
     spans = [span(row["low"], row["high"]), span(row["q25"], row["q75"])]
     equal = f" ({equal_pairs(row)} equal)" if equal_pairs(row) else ""
     better = f"{row['better']}{equal}"
-    return [*names, str(row["pairs"]), better, f"{row['median']:+.3f}", *spans, _yes(is_clear(row))]
+    counts = ["–", "–"] if isnan(row["low"]) else [str(row["clearly_better"]), str(row["clearly_worse"])]
+    return [*names, str(row["pairs"]), better, f"{row['mean']:+.3f}", *spans, *counts]
+
+
+def branches_table(effects: Effects) -> str:
+    """The effects that depend on another setting: a row for each branch of the first split and of those below it."""
+    rows = []
+    for row, tree in zip(effects.rows, effects.trees, strict=True):
+        if tree is None or not tree.parts:
+            continue
+        rows.append(_branch_row(f"{title(row['factor'])}: {level_label(row['level'])}", tree))
+        rows += [_branch_row("", branch) for branch in below(tree)]
+    return table(["effect of", "where", "pairs", "better", "mean difference", "95 % interval"], rows, left=2)
+
+
+def below(tree: Branch) -> list[Branch]:
+    """All branches below the root of a tree, each before its parts."""
+    return [branch for part in tree.parts for branch in (part, *below(part))]
+
+
+def _branch_row(name: str, branch: Branch) -> list[str]:
+    where = ", ".join(setting_at(setting, value) for setting, value in branch.where.items()) or "everywhere"
+    numbers = [str(branch.n_contexts), str(branch.n_lower), f"{branch.mean:+.3f}", span(branch.low, branch.high)]
+    return [name, where, *numbers]
 
 
 def span(low: float, high: float) -> str:

@@ -6,6 +6,7 @@ from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.statistics.variance import LEAST_SHOWN
 from rnnlab.analysis.words import seed_sentences, sentences
 from rnnlab.analysis.words.markdown import (
+    branches_table,
     effects_table,
     levels_table,
     replicates_table,
@@ -25,19 +26,27 @@ def key_sentence(statistics: RoundStatistics) -> str:
     question, metric, summary = statistics.question, statistics.metric, statistics.summary
     if not summary.comparable:
         return sentences.capital(sentences.progress(summary))
-    inside = sentences.strongest_effect(statistics.focused_effects, metric) if question.focus else ""
-    strongest = (
-        f"with {where_text(question.focus)}: {inside}"
-        if inside
-        else sentences.strongest_effect(statistics.effects, metric)
-    )
     parts = [
         sentences.progress(summary) if summary.finished < summary.jobs else "",
-        strongest,
+        *(_answers(statistics) or [_strongest(statistics)]),
         _best(statistics),
         sentences.below(summary, question.threshold, question.threshold_meaning),
     ]
     return ". ".join(sentences.capital(part) for part in parts if part)
+
+
+def _answers(statistics: RoundStatistics) -> list[str]:
+    """The effects of the settings that the experiment file asks about, as far as they vary."""
+    return sentences.asked_effects(statistics.effects, statistics.question.about, statistics.metric)
+
+
+def _strongest(statistics: RoundStatistics) -> str:
+    """The effect that helps most among the runs of the focus, or else among all; if none is clear, why."""
+    question, metric = statistics.question, statistics.metric
+    inside = sentences.strongest_effect(statistics.focused_effects, metric) if question.focus else ""
+    if inside:
+        return f"with {where_text(question.focus)}: {inside}"
+    return sentences.strongest_effect(statistics.effects, metric)
 
 
 def _best(statistics: RoundStatistics) -> str:
@@ -112,6 +121,8 @@ def _effects_block(statistics: RoundStatistics) -> str:
         f"### What one setting does\n\n{sentences.rule_of_pairs(metric)}{sentences.rule_of_ranges(effects)}",
         effects_table(effects.with_pairs),
     ]
+    if any(tree is not None and tree.parts for tree in effects.trees):
+        blocks.append(f"{sentences.RULE_OF_BRANCHES}\n\n{branches_table(effects)}")
     if len(effects.without_pairs):
         blocks.append(f"Without a pair: {sentences.without_pairs(effects)}.")
     if question.focus:
@@ -122,7 +133,7 @@ def _effects_block(statistics: RoundStatistics) -> str:
             else ": none of these is finished, or their settings do not vary."
         )
         blocks.append(f"Only runs with {where_text(question.focus)}{found}")
-        lines = [sentences.effect(row, metric) for row in focused.rows]
+        lines = [sentences.effect(row, metric, tree) for row, tree in zip(focused.rows, focused.trees, strict=True)]
         blocks.append("\n".join(f"- {sentences.capital(line)}." for line in lines))
     if diverged := effects.diverged_pairs:
         blocks.append(

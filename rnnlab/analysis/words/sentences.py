@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from rnnlab.analysis.labels import is_switch, level_label
@@ -9,14 +10,16 @@ from rnnlab.analysis.levels import MOST_LEVELS
 from rnnlab.analysis.ranges import RANGES, Range
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.below_threshold import LEAST_SPREAD, BelowThreshold
+from rnnlab.analysis.statistics.branches import Branch
 from rnnlab.analysis.statistics.dependence import Dependence
-from rnnlab.analysis.statistics.effects import FEWEST_PAIRS, Effect, Effects, equal_pairs, is_clear
+from rnnlab.analysis.statistics.effects import Effect, Effects, equal_pairs, is_clear
 from rnnlab.analysis.statistics.one_factor import OneFactor
 from rnnlab.analysis.statistics.summary import Summary
 from rnnlab.analysis.statistics.variance import Clipping, Decomposition
 from rnnlab.analysis.words.names import describe, phrase, setting_at, title
 
 _MOST_LEVELS = 4  # in one sentence
+_FEWEST_ROWS = 6  # of a table in which one factor varies, to say which level is best
 _WINDOW_LENGTHS = ("block_size", "window_length")
 _EVALUATED = ("training_", "validation_", "test_", "held_out_")  # prefixes of metrics of finished runs; not of curves
 _MOST_WITHOUT_PAIRS = 5
@@ -69,14 +72,20 @@ def sharpest_share(below: Sequence[BelowThreshold]) -> str:
     return ", ".join(parts if len(parts) <= _MOST_LEVELS else [parts[0], "...", parts[-1]])
 
 
+RULE_OF_BRANCHES = (
+    "Some of these effects depend on another setting. Their pairs are split by the setting, or the pair of settings, that "
+    "explains most of what exceeds the noise, and split again if that explains a good part of the rest."
+)
+
+
 def rule_of_pairs(by: str) -> str:
     """What the tables of paired effects mean; whole sentences."""
     return (
         f"A pair is two configurations that differ in one setting only; the difference of {by} is its value at the "
         "second level minus that at the first, so negative is better; runs that differ only in their seed are averaged "
-        "first. The interval contains the median over configurations like these in 95 of 100 cases, whatever their "
-        "distribution. Clear: a sign test of the better pairs against the worse ones gives p < 0.05, which requires "
-        f"at least {FEWEST_PAIRS} pairs."
+        "first. The mean is over all pairs of this grid, and its 95 % interval covers run-to-run noise. The quartiles "
+        "are those of the differences. Clearly better, clearly worse: pairs whose own difference exceeds the noise "
+        "(false discovery rate 5 %)."
     )
 
 
@@ -91,21 +100,68 @@ def rule_of_ranges(effects: Effects) -> str:
     )
 
 
-def effect(row: Effect, by: str) -> str:
-    """One paired effect: "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071"."""
+def effect(row: Effect, by: str, tree: Branch | None = None) -> str:
+    """One paired effect: "the forget gate lowers min_loss by 0.071 (95 %: 0.066 to 0.076; in 47 of 48 pairs)".
+
+    With the tree of what it depends on, the effect in each of its first branches: "the residual lowers min_loss by
+    0.855 at L = 3 (in 4 of 4 pairs), and raises it by 0.030 at L = 1 (in 4 of 4 pairs)".
+    """
     subject = _subject(row["factor"], row["level"], row["reference"])
     if not row["pairs"]:
         return f"{subject}: no two runs differ in this alone"
-    verb, count = ("lowers", row["better"]) if row["better"] > row["worse"] else ("raises", row["worse"])
     pairs, equal = row["pairs"], equal_pairs(row)
     if 2 * equal > pairs:
         return f"{subject} changes nothing in {equal} of {pairs} pairs"
-    found = f"{by} in {count} of {pairs} pairs, median {row['median']:+.3f}"
+    if tree is not None and tree.parts:
+        return f"{subject} {_in_branches(tree, by)}"
+    lower = row["mean"] < 0
+    verb, count = ("lowers", row["better"]) if lower else ("raises", row["worse"])
+    if isnan(row["low"]):
+        return (
+            f"{subject} {verb} {by} by {abs(row['mean']):.3f} on average (in {count} of {pairs} pairs); whether that is "
+            "more than noise is unknown"
+        )
     if is_clear(row):
-        return f"{subject} {verb} {found}"
-    if pairs < FEWEST_PAIRS:
-        return f"{subject} {verb} {found}; fewer than {FEWEST_PAIRS} pairs are too few to call that clear"
-    return f"{subject} makes no clear difference; it {verb} {found}"
+        low, high = sorted((abs(row["low"]), abs(row["high"])))
+        return (
+            f"{subject} {verb} {by} by {abs(row['mean']):.3f} (95 %: {low:.3f} to {high:.3f}; in {count} of {pairs} "
+            "pairs)"
+        )
+    text = f"{subject} makes no clear difference on average ({row['mean']:+.3f})"
+    if row["clearly_better"] or row["clearly_worse"]:
+        text += f", but a clear one in some pairs ({row['clearly_better']} lower, {row['clearly_worse']} higher)"
+    return text
+
+
+def _in_branches(tree: Branch, by: str) -> str:
+    """The effect in each of the first branches: what lowers the metric first."""
+    lower = sorted((part for part in tree.parts if is_clear(part) and part.mean < 0), key=lambda part: part.mean)
+    higher = sorted((part for part in tree.parts if is_clear(part) and part.mean > 0), key=lambda part: -part.mean)
+    unclear = [part for part in tree.parts if not is_clear(part)]
+    said = []
+    for verb, found in (("lowers", lower), ("raises", higher)):
+        if found:
+            told = [f"by {abs(part.mean):.3f} at {_at(tree, part)} ({_pairs(part)})" for part in found]
+            said.append(f"{verb} {'it' if said else by} {_and(told)}")
+    if unclear:
+        told = [f"{_at(tree, part)} ({part.mean:+.3f})" for part in unclear]
+        said.append(f"makes no clear difference at {_and(told)}")
+    return ", and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
+
+
+def _at(tree: Branch, part: Branch) -> str:
+    """The values of the settings by which a tree splits: "L = 3", "residual on"."""
+    return ", ".join(setting_at(name, part.where[name]) for name in tree.split_by)
+
+
+def _pairs(part: Branch) -> str:
+    count = part.n_lower if part.mean < 0 else part.n_contexts - part.n_lower
+    return f"in {count} of {part.n_contexts} pair{'' if part.n_contexts == 1 else 's'}"
+
+
+def _and(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _subject(factor: str, level: Any, reference: Any) -> str:
@@ -116,10 +172,12 @@ def _subject(factor: str, level: Any, reference: Any) -> str:
 
 
 def no_clear_effect(effects: Effects) -> str:
-    """Why no effect is clear: too few pairs, or pairs that disagree."""
-    if effects.most_pairs < FEWEST_PAIRS:
-        return "Too few configurations differ in one setting only to tell what a setting does"
-    return "No setting makes a clear difference among configurations that differ in nothing else"
+    """Why no effect is clear: nothing to compare, unknown noise, or differences within the noise."""
+    if not effects.most_pairs:
+        return "No two configurations differ in one setting only, so nothing can be said about a single setting"
+    if not effects.is_noise_known:
+        return "The noise is unknown, so no effect can be called clear: repeat some configurations over several seeds"
+    return "No setting makes a clear difference on this grid, neither on average nor for a part of it"
 
 
 def no_pairs() -> str:
@@ -140,14 +198,20 @@ def confounded() -> str:
 
 
 def strongest_effect(effects: Effects, by: str) -> str:
-    """The clear paired effect with the largest median; empty if none is clear."""
-    return effect(effects.strongest, by) if effects.strongest else ""
+    """The clear paired effect that helps most, in its branches; empty if none is clear."""
+    return "" if effects.strongest is None else effect(effects.strongest[0], by, effects.strongest[1])
+
+
+def asked_effects(effects: Effects, about: Sequence[str], by: str) -> list[str]:
+    """The effects of the settings that the experiment file asks about, in their branches."""
+    asked = effects.of(about)
+    return [effect(row, by, tree) for row, tree in zip(asked.rows, asked.trees, strict=True)]
 
 
 def series(table: OneFactor, by: str) -> str:
     """Which of three or more levels is best where only one factor varies: "lr 1e-3 is the best of 4 in 108 of 128"."""
     rows, counts = len(table.complete), table.best_counts
-    if len(table.levels) < 3 or rows < FEWEST_PAIRS:
+    if len(table.levels) < 3 or rows < _FEWEST_ROWS:
         return ""
     best = max(counts, key=lambda level: counts[level])
     text = f"{setting_at(table.factor, best)} is the best of {len(table.levels)} in {counts[best]} of {rows} rows"
