@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.answers.scenarios import Scenario
 from rnnlab.analysis.statistics.branches import branches
-from rnnlab.analysis.statistics.contrasts import Contrast, contrasts
+from rnnlab.analysis.statistics.contrasts import Contrast, Side
 from rnnlab.analysis.statistics.noise_model import NO_SEED, noise_model
 
 _LEVELS: dict[str, Sequence[Any]] = {
@@ -43,4 +43,9 @@ def _switch(grid: pd.DataFrame, runs_GR: np.ndarray) -> Contrast:
     configurations = np.repeat(np.arange(n_configurations), n_seeds)
     model = noise_model(runs_GR.ravel(), configurations, np.full(runs_GR.size, NO_SEED))
     assert model is not None
-    return next(one for one in contrasts(grid, _LEVELS, model.means_G, model) if one.factor == "use_residual")
+    # The product of the levels has the switch first: its first half is off, its second half on, in the same order.
+    half = n_configurations // 2
+    places = np.arange(half)
+    sides = [Side(places + start, places, np.ones(half, dtype=np.intp)) for start in (0, half)]
+    contexts = grid.iloc[:half][["n_layers", "state_size"]].reset_index(drop=True)
+    return Contrast("use_residual", False, True, contexts, sides[0], sides[1], model.means_G, model)

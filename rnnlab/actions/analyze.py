@@ -94,7 +94,8 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
 def _question(wanted: AnalysisSettings, frame: pd.DataFrame) -> Question:
     """The question for one round. A focus on a value that none of its runs has is dropped: its table would be empty."""
     present = all(name in frame.columns and (frame[name] == value).any() for name, value in wanted.focus.items())
-    return Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.focus if present else {})
+    focus = wanted.focus if present else {}
+    return Question(wanted.metric, wanted.threshold, wanted.threshold_meaning, wanted.about, focus)
 
 
 def _write_page(store: Store, workspace: Workspace, experiment: Experiment, reports: Mapping[str, RoundReport]) -> None:

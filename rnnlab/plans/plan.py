@@ -36,7 +36,10 @@ class Plan:
     @property
     def json(self) -> str:
         """The JSON stored in the table. Workers and the analysis use it instead of the experiment file."""
-        without = set() if self.experiment.code else {"code"}
+        # Left out while empty: earlier versions do not know them.
+        without: dict[str, Any] = {} if self.experiment.code else {"code": True}
+        if not self.experiment.analysis.about:
+            without["analysis"] = {"about"}
         document: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json", exclude=without),
             "corpus": self.corpus.model_dump(),

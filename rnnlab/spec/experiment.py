@@ -134,6 +134,11 @@ class Experiment(Settings):
                     raise ValueError(
                         f"{where}: when.{axis}: [grid] has no axis of this name; axes are {', '.join(self.grid)}"
                     )
+        for name in self.analysis.about:
+            if name not in self.grid:
+                raise ValueError(
+                    f"analysis.about: {name}: [grid] has no axis of this name; axes are {', '.join(self.grid)}"
+                )
         for number, adjustment in enumerate(self.adjust, start=1):
             for name in adjustment.set.keys() & self.grid.keys():
                 raise ValueError(f"adjust entry {number}: set.{name}: {name} is an axis of [grid]: skip points instead")

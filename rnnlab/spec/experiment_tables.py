@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rnnlab.spec.settings import Count, Scalar, Settings, Sha256
 
@@ -118,5 +118,9 @@ class AnalysisSettings(Settings):
     """Runs below this value get an additional plot."""
     threshold_meaning: str = ""
     """Meaning of a value below the threshold, for example "the memory is in use"."""
+    about: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)] = Field(
+        default_factory=list
+    )
+    """Settings that the question is about, axes of the grid: the report gives their effects first."""
     focus: dict[str, Scalar] = Field(default_factory=dict)
     """Setting = value. Effects are also shown for the subset of runs with these settings."""

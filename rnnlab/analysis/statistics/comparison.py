@@ -18,6 +18,7 @@ from rnnlab.analysis.labels import level_label
 from rnnlab.analysis.runs import Rows, Runs
 from rnnlab.analysis.statistics.effects import COLUMNS, Effect, Effects, is_clear
 from rnnlab.analysis.statistics.one_factor import Floats
+from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.errors import UsageError
 
 FEWEST_IN_COMMON = 3  # for a correlation of ranks

@@ -19,11 +19,11 @@ from rnnlab.analysis.words.names import metric_label
 
 
 def key_sentence(statistics: RoundStatistics) -> str:
-    """The round in short: progress if it is partial, the strongest effect, the best with its noise, the threshold.
+    """The round in short: progress if it is partial, the effects, the best, the threshold.
 
-    The effect is that among the runs of the focus, which say more than all runs.
+    The effects are those that the experiment file asks about, or else the one that helps most.
     """
-    question, metric, summary = statistics.question, statistics.metric, statistics.summary
+    question, summary = statistics.question, statistics.summary
     if not summary.comparable:
         return sentences.capital(sentences.progress(summary))
     parts = [

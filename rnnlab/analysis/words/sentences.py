@@ -73,8 +73,8 @@ def sharpest_share(below: Sequence[BelowThreshold]) -> str:
 
 
 RULE_OF_BRANCHES = (
-    "Some of these effects depend on another setting. Their pairs are split by the setting, or the pair of settings, that "
-    "explains most of what exceeds the noise, and split again if that explains a good part of the rest."
+    "Some of these effects depend on another setting. Their pairs are split by the setting, or the pair of settings, "
+    "that explains most of what exceeds the noise, and split again if that explains a good part of the rest."
 )
 
 
@@ -118,8 +118,8 @@ def effect(row: Effect, by: str, tree: Branch | None = None) -> str:
     verb, count = ("lowers", row["better"]) if lower else ("raises", row["worse"])
     if isnan(row["low"]):
         return (
-            f"{subject} {verb} {by} by {abs(row['mean']):.3f} on average (in {count} of {pairs} pairs); whether that is "
-            "more than noise is unknown"
+            f"{subject} {verb} {by} by {abs(row['mean']):.3f} on average (in {count} of {pairs} pairs); the noise is "
+            "unknown"
         )
     if is_clear(row):
         low, high = sorted((abs(row["low"]), abs(row["high"])))
