@@ -335,8 +335,8 @@ def test_a_planted_wrong_import_is_found(module: str, source: str) -> None:
         ("rnnlab.analysis.statistics.variance", "def f():\n    from rnnlab.analysis.words import names"),
         ("rnnlab.analysis.words.headlines", "from rnnlab.analysis.plots.heatmap import cell_text"),
         ("rnnlab.analysis.plots.pictures", "from rnnlab.analysis.html.page import Page"),
-        ("rnnlab.analysis.runs", "from rnnlab.analysis.statistics import noise"),
-        ("rnnlab.analysis.statistics.noise", "import matplotlib.pyplot"),
+        ("rnnlab.analysis.runs", "from rnnlab.analysis.statistics import variances"),
+        ("rnnlab.analysis.statistics.noise_model", "import matplotlib.pyplot"),
         ("rnnlab.analysis.novelty", "import json"),
     ],
 )

@@ -4,7 +4,8 @@ Simulates runs whose truth is known, and prints two tables in Markdown:
 
 - the set that contains the best configuration. Coverage: all configurations are equally good, and the first counts as
   the truly best: how often it is in the set. Power: all others are worse by 5 standard deviations: how often a given
-  one of them is not in the set. Next to each, the former rule: Welch's test against the best mean, Holm over all pairs.
+  one of them is not in the set. The former rule (Welch's test against the best mean, Holm over all pairs) is next to
+  each.
 - verdicts about effects. A grid of a switch, a moderator with three values and further settings; nothing has an effect
   (error: how often the interval of the mean effect misses 0), or the switch has one at one value of the moderator alone
   (power: how often the tree finds the moderator and each branch gets the right sign).

@@ -14,7 +14,6 @@ from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import RoundReport, write_round
 from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.runs import Runs
-from rnnlab.analysis.statistics.noise import run_noise
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.files import Workspace, atomic_write_text
 from rnnlab.plans.plan import only_experiment, stored_plan
@@ -79,10 +78,13 @@ def write_reports(store: Store, workspace: Workspace, name: str) -> dict[str, Ro
         for round_name, frame in frames.items()
         if (frame["status"] == Status.DONE.value).any()
     }
-    noise = run_noise(list(rounds.values()))
     reports = {
         round_name: write_round(
-            workspace, name, round_name, RoundStatistics(runs, noise), store.curves(name, round_name)
+            workspace,
+            name,
+            round_name,
+            RoundStatistics(runs, [other for other_name, other in rounds.items() if other_name != round_name]),
+            store.curves(name, round_name),
         )
         for round_name, runs in rounds.items()
     }

@@ -11,7 +11,7 @@ from typing import Any
 from rnnlab.errors import SpecError, UsageError
 from rnnlab.plans.enqueue import new_jobs, prepare_to_enqueue
 from rnnlab.plans.plan import Plan
-from rnnlab.queue.job import IMPORTED_FROM, Status
+from rnnlab.queue.job import IMPORTED_FROM, SEED_COLUMN, SEED_COUNT, SEED_SOURCE, Status
 from rnnlab.queue.store import Store
 from rnnlab.spec.experiment_tables import RoundRule
 from rnnlab.spec.grid import adjustments
@@ -64,10 +64,8 @@ def read_results(plan: Plan, round_name: str, path: Path) -> Results:
     rows = _read(path)
     _check_columns(path, list(rows[0].fields), plan)
     configs, repeated = _configs(rows, plan, rule)
-    runs = [
-        (config, _result(row, plan) | {IMPORTED_FROM: path.name}, _seconds(row))
-        for config, row in zip(configs, rows, strict=True)
-    ]
+    origin = {IMPORTED_FROM: path.name, SEED_SOURCE: SEED_COLUMN if "seed" in rows[0].fields else SEED_COUNT}
+    runs = [(config, _result(row, plan) | origin, _seconds(row)) for config, row in zip(configs, rows, strict=True)]
     return Results(plan, round_name, runs, repeated)
 
 

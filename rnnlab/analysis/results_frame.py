@@ -2,7 +2,7 @@
 
 The columns stand in three blocks, and `setting_columns` relies on the order:
 
-    id, round, status, config_hash, recipe, payload, imported, seed   which job it is
+    id, round, status, config_hash, recipe, payload, imported, seed_known, seed   which job it is
     n_layers, state_size, use_forget_gate, ...                        its settings, in payload order
     seconds, diverged, min_loss, final_loss, ...                      its result
 """
@@ -18,7 +18,7 @@ from rnnlab.files import sha256_hex
 from rnnlab.queue.job import Job
 from rnnlab.spec.regime_settings import BpttSettings, OnlineSettings
 
-INTERNAL = ["payload", "imported"]  # columns that tables for people leave out
+INTERNAL = ["payload", "imported", "seed_known"]  # columns that tables for people leave out
 _IDENTITY = ["id", "round", "status", "config_hash", "recipe", *INTERNAL, "seed"]
 _OUTCOME = ["seconds", "diverged"]
 _ALWAYS = ["min_loss", "final_loss"]  # every training run reports them
@@ -34,8 +34,9 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
     `recipe` is a hash of the payload without its seed: equal for replicates of one configuration. Settings of the
     tables model and training keep their own name, those of other tables are called `<table>_<name>`; lists become
     JSON text; a setting that a job does not have is None. Numbers of the result are floats, NaN where a job has none;
-    texts in it (the checkpoint) are left out. `imported` means that the job was trained elsewhere: an equal seed does
-    not mean that it started like another job. `diverged` means that the loss stopped being finite.
+    texts in it (the checkpoint) are left out. `imported` means that the job was trained elsewhere. `seed_known` means
+    that its seed is the one that it was trained with: not a number that the import counted. `diverged` means that the
+    loss stopped being finite.
     """
     payloads = [json.loads(job.payload) for job in jobs]
     flattener = _Flattener()
@@ -52,6 +53,7 @@ def results_frame(jobs: Sequence[Job]) -> pd.DataFrame:
         "recipe": pd.Series([_recipe(payload) for payload in payloads]),
         "payload": pd.Series([job.payload for job in jobs]),
         "imported": pd.Series([job.is_imported for job in jobs], dtype=bool),
+        "seed_known": pd.Series([job.is_seed_known for job in jobs], dtype=bool),
         "seed": pd.Series([payload.get("seed") for payload in payloads]),
     }
     for path, name in names.items():

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 IMPORTED_FROM = "imported_from"  # key of results that were trained elsewhere: the name of their file
+SEED_SOURCE = "seed_source"  # key of the same results: one of the two texts below
+SEED_COLUMN, SEED_COUNT = "column", "count"  # the file has the seeds, or they number rows with equal settings
 
 
 class Status(StrEnum):
@@ -99,6 +101,11 @@ class Job:
     def is_imported(self) -> bool:
         """Whether it was trained elsewhere. It then has a result but no model."""
         return self.result is not None and IMPORTED_FROM in self.result
+
+    @property
+    def is_seed_known(self) -> bool:
+        """Whether the seed is the one that it was trained with. An import without seeds counts equal rows instead."""
+        return not self.is_imported or (self.result or {}).get(SEED_SOURCE) == SEED_COLUMN
 
 
 @dataclass(frozen=True)

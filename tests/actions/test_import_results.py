@@ -99,7 +99,7 @@ def test_rows_become_finished_jobs(store: Store, small_toml: str, tmp_path: Path
     )
     add_results(store, read_results(plan_of(small_toml), "explore", path))
     one, two, three = store.jobs("small", "explore")
-    common = {"imported_from": "runs.csv"}
+    common = {"imported_from": "runs.csv", "seed_source": "count"}
     assert one.result == {"min_loss": 2.5, "id": "a1", "note": "slow", "val": None} | common
     assert two.result == {"min_loss": 2.25, "id": "b2", "note": None, "val": None} | common
     # No loss: that run diverged.
@@ -115,7 +115,7 @@ def test_what_is_no_number_that_can_be_kept_is_a_text(small_toml: str, tmp_path:
     fields = {**texts, **{name: "" if value is None else str(value) for name, value in numbers.items()}, "none": "-inf"}
     path = write(tmp_path, ",".join([HEADER, *fields]), ",".join(["1,0,2.5", *fields.values()]))
     [(_, result, _)] = read_results(plan_of(small_toml), "explore", path).runs
-    assert result == {"min_loss": 2.5, **texts, **numbers, "imported_from": "runs.csv"}
+    assert result == {"min_loss": 2.5, **texts, **numbers, "imported_from": "runs.csv", "seed_source": "count"}
 
 
 def test_a_file_from_a_spreadsheet(small_toml: str, tmp_path: Path) -> None:
@@ -130,6 +130,7 @@ def test_rows_without_a_seed_that_repeat_are_further_seeds(store: Store, small_t
     assert results.repeated == 2
     add_results(store, results)
     assert seeds(store.jobs()) == [0, 1, 0, 2]
+    assert not any(job.is_seed_known for job in store.jobs())  # rows may be sorted by their loss
 
 
 def test_rows_with_a_seed(store: Store, small_toml: str, tmp_path: Path) -> None:
@@ -138,6 +139,7 @@ def test_rows_with_a_seed(store: Store, small_toml: str, tmp_path: Path) -> None
     assert results.repeated == 0
     add_results(store, results)
     assert seeds(store.jobs()) == [7, 8]
+    assert all(job.is_seed_known for job in store.jobs())
 
 
 def test_a_column_goes_above_what_the_round_sets(small_toml: str, tmp_path: Path) -> None:

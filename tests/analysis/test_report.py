@@ -12,7 +12,6 @@ from rnnlab.analysis.question import Question
 from rnnlab.analysis.report import write_round
 from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.runs import Runs
-from rnnlab.analysis.statistics.noise import run_noise
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.errors import UsageError
 from rnnlab.files import Workspace
@@ -46,7 +45,8 @@ def test_the_published_round(workspace: Workspace, explore: pd.DataFrame) -> Non
     written = write_round(workspace, "dynamics", "explore", asked(explore), {})
     assert written.sentence == (
         "With S = 256, new state, residual: the forget gate lowers min_loss in 47 of 48 pairs, median -0.071. "
-        "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256. "
+        "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256; at most 398 of 432 configurations "
+        "may be the best, given noise of at most SD 0.2 (what settings and pairs of settings do not explain). "
         "180 of 432 runs are below 1.9 (the memory is in use)"
     )
     folder = workspace.results_dir / "dynamics"
@@ -100,8 +100,9 @@ def test_the_report_holds_all_rounds_and_replaces_a_repeated_one(
     assert "All 432 jobs are finished" in text
     assert "All 40 jobs" not in text
     assert "the forget gate lowers min_loss in 47 of 48 pairs, median -0.071".capitalize() in text
-    assert "cannot be told apart" in text
-    assert "paired over the seeds that both ran with, or Welch's" in text
+    assert "4 of 9 configurations may be the best (95 % confidence)" in text
+    assert "multiple comparisons with the best" in text
+    assert "cannot be told apart" not in text
     again = write_round(workspace, "dynamics", "explore", asked(explore), {}).report.read_text()
     assert again == text
 
@@ -135,21 +136,23 @@ def test_a_partial_round_with_curves(workspace: Workspace) -> None:
 @pytest.mark.usefixtures("text_alone")
 def test_a_round_in_short(workspace: Workspace, explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
     """An answer: an effect, not the luckiest run of several seeds, and what the noise says of a round of one seed."""
-    noise = run_noise([runs_of(replicate)])
-    assert noise is not None
+    others = [runs_of(replicate)]
 
     def said(frame: pd.DataFrame) -> str:
-        return write_round(workspace, "dynamics", "any", statistics_of(frame, noise=noise), {}).sentence
+        return write_round(workspace, "dynamics", "any", statistics_of(frame, other_rounds=others), {}).sentence
 
-    close = (explore["min_loss"] < explore["min_loss"].min() + noise.least_difference).sum() - 1
+    found = statistics_of(explore, other_rounds=others)
+    assert found.noise is not None
+    members = len(found.replicates.members)
     assert said(explore) == (
         "S = 256 instead of 32 lowers min_loss in 144 of 144 pairs, median -0.512. "
         "Best: 1.5928 with forget + state gate, new state, residual, L = 2, S = 256; "
-        f"{close} other runs are within the noise of it ({noise.least_difference:.4f})"
+        f"{members} of 432 configurations may be the best, given the noise (SD 0.02) of round replicate"
     )
     assert said(replicate) == (
         "Best mean: 1.5516 (SD 0.016, n 9) with residual, L = 2 "
-        "(in all: forget + input + state gate, new state, S = 512); it cannot be told apart from 6 of the 8 others"
+        "(in all: forget + input + state gate, new state, S = 512); 4 of 9 configurations may be the best (95 % "
+        "confidence)"
     )
     lost = results_frame([make_job(i, {"n_layers": i}, {"min_loss": None}) for i in (1, 2)])
     assert said(lost) == "All 2 jobs are finished; 2 of them diverged and are ranked last"

@@ -1,12 +1,12 @@
 """A table of jobs as the objects that the analysis works on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.runs import Runs
-from rnnlab.analysis.statistics.noise import Noise
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 
 
@@ -16,7 +16,7 @@ def runs_of(frame: pd.DataFrame, metric: str = "min_loss", **question: Any) -> R
 
 
 def statistics_of(
-    frame: pd.DataFrame, metric: str = "min_loss", noise: Noise | None = None, **question: Any
+    frame: pd.DataFrame, metric: str = "min_loss", other_rounds: Sequence[Runs] = (), **question: Any
 ) -> RoundStatistics:
     """The statistics of the same runs."""
-    return RoundStatistics(runs_of(frame, metric, **question), noise)
+    return RoundStatistics(runs_of(frame, metric, **question), other_rounds)

@@ -1,4 +1,4 @@
-"""The seeds of each configuration, best mean first, and which configurations do not differ from the best."""
+"""The seeds of each configuration, best mean first, and which configurations may be the best."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,14 +25,14 @@ _LINE_INCHES = 0.14
 _LETTERS = 44  # of a line of a configuration's name
 _LINES = 3
 _BELOW = 0.26  # rows between a mean and its seeds
-_KINDS = ("tied", "different", "untested")
+_KINDS = ("member", "other", "unknown")
 
 Floats = NDArray[np.float64]
 
 
 def seeds_figure(found: Replicates, settings: Sequence[str], label: str, headline: str, rule: str) -> Figure:
     """found: the configurations to draw, best first. settings: those that vary, the one that explains most first.
-    label: of the axis. rule: when configurations count as different.
+    label: of the axis. rule: when a configuration may be the best.
 
     Seeds far above the others are counted at the edge; intervals that reach far beyond the others end in an arrow.
     """
@@ -79,13 +79,13 @@ def _limits(seeds: Floats, shown: pd.DataFrame) -> Limits:
 
 
 def _kind(row: "dict[Any, Any]") -> str:
-    if pd.isna(row["separable"]):
-        return "untested"
-    return "different" if row["separable"] else "tied"
+    if pd.isna(row["in_set"]):
+        return "unknown"
+    return "member" if row["in_set"] else "other"
 
 
 def _color(kind: str) -> Any:
-    return {"tied": style.best_color(), "different": style.colors(1)[0], "untested": "0.6"}[kind]
+    return {"member": style.best_color(), "other": style.colors(1)[0], "unknown": "0.6"}[kind]
 
 
 def _draw_means(ax: Axes, shown: pd.DataFrame, colors: Sequence[Any], limits: Limits) -> None:
@@ -123,9 +123,9 @@ def _label(name: str, seeds: int) -> str:
 
 def _handles(kinds: Sequence[str]) -> list[Artist]:
     said = {
-        "tied": "cannot be told apart from the best",
-        "different": "worse than the best",
-        "untested": "not tested: one run only, or a seed diverged",
+        "member": "may be the best",
+        "other": "not the best",
+        "unknown": "unknown: too few seeds, or a seed diverged",
     }
     marks: list[Artist] = [
         Line2D([], [], marker="D", ls="", ms=6, color=_color(kind), markeredgecolor=style.INK, label=said[kind])

@@ -42,6 +42,8 @@ def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
     rivals = order[:_MOST_RIVALS]
     members_G = np.zeros(n_configurations, dtype=bool)
     bonferroni_G = stats.t.isf((1 - confidence) / max(1, len(rivals) - 1), np.maximum(1.0, model.freedoms_G))
+    # Configurations of which equally much is known have one critical value: single runs, for example.
+    critical_values: dict[tuple[object, ...], float] = {}
     for i in order:
         others = rivals[rivals != i]
         if not len(others):
@@ -52,8 +54,11 @@ def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
         if largest <= 0:
             members_G[i] = True
         elif largest <= _SLACK * max(bonferroni_G[i], float(np.median(bonferroni_G))):
-            critical = np.quantile(np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / se_J, axis=1), confidence)
-            members_G[i] = largest <= critical
+            key = model.known_of(i)
+            if key not in critical_values:
+                maxima_Z = np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / se_J, axis=1)
+                critical_values[key] = float(np.quantile(maxima_Z, confidence))
+            members_G[i] = largest <= critical_values[key]
     draws_ZG = means_G - errors_ZG
     chances_G = np.bincount(np.argmin(draws_ZG, axis=1), minlength=n_configurations) / n_draws
     generator = np.random.default_rng(n_configurations + 1)

@@ -60,11 +60,26 @@ class NoiseModel:
         """Of one run of an ordinary configuration."""
         return float(np.sqrt(self.posterior.typical_variance))
 
+    @property
+    def seed_sd(self) -> float:
+        """Standard deviation of what the seeds do to all configurations alike; 0 without blocks."""
+        return float(np.sqrt(self.seed_variance))
+
     @cached_property
     def freedoms_G(self) -> Floats:
         """Degrees of freedom of the moderated variances; at most those of all configurations together."""
         prior = self.posterior.prior_freedom
         return np.minimum(self.posterior.freedoms_G + prior, self.posterior.pooled_freedom)
+
+    def known_of(self, place: int) -> tuple[object, ...]:
+        """What determines the distribution of the error of a mean: equal for configurations with equal ones."""
+        posterior = self.posterior
+        return (
+            int(self.counts_G[place]),
+            float(posterior.sums_G[place]),
+            float(posterior.freedoms_G[place]),
+            self._rows_GH[place].tobytes(),
+        )
 
     @cached_property
     def _drawn(self) -> tuple[Floats, Floats]:

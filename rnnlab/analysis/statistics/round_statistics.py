@@ -3,7 +3,7 @@
 Sentences, tables, pictures and the page of a round are derived from this object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,10 +15,10 @@ from rnnlab.analysis.statistics.contrasts import round_contrasts
 from rnnlab.analysis.statistics.cost_points import CostPoints, cost_points
 from rnnlab.analysis.statistics.dependence import Dependence, strongest_dependence
 from rnnlab.analysis.statistics.effects import Effects, paired_effects
-from rnnlab.analysis.statistics.noise import Noise, within_noise
 from rnnlab.analysis.statistics.one_factor import OneFactor, one_factor_tables
 from rnnlab.analysis.statistics.parameters import parameters_of
 from rnnlab.analysis.statistics.replicates import Replicates, replicates
+from rnnlab.analysis.statistics.round_noise import RoundNoise, noise_from_seeds, noise_from_settings
 from rnnlab.analysis.statistics.summary import Summary, summarize
 from rnnlab.analysis.statistics.variance import Decomposition, decompose
 
@@ -28,7 +28,7 @@ class RoundStatistics:
     """The statistics of one round."""
 
     runs: Runs
-    noise: Noise | None = None  # over seeds, from this round or others; None if no configuration ran with several
+    other_rounds: Sequence[Runs] = ()  # of the experiment: their seeds tell the noise if this round's do not
 
     @property
     def question(self) -> Question:
@@ -74,25 +74,14 @@ class RoundStatistics:
         return strongest_dependence(self.variance, self.one_factor)
 
     @cached_property
+    def noise(self) -> RoundNoise | None:
+        """The noise model of the configurations; None if too little is known of the noise."""
+        return noise_from_seeds(self.runs, self.other_rounds) or noise_from_settings(self.runs, self.variance)
+
+    @cached_property
     def replicates(self) -> Replicates:
         """The configurations with their seeds, best mean first."""
-        return replicates(self.runs)
-
-    @cached_property
-    def best_was_repeated(self) -> bool:
-        """Whether the configuration of the best run ran with several seeds."""
-        best = self.runs.best
-        return best is not None and bool((self.runs.frame["recipe"] == best["recipe"]).sum() > 1)
-
-    @cached_property
-    def within_noise(self) -> int | None:
-        """How many other runs are as close to the best as noise allows.
-
-        None if that is unknown, or the configuration of the best ran with several seeds: then means are compared.
-        """
-        if self.noise is None or self.runs.best is None or self.best_was_repeated:
-            return None
-        return within_noise(self.runs, self.noise)
+        return replicates(self.runs, self.noise)
 
     @cached_property
     def below_threshold(self) -> list[BelowThreshold]:

@@ -59,6 +59,8 @@ class Decomposition:
     left_out: Sequence[str] = ()  # settings that vary, but have too many levels
     ranged: Sequence[str] = ()  # settings whose levels are ranges
     clipping: Clipping | None = None  # which values were clipped; None if none was
+    residual_sum: float = 0.0  # sum of squares that main effects and two-way interactions leave, 0 or more
+    residual_freedom: int = 0  # its degrees of freedom; 0 if the model has no two-way interactions
 
     @property
     def common(self) -> float:
@@ -129,6 +131,8 @@ def decompose(all_runs: Runs) -> Decomposition:
         left_out=left_out,
         ranged=[name for name in ranged(runs) if name in names],
         clipping=clipping,
+        residual_sum=fit.lost(tuple(columns)),
+        residual_freedom=len(runs) - 1 - fit.rank(tuple(columns)) if interactions else 0,
     )
 
 

@@ -102,6 +102,18 @@ def variance_posterior(sums_G: Floats, freedoms_G: Floats) -> VariancePosterior 
     return VariancePosterior(floored, freedoms_G, weights / weights.sum(), scales, float(freedoms_G.sum()))
 
 
+def single_variance(sum_of_squares: float, freedom: float, n_configurations: int) -> VariancePosterior:
+    """The posterior where all configurations have one variance, of which one sum of squares is known."""
+    floor = _SMALLEST * _SMALLEST * freedom
+    sums, freedoms = np.array([max(sum_of_squares, floor)]), np.array([float(freedom)])
+    scales = float(sums[0] / freedom) * np.exp(_LOG_SCALES)
+    log_weights = np.full((len(_PRIOR_FREEDOMS), len(scales)), -np.inf)
+    log_weights[-1] = _log_density(sums, freedoms, float(_PRIOR_FREEDOMS[-1]), scales)
+    weights = np.exp(log_weights - log_weights.max())
+    nothing_G = np.zeros(n_configurations)
+    return VariancePosterior(nothing_G, nothing_G, weights / weights.sum(), scales, float(freedom))
+
+
 def _log_density(sums: Floats, freedoms: Floats, prior: Floats | float, scale: Floats) -> Floats:
     """Logarithm of the density of log s^2, where s^2 / s0 has an F distribution with these degrees of freedom."""
     x = np.log(sums / freedoms / scale)

@@ -126,16 +126,15 @@ def replicates_table(replicated: Replicates, n: int = 10) -> str:
             "–" if pd.isna(row["sd"]) else f"{row['sd']:.3f}",
             *(str(row["n"]), str(row["diverged"])),
             "–" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}",
-            row["test"] or "–",
-            "–" if pd.isna(row["p"]) else f"{row['p']:.2g}",
-            "–" if pd.isna(row["separable"]) else _yes(row["separable"]),
-            "–" if pd.isna(row["seeds_needed"]) else str(row["seeds_needed"]),
+            "–" if pd.isna(row["sd_moderated"]) else f"{row['sd_moderated']:.3f}",
+            "–" if pd.isna(row["in_set"]) else _yes(row["in_set"]),
+            "–" if pd.isna(row["best_chance"]) else f"{row['best_chance']:.1%}",
             *(level_label(row[name]) for name in names),
         ]
         for row in replicated.table.head(n).to_dict("records")
     ]
-    header = ["mean", "SD", "seeds", "diverged", "95 % of the mean", "t-test", "p", "differs from the best"]
-    return table([*header, "seeds needed", *map(title, names)], rows, left=0)
+    header = ["mean", "SD", "seeds", "diverged", "95 % of the mean", "moderated SD", "may be the best"]
+    return table([*header, "chance to be the best", *map(title, names)], rows, left=0)
 
 
 def picture(title: str, caption: str, path: str) -> str:

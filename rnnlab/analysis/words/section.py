@@ -50,13 +50,10 @@ def _strongest(statistics: RoundStatistics) -> str:
 
 
 def _best(statistics: RoundStatistics) -> str:
-    """The best mean if there are several seeds, otherwise the best run; and what does not differ from it."""
-    replicated = statistics.replicates
-    if best := seed_sentences.best_mean(replicated):
+    """The best configuration and how many may be the best; if each has a diverged seed, that and the best run."""
+    if best := seed_sentences.best_mean(statistics.replicates):
         return best
-    close = seed_sentences.within_the_noise(statistics)
-    repeated = seed_sentences.separation(replicated, brief=True) if replicated.any_repeated else ""
-    return sentences.joined([sentences.joined([sentences.best(statistics.runs), close]), repeated], ". ")
+    return sentences.joined([sentences.best(statistics.runs), seed_sentences.separation(statistics.replicates)], ". ")
 
 
 def section(statistics: RoundStatistics, round_name: str, pictures: Sequence[str], files: Sequence[str]) -> str:
@@ -104,7 +101,7 @@ def _findings(statistics: RoundStatistics) -> list[str]:
         sentences.joined([below, sentences.sharpest_share(statistics.below_threshold)]),
         sentences.capital(sentences.strongest_effect(statistics.effects, statistics.metric)),
         seed_sentences.separation(replicated),
-        seed_sentences.seeds_to_go(replicated),
+        seed_sentences.chances(replicated),
         sentences.capital(sentences.unlike_windows(statistics.runs)),
         seed_sentences.noise(statistics),
     ]
@@ -172,5 +169,9 @@ def _shares_block(statistics: RoundStatistics) -> str:
 def _seeds_block(statistics: RoundStatistics) -> str:
     if not statistics.replicates.any_repeated:
         return ""
-    text = f"Mean over seeds of {statistics.metric}; {seed_sentences.RULE}."
+    rule = sentences.capital(seed_sentences.RULE)
+    text = (
+        f"Mean over seeds of {statistics.metric}. {rule}. Moderated SD: of one run, without what its seed does "
+        "to all configurations alike, estimated with the noise of all configurations."
+    )
     return f"### Over seeds\n\n{text}\n\n{replicates_table(statistics.replicates)}"

@@ -4,66 +4,93 @@ from typing import Any
 
 import pandas as pd
 
-from rnnlab.analysis.statistics.replicates import MOST_SEEDS, SIGNIFICANCE, Replicates
+from rnnlab.analysis.statistics.best_set import CONFIDENCE
+from rnnlab.analysis.statistics.replicates import Replicates
+from rnnlab.analysis.statistics.round_noise import RoundNoise, Source
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words.names import describe
-from rnnlab.analysis.words.sentences import in_all, joined, listed
+from rnnlab.analysis.words.sentences import capital, in_all, joined, listed
 
+_CONFIDENCE = f"{100 * CONFIDENCE:.0f} %"
 RULE = (
-    f"two configurations count as different when a t-test gives p < {SIGNIFICANCE:g}: paired over the seeds that both "
-    "ran with, or Welch's if they were imported or have fewer than two seeds in common; corrected for the number of "
-    "pairs of configurations (Holm)"
+    "a configuration may be the best unless another one is clearly better, given the noise of both; the best one is "
+    f"among those that may be with {_CONFIDENCE} confidence (multiple comparisons with the best)"
 )
 _MOST_MEANS = 5  # in one sentence
+_LEAST_NOISE = 1e-5  # standard deviation: no table shows less
 
 
 def separation(found: Replicates, brief: bool = False) -> str:
-    """Which configurations do not differ significantly from the best (`RULE`).
+    """Which configurations may be the best (`RULE`); empty if there is only one configuration.
 
-    brief: how many, without their means.
+    brief: the best mean and how many, instead of their means.
     """
     if len(found) < 2:
         return ""
     if found.best is None:
         return "No configuration can be called the best: each has a seed that diverged"
-    if found.none_repeated:
-        return (
-            "Every configuration ran with one seed only, so the top configurations cannot be told apart: repeat them "
-            "over several seeds before calling one the best"
-        )
-    if found.best["n"] == 1:
-        return (
-            "The best configuration ran with one seed only, so its lead may be luck: repeat it over several seeds "
-            "before calling it the best"
-        )
-    return f"The best configuration, mean {_mean(found.best)}, {joined([_tied(found, brief), _unsteady(found)])}"
+    if brief:
+        return joined([f"Best mean {_mean(found.best)}", _set(found), _unsteady(found)])
+    return capital(joined([_set(found, with_means=found.any_repeated), _unsteady(found)]))
 
 
 def best_mean(found: Replicates, alone: bool = False) -> str:
-    """The best configuration by its mean, and how many do not differ from it significantly.
+    """The best configuration, and how many may be the best.
 
-    "Best mean: 1.5516 (SD 0.016, n 9) with residual, L = 2; it cannot be told apart from 6 of the 8 others"; empty
-    if the best has no second seed. alone: without the others.
+    "Best mean: 1.5516 (SD 0.016, n 9) with residual, L = 2; 4 of 9 configurations may be the best (95 % confidence)".
+    alone: without the others.
     """
     best = found.best
-    if best is None or best["n"] < 2:
+    if best is None:
         return ""
     settings = describe(best.to_dict(), found.runs.all.factors)
-    text = f"Best mean: {_mean(best)}" + (f" with {settings}" if settings else "") + in_all(found.runs)
-    if alone or len(found) < 2:
-        return text
-    return joined([text, f"it {_tied(found, brief=True)}", _unsteady(found)])
+    value = f"Best: {best['mean']:.4f}" if found.none_repeated else f"Best mean: {_mean(best)}"
+    text = value + (f" with {settings}" if settings else "") + in_all(found.runs)
+    return text if alone or len(found) < 2 else joined([text, _set(found), _unsteady(found)])
 
 
-def _tied(found: Replicates, brief: bool) -> str:
-    """Which of the configurations without a diverged seed are as good as the best."""
-    if len(found.steady) == 1:
-        return "is the only one without a diverged seed"
-    tied = found.tied.iloc[1:]
-    if tied.empty:
-        return "differs from every other one that was repeated"
-    others = f"cannot be told apart from {len(tied)} of the {len(found.steady) - 1} others"
-    return others if brief else f"{others}: {listed([_mean(row) for _, row in tied.iterrows()], _MOST_MEANS - 1)}"
+def _set(found: Replicates, with_means: bool = False) -> str:
+    """How many of the configurations without a diverged seed may be the best."""
+    noise, n_steady = found.noise, len(found.steady)
+    if n_steady == 1:
+        return "it is the only one without a diverged seed"
+    if noise is None:
+        return "which configurations may be the best is unknown: more seeds are needed"
+    unstable = found.unstable_members
+    ordinary = found.members[~found.members.index.isin(unstable.index)]
+    is_best_in = bool(found.steady["in_set"].iloc[0])
+    if len(ordinary) == 1 and is_best_in:
+        text = f"no other {'stable ' if len(unstable) else ''}configuration may be the best{_given(noise)}"
+    else:
+        most = "at most " if noise.source is Source.SETTINGS else ""
+        text = f"{most}{len(ordinary)} of {n_steady} configurations may be the best{_given(noise)}"
+        if with_means and len(ordinary):
+            text += f": {listed([_mean(row) for _, row in ordinary.iterrows()], _MOST_MEANS)}"
+    allowed = "if the seeds that each configuration ran with are allowed for, the best mean is not one of them"
+    return joined([text, _unstable(unstable), "" if is_best_in else allowed])
+
+
+def _unstable(members: pd.DataFrame) -> str:
+    """Configurations that may be the best because their noise is large."""
+    if members.empty:
+        return ""
+    seeds = int(members["n"].max())
+    rest = f"of which {seeds} seeds say little" if seeds > 1 else "of which one seed says little"
+    if len(members) > 1:
+        return f"so may {len(members)} unstable ones (SD up to {_sd(members['sd_moderated'].max())}), {rest}"
+    row = members.iloc[0]
+    own = f"SD {_sd(row['sd'])} over {row['n']} seeds" if row["n"] > 1 else f"SD {_sd(row['sd_moderated'])}"
+    return f"so may 1 unstable one ({own}), {rest}"
+
+
+def _given(noise: RoundNoise) -> str:
+    """What the set rests on."""
+    sd = f"SD {_sd(noise.model.typical_sd)}"
+    if noise.source is Source.OTHER_ROUNDS:
+        return f", given the noise ({sd}) of {_named(noise)}"
+    if noise.source is Source.SETTINGS:
+        return f", given noise of at most {sd} (what settings and pairs of settings do not explain)"
+    return f" ({_CONFIDENCE} confidence)"
 
 
 def _unsteady(found: Replicates) -> str:
@@ -74,49 +101,51 @@ def _unsteady(found: Replicates) -> str:
 
 def _mean(row: "pd.Series[Any]") -> str:
     """The mean of a configuration over its seeds: "1.5516 (SD 0.016, n 9)"."""
-    return f"{row['mean']:.4f} (SD {row['sd']:.3f}, n {row['n']})"
+    return f"{row['mean']:.4f} (one seed)" if row["n"] == 1 else f"{row['mean']:.4f} (SD {row['sd']:.3f}, n {row['n']})"
 
 
-def seeds_to_go(found: Replicates) -> str:
-    """How many seeds would separate the best from the configurations that do not differ from it significantly."""
-    tied = found.tied.iloc[1:]
-    if tied.empty:
+def chances(found: Replicates) -> str:
+    """How likely the best mean belongs to the best configuration, and how often it would win again.
+
+    Empty if the noise is unknown or only bounded.
+    """
+    if found.best is None or len(found.steady) < 2 or found.noise is None or found.noise.source is Source.SETTINGS:
         return ""
-    known = tied["seeds_needed"].dropna()
-    many = len(tied) - len(known)
-    parts = [f"{row.seeds_needed} seeds each for mean {row.mean:.4f}" for row in tied.loc[known.index].itertuples()]
-    if many:
-        parts.append(f"more than {MOST_SEEDS:,} for {'the other' if many == 1 else f'{many} others'}")
-    told = listed(parts, _MOST_MEANS)
-    return f"If the true differences equal the measured ones, finding them four times in five takes {told}"
+    best = found.best
+    return (
+        f"The configuration with the best mean is truly the best with a chance of {_percent(best['best_chance'])}; a "
+        f"rerun of every configuration would have it win in {_percent(best['win_chance'])}"
+    )
 
 
 def noise(statistics: RoundStatistics) -> str:
-    """How much runs differ from seed to seed, and how many are that close to the best; empty without any noise."""
-    found, by = statistics.noise, statistics.metric
-    if found is None or not found.least_difference:
+    """How much runs differ from seed to seed, and where that is known from; empty if it is unknown or nothing."""
+    found = statistics.noise
+    if found is None or found.model.typical_sd < _LEAST_NOISE:
         return ""
-    source = f"{found.configurations} configuration{'s' if found.configurations > 1 else ''} of round"
-    source += f"{'s' if len(found.rounds) > 1 else ''} {' and '.join(found.rounds)}"
-    beyond = (
-        f", by {found.own_sd:.4f} without the effect that a seed has on all configurations" if found.same_seed else ""
-    )
-    runs = "two runs with the same seed" if found.same_seed else "two single runs"
-    text = (
-        f"From seed to seed {by} varies by SD {found.sd:.4f}{beyond} ({source}, {found.freedom} degrees of freedom): "
-        f"{runs} closer than {found.least_difference:.4f} cannot be told apart"
-    )
-    close = statistics.within_noise
-    return text if close is None else f"{text}, and {_other_runs(close)} that close to the best"
+    sd, freedom = f"SD {_sd(found.model.typical_sd)}", f"{found.freedom:.0f} degrees of freedom"
+    if found.source is Source.SETTINGS:
+        return (
+            "Too few configurations ran with several seeds to measure the noise: what settings and pairs of settings "
+            f"do not explain ({sd}, {freedom}) is an upper bound of it"
+        )
+    many = f"{found.configurations} configuration{'' if found.configurations == 1 else 's'}"
+    text = f"From seed to seed a run of an ordinary configuration varies by {sd} ({many} of {_named(found)}, {freedom})"
+    if found.model.n_seeds_shared < 2:
+        return text
+    return f"{text}, in addition to what a seed does to all configurations alike (SD {_sd(found.model.seed_sd)})"
 
 
-def within_the_noise(statistics: RoundStatistics) -> str:
-    """How many runs the noise does not separate from the best; empty if the best ran with several seeds."""
-    found, close = statistics.noise, statistics.within_noise
-    if found is None or not found.least_difference or close is None:
-        return ""
-    return f"{_other_runs(close)} within the noise of it ({found.least_difference:.4f})"
+def _named(found: RoundNoise) -> str:
+    return f"round{'' if len(found.rounds) == 1 else 's'} {', '.join(found.rounds)}"
 
 
-def _other_runs(count: int) -> str:
-    return f"{count} other run{'s are' if count != 1 else ' is'}"
+def _sd(value: float) -> str:
+    """Two digits; three above 1."""
+    return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+def _percent(share: float) -> str:
+    if share < 0.01:
+        return "less than 1 %"
+    return "more than 99 %" if share > 0.99 else f"{100 * share:.0f} %"

@@ -42,9 +42,9 @@ def test_rows_of_the_published_round(replicate: pd.DataFrame) -> None:
     for recipe, dots in zip(table["recipe"], points(figure, "seeds"), strict=True):
         assert sorted(dots[:, 0]) == sorted(replicate.loc[replicate["recipe"] == recipe, "min_loss"])
     colors = [to_hex(color) for color in np.asarray(bars.get_colors())]
-    tied = len(found.tied)
-    assert len(set(colors[:tied])) == 1  # those that cannot be told apart from the best
-    assert colors[0] not in colors[tied:]
+    members = len(found.members)
+    assert len(set(colors[:members])) == 1  # those that may be the best
+    assert colors[0] not in colors[members:]
     check_texts(figure)
 
 
@@ -88,12 +88,12 @@ def test_of_many_configurations_the_best_are_shown() -> None:
     check_texts(figure)
 
 
-def test_single_runs_are_marked_as_not_tested() -> None:
-    figure = figure_of(results_frame(made_up_round(30).jobs))
+def test_without_noise_it_is_unknown_what_may_be_the_best() -> None:
+    figure = figure_of(results_frame(made_up_round(10).jobs))
     legend = figure.axes[0].get_legend()
     assert legend is not None
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["not tested: one run only, or a seed diverged", "a seed", "mean, 95 % interval"]
+    assert texts == ["unknown: too few seeds, or a seed diverged", "a seed", "mean, 95 % interval"]
     check_texts(figure)
 
 

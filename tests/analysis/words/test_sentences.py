@@ -1,5 +1,6 @@
 """Findings in words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -9,10 +10,10 @@ from rnnlab.analysis.labels import level_label
 from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.statistics.dependence import strongest_dependence
 from rnnlab.analysis.statistics.effects import Effects
-from rnnlab.analysis.statistics.noise import run_noise
-from rnnlab.analysis.statistics.replicates import Replicates
+from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words import seed_sentences, sentences
 from rnnlab.analysis.words.names import describe, metric_label, setting_at, title
+from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import SWITCHES, make_job
 from tests.support.round_statistics import runs_of, statistics_of
 
@@ -36,79 +37,95 @@ def test_the_published_round_in_words(explore: pd.DataFrame) -> None:
     assert sentences.strongest_effect(effects, "the loss").startswith("the forget gate lowers the loss in 47 of 48")
 
 
-def test_a_single_seed_round_says_that_its_top_cannot_be_told_apart(explore: pd.DataFrame) -> None:
-    said = seed_sentences.separation(statistics_of(explore).replicates)
-    assert "one seed only" in said
-    assert "cannot be told apart" in said
+def test_a_round_of_single_runs_is_judged_by_what_the_settings_leave(explore: pd.DataFrame) -> None:
+    found = statistics_of(explore)
+    assert seed_sentences.separation(found.replicates) == (
+        "At most 398 of 432 configurations may be the best, given noise of at most SD 0.2 (what settings and pairs of "
+        "settings do not explain)"
+    )
+    assert seed_sentences.chances(found.replicates) == ""  # an upper bound of the noise gives none
+    assert "is an upper bound of it" in seed_sentences.noise(found)
 
 
-def test_replicates_that_cannot_be_told_apart_are_named(replicate: pd.DataFrame) -> None:
+def test_without_any_noise_seeds_are_asked_for() -> None:
+    found = statistics_of(results_frame(made_up_round(10).jobs))
+    said = "which configurations may be the best is unknown: more seeds are needed"
+    assert seed_sentences.separation(found.replicates) == sentences.capital(said)
+    best = "Best: 1.6238 with cell gru, L = 1, S = 64"
+    assert seed_sentences.best_mean(found.replicates) == f"{best}; {said}"
+    assert (seed_sentences.noise(found), seed_sentences.chances(found.replicates)) == ("", "")
+
+
+def test_replicates_that_may_be_the_best_are_named(replicate: pd.DataFrame) -> None:
     said = seed_sentences.separation(statistics_of(replicate).replicates)
-    assert said.startswith(
-        "The best configuration, mean 1.5516 (SD 0.016, n 9), cannot be told apart from 6 of the 8 others: "
-        "1.5518 (SD 0.010, n 10), "
+    assert said == (
+        "4 of 9 configurations may be the best (95 % confidence): 1.5516 (SD 0.016, n 9), 1.5518 (SD 0.010, n 10), "
+        "1.5572 (SD 0.015, n 10), 1.5679 (SD 0.025, n 10)"
+    )
+
+
+def seeded(losses: dict[int, list[float | None]], layers: Sequence[int] = ()) -> RoundStatistics:
+    """One configuration a key, one seed a loss; those with these numbers of layers alone, if there are any."""
+    return statistics_of(
+        results_frame(
+            [
+                make_job(100 * i + seed, {"n_layers": i}, {"min_loss": x}, seed=seed)
+                for i in layers or losses
+                for seed, x in enumerate(losses[i])
+            ]
+        )
     )
 
 
 def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
     losses: dict[int, list[float | None]] = {
-        1: [1.0, 1.01, 1.02],
+        1: [1.0, 1.01, 1.02, 1.0],
         2: [0.1, None, None],
         3: [0.2, 0.3, None],
-        4: [1.0, 1.02, 1.01],
+        4: [1.01, 1.01, 1.0, 1.02],
     }
 
     def said(*layers: int) -> str:
-        jobs = [
-            make_job(10 * i + seed, {"n_layers": i}, {"min_loss": x}, seed=seed)
-            for i in layers
-            for seed, x in enumerate(losses[i])
-        ]
-        return seed_sentences.separation(statistics_of(results_frame(jobs)).replicates, brief=True)
+        return seed_sentences.separation(seeded(losses, layers).replicates, brief=True)
 
-    best = "The best configuration, mean 1.0100 (SD 0.010, n 3), "
-    assert said(1, 2) == f"{best}is the only one without a diverged seed; 1 with a diverged seed is ranked last"
-    tied = f"{best}cannot be told apart from 1 of the 1 others; 2 with a diverged seed are ranked last"
-    assert said(1, 2, 3, 4) == tied
+    best = "Best mean 1.0075 (SD 0.010, n 4); "
+    assert said(1, 2) == f"{best}it is the only one without a diverged seed; 1 with a diverged seed is ranked last"
+    both = "2 of 2 configurations may be the best (95 % confidence)"
+    assert said(1, 2, 3, 4) == f"{best}{both}; 2 with a diverged seed are ranked last"
     assert said(2, 3) == "No configuration can be called the best: each has a seed that diverged"
 
 
 def test_no_noise_is_not_told_of() -> None:
-    jobs = [make_job(10 * i + s, {"n_layers": i}, {"min_loss": 1.0 * i}, seed=s) for i in (1, 2) for s in (0, 1)]
-    found = run_noise([runs_of(results_frame(jobs))])
-    assert found is not None
-    assert seed_sentences.noise(statistics_of(results_frame(jobs), noise=found)) == ""
+    found = seeded({1: [1.0, 1.0, 1.0], 2: [2.0, 2.0, 2.0]})
+    assert seed_sentences.noise(found) == ""
+    assert "no other configuration may be the best" in seed_sentences.best_mean(found.replicates)
 
 
-def test_seeds_that_would_tell_the_top_apart(replicate: pd.DataFrame) -> None:
-    found = statistics_of(replicate).replicates
-    said = seed_sentences.seeds_to_go(found)
-    needed = found.table["seeds_needed"].dropna().tolist()
-    assert len(needed) == 5
-    assert all(f"{n} seeds each" in said for n in needed)
-    assert said.endswith("and 1 more")
-    assert seed_sentences.seeds_to_go(Replicates(found.table.head(4), found.runs)).endswith(
-        "more than 1,000 for the other"
+def test_an_unstable_configuration_is_named_apart() -> None:
+    losses: dict[int, list[float | None]] = {
+        i: [2.0 + i / 4, 2.02 + i / 4, 1.99 + i / 4 + i % 3 / 100] for i in range(1, 13)
+    }
+    said = seed_sentences.best_mean(seeded(losses | {20: [3.4, 22.3, 3.3]}).replicates)
+    assert said.endswith(
+        "; no other stable configuration may be the best (95 % confidence); so may 1 unstable one (SD 10.9 over 3 "
+        "seeds), of which 3 seeds say little"
     )
 
 
 def test_noise_in_words(explore: pd.DataFrame, replicate: pd.DataFrame) -> None:
-    found = run_noise([runs_of(explore), runs_of(replicate)])
-    assert found is not None
-    said = seed_sentences.noise(statistics_of(explore, noise=found))
-    assert said.startswith("From seed to seed min_loss varies by SD 0.0")
-    assert "(9 configurations of round replicate, 90 degrees of freedom)" in said
-    close = (explore["min_loss"] < explore["min_loss"].min() + found.least_difference).sum() - 1
-    assert said.endswith(f"and {close} other runs are that close to the best")
-    # Of runs that were trained here those with the seed of the best are counted.
-    here = [explore.assign(imported=False), replicate.assign(imported=False)]
-    own = run_noise([runs_of(frame) for frame in here])
-    assert own is not None
-    assert "without the effect that a seed has on all configurations" in seed_sentences.noise(
-        statistics_of(here[0], noise=own)
+    found = statistics_of(explore, other_rounds=[runs_of(explore), runs_of(replicate)])
+    assert seed_sentences.noise(found) == (
+        "From seed to seed a run of an ordinary configuration varies by SD 0.02 (9 configurations of round replicate, "
+        "90 degrees of freedom)"
     )
-    # Where the best ran with several seeds, those are compared, not single runs.
-    assert seed_sentences.noise(statistics_of(replicate, noise=found)).endswith("cannot be told apart")
+    said = seed_sentences.separation(found.replicates)
+    assert said.endswith("of 432 configurations may be the best, given the noise (SD 0.02) of round replicate")
+    chances = seed_sentences.chances(statistics_of(replicate).replicates)
+    assert chances.startswith("The configuration with the best mean is truly the best with a chance of 4")
+    assert "a rerun of every configuration would have it win in " in chances
+    # Of runs that were trained here, it is said what a seed does to all of them.
+    here = seed_sentences.noise(statistics_of(replicate.assign(seed_known=True)))
+    assert "in addition to what a seed does to all configurations alike (SD 0.0" in here
 
 
 def test_the_strongest_interaction_in_words(explore: pd.DataFrame) -> None:
@@ -154,15 +171,10 @@ def test_only_settings_with_one_value_are_the_same_in_all_runs() -> None:
     assert "batch size 256, learning rate 0.001" in said
 
 
-def test_a_clear_winner_is_said_to_differ() -> None:
-    losses = {1: [1.0, 1.01, 1.02], 2: [2.0, 2.01, 2.02]}
-    jobs = [
-        make_job(10 * layers + seed, {"n_layers": layers}, {"min_loss": x}, seed=seed)
-        for layers, xs in losses.items()
-        for seed, x in enumerate(xs)
-    ]
-    said = seed_sentences.separation(statistics_of(results_frame(jobs)).replicates)
-    assert said == "The best configuration, mean 1.0100 (SD 0.010, n 3), differs from every other one that was repeated"
+def test_a_clear_winner_is_said_to_be_the_only_one() -> None:
+    found = seeded({1: [1.0, 1.01, 1.02], 2: [2.0, 2.01, 2.02], 3: [2.0, 2.02, 2.01]})
+    said = seed_sentences.separation(found.replicates)
+    assert said == "No other configuration may be the best (95 % confidence)"
 
 
 def test_progress_of_a_partial_round_with_a_diverged_run() -> None:
