@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from rnnlab.analysis.labels import is_missing
 from rnnlab.analysis.levels import levels
-from rnnlab.analysis.statistics.contrasts import Contrast
+from rnnlab.analysis.statistics.contrasts import Contrast, Flags
 from rnnlab.analysis.statistics.variances import Floats
 
 _SIGNIFICANCE = 0.01  # of a split: share of the draws in which noise alone explains as much
@@ -27,8 +26,6 @@ _DEEPEST = 3  # settings that one branch names
 _MOST_GROUPS = 8  # values of the setting that splits
 _MOST_DRAWS = 400
 
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Branch:
@@ -36,7 +33,7 @@ class Branch:
 
     where: dict[str, Any]  # what the contexts have in common, in the order of the splits; empty: all contexts
     chosen_X: Flags
-    mean: float  # of the differences
+    mean: float  # of the differences, weighted (`Contrast.weights_X`)
     low: float  # 95 % interval of the mean; NaN if the noise is unknown
     high: float
     n_contexts: int
@@ -52,8 +49,7 @@ class Branch:
 
 def branches(contrast: Contrast) -> Branch:
     """The tree of a contrast with at least one context; a single branch if the effect is the same in all of them."""
-    weights_X = _weights(contrast)
-    return _grown(contrast, np.ones(len(contrast), dtype=bool), {}, weights_X)
+    return _grown(contrast, np.ones(len(contrast), dtype=bool), {}, contrast.weights_X)
 
 
 def _grown(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X: Floats) -> Branch:
@@ -71,7 +67,7 @@ def _grown(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X
     return Branch(
         where,
         chosen_X,
-        float(differences.mean()),
+        contrast.mean(chosen_X),
         low,
         high,
         len(differences),
@@ -79,18 +75,6 @@ def _grown(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X
         parts,
         split,
     )
-
-
-def _weights(contrast: Contrast) -> Floats:
-    """Of the contexts: 1 / (noise variance + variance between contexts; DerSimonian and Laird, 1986)."""
-    differences, noise = contrast.differences_X, contrast.standard_errors_X**2
-    if np.isnan(noise).any() or len(differences) < 2:
-        return np.ones(len(differences))
-    w = 1.0 / np.maximum(noise, np.finfo(float).tiny)
-    center = float(w @ differences / w.sum())
-    q = float(w @ (differences - center) ** 2)
-    between = max(0.0, (q - (len(w) - 1)) / (w.sum() - float(w @ w) / w.sum()))
-    return 1.0 / (noise + between) if (noise + between > 0).all() else np.ones(len(differences))
 
 
 def _best_split(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weights_X: Floats) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ from rnnlab.analysis.statistics.variances import Floats
 CONFIDENCE = 0.95
 FALSE_DISCOVERY_RATE = 0.05
 
+Flags = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -106,15 +108,36 @@ class Contrast:
         freedoms = whole**2 / sum(variance**2 / freedom for variance, freedom in parts)
         return np.asarray(2.0 * stats.t.sf(np.abs(self.differences_X) / np.sqrt(whole), freedoms), dtype=float)
 
-    def interval(self, chosen_X: NDArray[np.bool_] | None = None) -> tuple[float, float]:
-        """95 % bounds of the mean over all contexts, or over the chosen ones (X); NaN if the noise is unknown."""
-        differences = self.differences_X if chosen_X is None else self.differences_X[chosen_X]
-        errors_ZX = self.errors_ZX if chosen_X is None else self.errors_ZX[:, chosen_X]
-        if not len(errors_ZX) or not len(differences):
+    @cached_property
+    def weights_X(self) -> Floats:
+        """Weights of the pairs in a mean: 1 / (noise variance + variance between contexts), their largest is 1.
+
+        DerSimonian and Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7(3), 1986. Pairs count
+        about equally, except those with an unstable configuration, which says little.
+        """
+        noise, differences = self.standard_errors_X**2, self.differences_X
+        if len(self) < 2 or np.isnan(noise).any() or (noise <= 0).any():
+            return np.ones(len(self))
+        w = 1.0 / noise
+        center = float(w @ differences / w.sum())
+        q = float(w @ (differences - center) ** 2)
+        between = max(0.0, (q - (len(w) - 1)) / (w.sum() - float(w @ w) / w.sum()))
+        weights = 1.0 / (noise + between)
+        return np.asarray(weights / weights.max(), dtype=float)
+
+    def mean(self, chosen_X: Flags | None = None) -> float:
+        """The weighted mean of the differences over all contexts, or over the chosen ones (X); NaN without any."""
+        weights = self.weights_X if chosen_X is None else self.weights_X * chosen_X
+        return float(weights @ self.differences_X / weights.sum()) if len(self) else np.nan
+
+    def interval(self, chosen_X: Flags | None = None) -> tuple[float, float]:
+        """95 % bounds of this mean; NaN if the noise is unknown."""
+        if not len(self.errors_ZX):
             return np.nan, np.nan
+        weights = self.weights_X if chosen_X is None else self.weights_X * chosen_X
         tail = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(errors_ZX.mean(axis=1), [tail, 1 - tail])
-        mean = float(differences.mean())
+        low, high = np.quantile(self.errors_ZX @ (weights / weights.sum()), [tail, 1 - tail])
+        mean = self.mean(chosen_X)
         return mean - float(high), mean - float(low)
 
 
@@ -127,13 +150,13 @@ def round_contrasts(runs: Runs, tables: Mapping[str, OneFactor], noise: RoundNoi
     rows = runs.in_ranges.finished.frame
     settings = rows[rows["recipe"].isin(means.index)].groupby("recipe", sort=True)[list(tables)].first()
     places_G = np.array([means.index.get_loc(recipe) for recipe in settings.index], dtype=np.intp)
-    means_G = means.to_numpy(dtype=float)
+    means_G = np.asarray(means.to_numpy(dtype=float), dtype=np.float64)
     model = None if noise is None else noise.model
     made = []
     for name, one in tables.items():
         others = [other for other in tables if other != name]
         contexts, first, row = _contexts(settings, others)
-        at = [np.flatnonzero(at_level(settings[name], level).to_numpy(dtype=bool)) for level in one.levels]
+        at: list[Integers] = [np.flatnonzero(at_level(settings[name], level)) for level in one.levels]
         for level, members in zip(one.levels[1:], at[1:], strict=True):
             common = np.intersect1d(row[at[0]], row[members])
             sides = [_side(places_G, row, side, common) for side in (at[0], members)]

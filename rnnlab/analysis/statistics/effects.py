@@ -22,7 +22,7 @@ COLUMNS = [
     "pairs",  # configurations that exist at both levels, neither diverged
     "better",  # pairs in which `level` has the lower metric
     "worse",  # pairs in which it has the higher one
-    "mean",  # of metric(level) - metric(reference) over the pairs; negative is better
+    "mean",  # of metric(level) - metric(reference) over the pairs, weighted by their noise; negative is better
     "low",  # 95 % interval of the mean on this grid, for run-to-run noise; NaN if the noise is unknown
     "high",
     "q25",  # quartiles of the differences: the spread over contexts
@@ -43,7 +43,7 @@ class Effects:
     """The paired effects of all settings of a round."""
 
     table: pd.DataFrame  # columns `COLUMNS`, one row per effect
-    contrasts: Sequence[Contrast]  # of the rows, in the same order
+    contrasts: Sequence[Contrast] = ()  # of the rows, in the same order; empty: nothing is known but the table
 
     def __len__(self) -> int:
         return len(self.table)
@@ -56,6 +56,8 @@ class Effects:
     @cached_property
     def trees(self) -> Sequence[Branch | None]:
         """What each effect depends on; None for an effect without a pair."""
+        if not self.contrasts:
+            return [None] * len(self)
         return [branches(one) if len(one) else None for one in self.contrasts]
 
     @cached_property
@@ -75,25 +77,25 @@ class Effects:
     @cached_property
     def clear(self) -> Sequence[Effect]:
         """The effects whose mean, or that of one of their branches, differs from 0 by more than noise."""
-        return [row for row, tree in zip(self.rows, self.trees, strict=True) if tree is not None and is_any_clear(tree)]
+        return [row for row, tree in self._clear]
 
     @cached_property
-    def strongest(self) -> tuple[Effect, Branch] | None:
+    def _clear(self) -> Sequence[tuple[Effect, Branch | None]]:
+        rows = zip(self.rows, self.trees, strict=True)
+        return [(row, tree) for row, tree in rows if is_clear(row) or (tree is not None and is_any_clear(tree))]
+
+    @cached_property
+    def strongest(self) -> tuple[Effect, Branch | None] | None:
         """The clear effect that helps most, with its branches; else the one that harms most; None if none is clear.
 
         Help: the mean over all contexts of what a level lowers the metric by, where it clearly does.
         """
-        found = [
-            (row, tree)
-            for row, tree in zip(self.rows, self.trees, strict=True)
-            if tree is not None and is_any_clear(tree)
-        ]
-        if not found:
+        if not self._clear:
             return None
-        helpful = max(found, key=lambda one: _weight(one[1], lower=True))
-        return (
-            helpful if _weight(helpful[1], lower=True) > 0 else max(found, key=lambda one: _weight(one[1], lower=False))
-        )
+        helpful = max(self._clear, key=lambda one: _weight(*one, lower=True))
+        if _weight(*helpful, lower=True) > 0:
+            return helpful
+        return max(self._clear, key=lambda one: _weight(*one, lower=False))
 
     @property
     def is_noise_known(self) -> bool:
@@ -111,8 +113,9 @@ class Effects:
         return int(self.table[["only_level_diverged", "only_reference_diverged"]].to_numpy().sum())
 
     def _only(self, chosen: "pd.Series[bool]") -> "Effects":
-        kept = [one for one, keep in zip(self.contrasts, chosen.tolist(), strict=True) if keep]
-        return Effects(self.table[chosen], kept)
+        if not self.contrasts:
+            return Effects(self.table[chosen])
+        return Effects(self.table[chosen], [one for one, keep in zip(self.contrasts, chosen, strict=True) if keep])
 
 
 def paired_effects(tables: Mapping[str, OneFactor], contrasts: Sequence[Contrast]) -> Effects:
@@ -146,7 +149,7 @@ def _row(contrast: Contrast, clear_X: Any, reference: Floats, level: Floats) -> 
         "pairs": len(contrast),
         "better": int((differences_X < 0).sum()),
         "worse": int((differences_X > 0).sum()),
-        "mean": float(differences_X.mean()) if len(contrast) else np.nan,
+        "mean": contrast.mean(),
         "low": low,
         "high": high,
         "q25": q25,
@@ -175,7 +178,9 @@ def equal_pairs(effect: Effect) -> int:
     return int(effect["pairs"] - effect["better"] - effect["worse"])
 
 
-def _weight(tree: Branch, *, lower: bool) -> float:
+def _weight(row: Effect, tree: Branch | None, *, lower: bool) -> float:
     """The mean over all contexts of what a level lowers (or raises) the metric by, where it clearly does."""
+    if tree is None:
+        return abs(row["mean"]) if (row["mean"] < 0) == lower else 0.0
     told = [leaf for leaf in tree.leaves if is_clear(leaf) and (leaf.mean < 0) == lower]
     return sum(abs(leaf.mean) * leaf.n_contexts for leaf in told) / tree.n_contexts

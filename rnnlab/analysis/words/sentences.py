@@ -83,8 +83,9 @@ def rule_of_pairs(by: str) -> str:
     return (
         f"A pair is two configurations that differ in one setting only; the difference of {by} is its value at the "
         "second level minus that at the first, so negative is better; runs that differ only in their seed are averaged "
-        "first. The mean is over all pairs of this grid, and its 95 % interval covers run-to-run noise. The quartiles "
-        "are those of the differences. Clearly better, clearly worse: pairs whose own difference exceeds the noise "
+        "first. The mean is over all pairs of this grid, of which those with an unstable configuration count less, and "
+        "its 95 % interval covers run-to-run noise. The quartiles are those of the differences. Clearly better, clearly "
+        "worse: pairs whose own difference exceeds the noise "
         "(false discovery rate 5 %)."
     )
 
@@ -112,7 +113,7 @@ def effect(row: Effect, by: str, tree: Branch | None = None) -> str:
     pairs, equal = row["pairs"], equal_pairs(row)
     if 2 * equal > pairs:
         return f"{subject} changes nothing in {equal} of {pairs} pairs"
-    if tree is not None and tree.parts:
+    if tree is not None and tree.parts and not _is_alike(tree):
         return f"{subject} {_in_branches(tree, by)}"
     lower = row["mean"] < 0
     verb, count = ("lowers", row["better"]) if lower else ("raises", row["worse"])
@@ -125,7 +126,7 @@ def effect(row: Effect, by: str, tree: Branch | None = None) -> str:
         low, high = sorted((abs(row["low"]), abs(row["high"])))
         return (
             f"{subject} {verb} {by} by {abs(row['mean']):.3f} (95 %: {low:.3f} to {high:.3f}; in {count} of {pairs} "
-            "pairs)"
+            f"pairs{_extremes(tree)})"
         )
     text = f"{subject} makes no clear difference on average ({row['mean']:+.3f})"
     if row["clearly_better"] or row["clearly_worse"]:
@@ -133,12 +134,26 @@ def effect(row: Effect, by: str, tree: Branch | None = None) -> str:
     return text
 
 
+def _is_alike(tree: Branch) -> bool:
+    """Whether the effect is clear in all branches, with one sign: then only its size depends on the other setting."""
+    return all(is_clear(part) and (part.mean < 0) == (tree.mean < 0) for part in tree.parts)
+
+
+def _extremes(tree: Branch | None) -> str:
+    """Where an effect is largest and smallest, if its size depends on another setting."""
+    if tree is None or not tree.parts:
+        return ""
+    ordered = sorted(tree.parts, key=lambda part: -abs(part.mean))
+    told = [f"{abs(part.mean):.3f} at {_at(tree, part)}" for part in (ordered[0], ordered[-1])]
+    return f"; from {told[1]} to {told[0]}"
+
+
 def _in_branches(tree: Branch, by: str) -> str:
     """The effect in each of the first branches: what lowers the metric first."""
     lower = sorted((part for part in tree.parts if is_clear(part) and part.mean < 0), key=lambda part: part.mean)
     higher = sorted((part for part in tree.parts if is_clear(part) and part.mean > 0), key=lambda part: -part.mean)
     unclear = [part for part in tree.parts if not is_clear(part)]
-    said = []
+    said: list[str] = []
     for verb, found in (("lowers", lower), ("raises", higher)):
         if found:
             told = [f"by {abs(part.mean):.3f} at {_at(tree, part)} ({_pairs(part)})" for part in found]
