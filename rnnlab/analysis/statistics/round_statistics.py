@@ -18,7 +18,7 @@ from rnnlab.analysis.statistics.effects import Effects, paired_effects
 from rnnlab.analysis.statistics.one_factor import OneFactor, one_factor_tables
 from rnnlab.analysis.statistics.parameters import parameters_of
 from rnnlab.analysis.statistics.replicates import Replicates, replicates
-from rnnlab.analysis.statistics.round_noise import RoundNoise, noise_from_seeds, noise_from_settings
+from rnnlab.analysis.statistics.round_noise import RoundNoise, Source, noise_from_seeds, noise_from_settings
 from rnnlab.analysis.statistics.summary import Summary, summarize
 from rnnlab.analysis.statistics.variance import Decomposition, decompose
 
@@ -60,8 +60,11 @@ class RoundStatistics:
         """The paired effect of each setting, over the runs that the question focuses on; all runs without a focus."""
         if not self.question.focus:
             return self.effects
-        tables = one_factor_tables(self.runs.focused)
-        return paired_effects(tables, round_contrasts(self.runs.focused, tables, self.noise))
+        focused, noise = self.runs.focused, self.noise
+        tables = one_factor_tables(focused)
+        if noise is not None and noise.source is Source.SETTINGS:  # a part of the grid has fewer interactions
+            noise = noise_from_settings(focused, decompose(focused))
+        return paired_effects(tables, round_contrasts(focused, tables, noise))
 
     @cached_property
     def variance(self) -> Decomposition:
