@@ -42,6 +42,7 @@ def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
     rivals = order[:_MOST_RIVALS]
     members_G = np.zeros(n_configurations, dtype=bool)
     bonferroni_G = stats.t.isf((1 - confidence) / max(1, len(rivals) - 1), np.maximum(1.0, model.freedoms_G))
+    hopeless_G = _SLACK * np.maximum(bonferroni_G, np.median(bonferroni_G))
     # Configurations of which equally much is known have one critical value: single runs, for example.
     critical_values: dict[tuple[object, ...], float] = {}
     for i in order:
@@ -53,7 +54,7 @@ def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
         largest = float(np.max((means_G[i] - means_G[others]) / se_J))
         if largest <= 0:
             members_G[i] = True
-        elif largest <= _SLACK * max(bonferroni_G[i], float(np.median(bonferroni_G))):
+        elif largest <= hopeless_G[i]:
             key = model.known_of(i)
             if key not in critical_values:
                 maxima_Z = np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / se_J, axis=1)

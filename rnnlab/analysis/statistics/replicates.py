@@ -10,7 +10,7 @@ from scipy import stats
 
 from rnnlab.analysis.runs import Runs
 from rnnlab.analysis.statistics.best_set import CONFIDENCE, best_set
-from rnnlab.analysis.statistics.round_noise import RoundNoise
+from rnnlab.analysis.statistics.round_noise import RoundNoise, Source
 
 UNSTABLE = 10.0  # times the standard deviation of an ordinary configuration
 
@@ -27,7 +27,7 @@ class Replicates:
     From the noise of the round: `sd_moderated`, the standard deviation of one run with what the other configurations
     say about it; `in_set`, whether the configuration may be the best (95 % confidence for the set); `best_chance` that
     it is; `win_chance`, that it has the lowest metric if every configuration runs once more. NaN and <NA> where the
-    noise is unknown or a seed diverged.
+    noise is unknown or a seed diverged; an upper bound of the noise gives a set, which may be too large, and no chance.
     """
 
     table: pd.DataFrame  # one row per configuration
@@ -123,8 +123,10 @@ def _from_noise(recipes: "pd.Series[str]", noise: RoundNoise | None) -> "dict[st
     if noise is None:
         return columns
     found = best_set(noise.model)
-    values = (noise.model.run_sds_G, found.members_G, found.chances_G, found.wins_G)
-    for name, values_G in zip(columns, values, strict=True):
+    values = {"sd_moderated": noise.model.run_sds_G, "in_set": found.members_G}
+    if noise.source is not Source.SETTINGS:
+        values |= {"best_chance": found.chances_G, "win_chance": found.wins_G}
+    for name, values_G in values.items():
         by_recipe = pd.Series(values_G, index=list(noise.recipes), dtype=columns[name].dtype)
         columns[name] = by_recipe.reindex(recipes).set_axis(recipes.index)
     return columns

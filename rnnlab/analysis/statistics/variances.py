@@ -70,9 +70,13 @@ class VariancePosterior:
         place = generator.choice(self.weights.size, size=n_draws, p=self.weights.ravel())
         row, column = np.unravel_index(place, self.weights.shape)
         ordinary_Z1, scale_Z1 = _PRIOR_FREEDOMS[row][:, None], self.scales[column][:, None]
-        outlier_ZG = generator.random((n_draws, len(self.sums_G))) < _outlier_chance(
-            self.sums_G, self.freedoms_G, ordinary_Z1, scale_Z1
+        # Draws fall on few places of the grid, and the chances are slow to compute.
+        used, inverse_Z = np.unique(place, return_inverse=True)
+        row, column = np.unravel_index(used, self.weights.shape)
+        chances = _outlier_chance(
+            self.sums_G, self.freedoms_G, _PRIOR_FREEDOMS[row][:, None], self.scales[column][:, None]
         )
+        outlier_ZG = generator.random((n_draws, len(self.sums_G))) < chances[inverse_Z]
         prior_ZG = np.where(outlier_ZG, _OUTLIER_FREEDOM, ordinary_Z1)
         sums_ZG, freedoms_ZG = prior_ZG * scale_Z1 + self.sums_G, prior_ZG + self.freedoms_G
         variances_ZG = sums_ZG / np.maximum(2.0 * generator.standard_gamma(freedoms_ZG / 2.0), np.finfo(float).tiny)
