@@ -48,12 +48,12 @@ def strongest(statistics: RoundStatistics) -> str:
 
 
 def effects(found: Effects, focused: Effects | None = None, focus: Mapping[str, Any] | None = None) -> str:
-    """How many paired effects are clear, and the largest of them; then the largest of the focused runs."""
+    """How many paired effects are clear, and the strongest of them; then the strongest of the focused runs."""
     clear = len(found.clear)
     if not clear:
         return no_clear_effect(found)
     verb = "is" if clear == 1 else "are"
-    first = f"{clear} of {len(found)} effects {verb} clear; the largest: {strongest_effect(found, 'the loss')}"
+    first = f"{clear} of {len(found)} effects {verb} clear; the strongest: {strongest_effect(found, 'the loss')}"
     inside = "" if focused is None else strongest_effect(focused, "it")
     return joined([first, f"with {where_text(focus or {})}: {inside}" if inside else ""])
 

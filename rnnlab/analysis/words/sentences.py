@@ -83,10 +83,9 @@ def rule_of_pairs(by: str) -> str:
     return (
         f"A pair is two configurations that differ in one setting only; the difference of {by} is its value at the "
         "second level minus that at the first, so negative is better; runs that differ only in their seed are averaged "
-        "first. The mean is over all pairs of this grid, of which those with an unstable configuration count less, and "
-        "its 95 % interval covers run-to-run noise. The quartiles are those of the differences. Clearly better, clearly "
-        "worse: pairs whose own difference exceeds the noise "
-        "(false discovery rate 5 %)."
+        "first. The mean is over all pairs of this grid, of which those with an unstable configuration count less; its "
+        "95 % interval covers run-to-run noise. The quartiles are those of the differences. Clearly better, clearly "
+        "worse: pairs whose own difference exceeds the noise (false discovery rate 5 %)."
     )
 
 

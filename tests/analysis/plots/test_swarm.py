@@ -147,7 +147,7 @@ def test_losses_beyond_all_measure_stand_at_the_edge(explore: pd.DataFrame) -> N
     frame = explore.copy()
     frame.loc[frame.index[:30:6], "min_loss"] = [1e120, 1e110, 1e120, 1e130, 1e149]
     table = statistics_of(frame).effects.table
-    table.loc[table.index[0], "median"] = 1e149
+    table.loc[table.index[0], ["mean", "median"]] = 1e149
     effects = Effects(table)
     figure = swarm_figure(panels_of(runs_of(frame), effects=effects), LABEL, "A finding", 1.9)
     assert figure.axes[0].get_ylim()[1] < 4

@@ -150,9 +150,9 @@ def test_the_page_says_what_was_found() -> None:
     assert "- 18 configurations are compared, out of 18 of mine and 18 of theirs.\n" in text
     assert "| learning rate | 0.001 | 0.01 |" in text
     opposite = next(line for line in text.splitlines() if line.startswith("- Opposite"))
-    assert opposite.startswith("- Opposite: forget gate on against off has a median difference of -0.3")
+    assert opposite.startswith("- Opposite: forget gate on against off has a mean difference of -0.294")
     row = next(line for line in text.splitlines() if line.startswith("| forget gate"))
-    assert row.startswith("| forget gate | off | on | 9 of 9 | -0.3") and row.endswith("| opposite |")
+    assert row.startswith("| forget gate | off | on | 9 of 9 | -0.294") and row.endswith("| opposite |")
     assert "PICTURE" in text and "[a.csv](a.csv)" in text
 
 

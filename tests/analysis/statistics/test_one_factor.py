@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rnnlab.analysis.results_frame import results_frame
+from rnnlab.analysis.statistics.contrasts import round_contrasts
 from rnnlab.analysis.statistics.effects import Effects, paired_effects
 from rnnlab.analysis.statistics.one_factor import one_factor_tables
 from rnnlab.analysis.words import sentences
@@ -43,10 +44,13 @@ def test_equals_are_best_at_no_level() -> None:
     """A bound that is never reached: the first row has a tie."""
     losses = [(1, 4, 2.0), (2, 4, 2.0), (1, 8, 2.5), (2, 8, 2.4)]
     jobs = [make_job(i, {"bound": b, "width": w}, {"min_loss": loss}) for i, (b, w, loss) in enumerate(losses)]
-    tables = one_factor_tables(runs_of(results_frame(jobs)))
+    runs = runs_of(results_frame(jobs))
+    tables = one_factor_tables(runs)
     table = tables["bound"]
     assert table.best_counts == {1: 0, 2: 1}
-    (effect,) = [row for row in paired_effects(tables).rows if row["factor"] == "bound"]
+    (effect,) = [
+        row for row in paired_effects(tables, round_contrasts(runs, tables, None)).rows if row["factor"] == "bound"
+    ]
     assert "| bound | 1 | 2 | 2 | 1 (1 equal) | -0.050 |" in effects_table(Effects(pd.DataFrame([effect])))
 
 
