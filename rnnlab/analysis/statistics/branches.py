@@ -88,14 +88,14 @@ def _best_split(contrast: Contrast, chosen_X: Flags, where: dict[str, Any], weig
     for size in (1, 2):
         if len(where) + size > _DEEPEST:
             break
-        found = _best_of(contrast, chosen_X, list(combinations(free, size)), weights_X)
+        found = _best_of(contrast, chosen_X, list(combinations(free, size)), weights_X, is_deep=bool(where))
         if found:
             return found
     return ()
 
 
 def _best_of(
-    contrast: Contrast, chosen_X: Flags, candidates: Sequence[tuple[str, ...]], weights_X: Floats
+    contrast: Contrast, chosen_X: Flags, candidates: Sequence[tuple[str, ...]], weights_X: Floats, *, is_deep: bool
 ) -> tuple[str, ...]:
     weights, values = weights_X[chosen_X], contrast.differences_X[chosen_X]
     errors_ZX = contrast.errors_ZX[:_MOST_DRAWS, chosen_X]
@@ -107,6 +107,8 @@ def _best_of(
     for names in candidates:
         groups = [group_X[chosen_X] for _, group_X in _groups(contrast.contexts, names, chosen_X)]
         if not 2 <= len(groups) <= _MOST_GROUPS:
+            continue
+        if (is_deep or len(names) > 1) and len(values) < 2 * len(groups):  # it would name single contexts
             continue
         # More groups explain more: candidates are compared by their gain for each group beyond the first.
         gain = float(_gain(values[None, :], weights, groups)[0])
