@@ -89,8 +89,8 @@ def test_the_headline_is_computed(explore: pd.DataFrame) -> None:
     found = statistics_of(explore, focus=FOCUS)
     assert headlines.effects(found.effects, found.focused_effects, FOCUS) == (
         "7 of 10 effects are clear; the strongest: S = 256 instead of 32 lowers the loss by 0.494 (95 %: 0.448 to "
-        "0.540; in 144 of 144 pairs); with S = 256, new state, residual: the forget gate lowers it by 0.074 (95 %: 0.065 "
-        "to 0.084; in 47 of 48 pairs; from 0.049 at output gate off to 0.100 at output gate on)"
+        "0.540; in 144 of 144 pairs); with S = 256, new state, residual: the forget gate lowers it by 0.074 (95 %: "
+        "0.065 to 0.084; in 47 of 48 pairs; from 0.049 at output gate off to 0.100 at output gate on)"
     )
     worse = explore.assign(min_loss=-explore["min_loss"])
     turned = headlines.effects(statistics_of(worse).effects)
