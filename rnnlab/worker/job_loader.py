@@ -45,7 +45,7 @@ class JobLoader:
         if state.step == 0 and job.step > 0:
             self._refuse_unseen_checkpoint(running)
             warn(
-                f"job {job.id} was at step {job.step} but has no complete checkpoint in {running.run_dir}: it starts "
+                f"job {job.id} was at step {job.step} but has no intact checkpoint in {running.run_dir}: it starts "
                 "from the beginning"
             )
         worker = f"worker {self._context.worker_id} on {device}, {arithmetic_of(config.model, device)} kernels"

@@ -237,7 +237,7 @@ def test_a_damaged_description_is_no_entry(notes: Path, about: bytes) -> None:
 
 def test_a_data_folder_that_cannot_be_written(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNLAB_DATA", str(notes / "below a file"))
-    with pytest.raises(CorpusError, match=r"data folder .* cannot be written .* with RNNLAB_DATA") as error:
+    with pytest.raises(CorpusError, match=r"data folder .* is not writable .* with RNNLAB_DATA") as error:
         resolve(str(notes))
     one_line(error)
 

@@ -32,7 +32,7 @@ def test_list_on_a_terminal_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rich.console.Console", lambda: Console(file=screen, width=200))
     data._print_table(list_corpora())
     assert "100,000,000" in screen.getvalue()
-    assert "what it is" in screen.getvalue()
+    assert "description" in screen.getvalue()
 
 
 def test_add(tmp_path: Path) -> None:

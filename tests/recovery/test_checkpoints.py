@@ -73,7 +73,7 @@ def test_no_checkpoint_left(halfway: Site, short_reference: Outcome) -> None:
 
     worker = halfway.finish()
     line = (
-        f"job {victim.id} was at step 60 but has no complete checkpoint in {halfway.run_dir(victim)}: "
+        f"job {victim.id} was at step 60 but has no intact checkpoint in {halfway.run_dir(victim)}: "
         "it starts from the beginning"
     )
     assert line in worker.messages.splitlines()

@@ -44,7 +44,7 @@ def test_a_job_that_cannot_be_extended_is_an_error_and_nothing_is_added(site: Si
     done, store = site.jobs(Status.DONE), site.store()
     with pytest.raises(UsageError, match="is pending: only jobs that are done"):
         extend(store, site.workspace, [*done, *site.jobs(Status.PENDING)], 3)
-    with pytest.raises(UsageError, match=r"--windows 2: job \d+ has 2 already"):
+    with pytest.raises(UsageError, match=r"--windows 2: job \d+ already has 2"):
         extend(store, site.workspace, done, 2)
     assert done[1].result is not None
     Path(site.workspace.results_dir / done[1].result["checkpoint"]).unlink()

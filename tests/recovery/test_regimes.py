@@ -175,7 +175,7 @@ def test_a_job_is_extended_in_its_own_unit(new_site: Callable[..., Site], study:
 def test_a_schedule_cannot_be_extended(new_site: Callable[..., Site]) -> None:
     site = new_site().init(_HEAD + _FILES["unrolled"])
     site.train(max_jobs=1)
-    with pytest.raises(UsageError, match="follows a schedule of learning rates, which ends as it was planned"):
+    with pytest.raises(UsageError, match="has a schedule of learning rates with a fixed end"):
         extend(site.store(), site.workspace, site.jobs(Status.DONE), 9, "epochs")
 
 

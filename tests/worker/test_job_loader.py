@@ -153,7 +153,7 @@ def test_a_lost_checkpoint_of_this_host_means_starting_from_the_beginning(
     loader = JobLoader(context)
     running = loader.load(again)
     assert loader.resume(running).member.state.step == 0
-    message = f"job 1 was at step 10 but has no complete checkpoint in {running.run_dir}: it starts from the beginning"
+    message = f"job 1 was at step 10 but has no intact checkpoint in {running.run_dir}: it starts from the beginning"
     assert view.messages == [message]
     assert message in (running.run_dir / "log.txt").read_text()
 
