@@ -93,12 +93,12 @@ def test_all_letters_of_the_legend_are_used(legend: set[str]) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "h_MXS = 1",
-        "def f(h_MBX):\n    pass",
-        "self._h_X = 1",
-        '"""Shapes: M models, X things."""',
-        '"""A state [M, B, X]."""',
-        "h = 1  # [M, 2X]",
+        "h_MYS = 1",
+        "def f(h_MBY):\n    pass",
+        "self._h_Y = 1",
+        '"""Shapes: M models, Y things."""',
+        '"""A state [M, B, Y]."""',
+        "h = 1  # [M, 2Y]",
     ],
 )
 def test_a_planted_letter_is_found(source: str, legend: set[str]) -> None:

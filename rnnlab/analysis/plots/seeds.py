@@ -141,8 +141,8 @@ def _handles(kinds: Sequence[str]) -> list[Artist]:
 
 def _note(configurations: int, shown: pd.DataFrame, rule: str, shared: str, seeds: Floats, limits: Limits) -> str:
     parts = [
-        "Diamond and line: the mean of a configuration and its 95 % interval; dots: its seeds; dashed: the best mean. "
-        f"Rule: {rule}."
+        "Diamond and line: the mean of a configuration and its 95 % interval, from its own seeds alone; dots: its "
+        f"seeds; dashed: the best mean. Colors: {rule}."
     ]
     if shared:
         parts.append(f"All rows: {shared}.")

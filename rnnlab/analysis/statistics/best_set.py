@@ -50,14 +50,14 @@ def best_set(model: NoiseModel, confidence: float = CONFIDENCE) -> BestSet:
         if not len(others):
             members_G[i] = True
             continue
-        se_J = np.hypot(se_G[i], se_G[others])
-        largest = float(np.max((means_G[i] - means_G[others]) / se_J))
+        pair_errors = np.hypot(se_G[i], se_G[others])
+        largest = float(np.max((means_G[i] - means_G[others]) / pair_errors))
         if largest <= 0:
             members_G[i] = True
         elif largest <= hopeless_G[i]:
             key = model.known_of(i)
             if key not in critical_values:
-                maxima_Z = np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / se_J, axis=1)
+                maxima_Z = np.max((errors_ZG[:, [i]] - errors_ZG[:, others]) / pair_errors, axis=1)
                 critical_values[key] = float(np.quantile(maxima_Z, confidence))
             members_G[i] = largest <= critical_values[key]
     draws_ZG = means_G - errors_ZG

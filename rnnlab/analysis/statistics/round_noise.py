@@ -100,14 +100,16 @@ class _Pool:
 
 def _pooled(runs: Runs, others: Sequence[Runs], blocks: bool) -> _Pool | None:
     """blocks: whether what a seed does to all configurations alike is taken out."""
-    seen: set[str] = set()
+    seen: set[tuple[str, float]] = set()
     sums, freedoms, rounds = [], [], []
     for other in others:
         if other.metric != runs.metric:
             continue
         table = _steady(other)
-        table = table[~table["config_hash"].isin(seen)]
-        seen.update(table["config_hash"])
+        # Imported runs with counted seeds may have equal hashes by chance; their metrics then differ.
+        runs_here = list(zip(table["config_hash"], table[runs.metric].astype(float), strict=True))
+        table = table[[one not in seen for one in runs_here]]
+        seen.update(runs_here)
         if table.empty:
             continue
         values_R, configurations_R, _ = _codes(table, runs.metric)

@@ -12,6 +12,7 @@ from rnnlab.analysis.results_frame import results_frame
 from rnnlab.analysis.statistics.replicates import Replicates
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words import seed_sentences
+from rnnlab.queue.job import Job
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import SWITCHES, make_job, published_csv
 from tests.support.round_statistics import statistics_of
@@ -123,7 +124,7 @@ def residual_runs(names: Mapping[str, str], numbers: Mapping[int, int], stuck: f
     """
     random = np.random.default_rng(11)
     of_seed = 0.025 * random.standard_normal(len(_SEEDS))
-    jobs = []
+    jobs: list[Job] = []
     for depth in _DEPTHS:
         for place, size in enumerate(_SIZES):
             for switch in (False, True):
