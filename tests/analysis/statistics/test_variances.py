@@ -5,7 +5,7 @@ import pytest
 
 from rnnlab.analysis.statistics.variances import single_variance, squeezed, variance_posterior
 
-# R 4.2, limma 3.54.1, 2 degrees of freedom, from a prior with d0 = 6 and s0^2 = 0.04:
+# R 4.2.2, limma 3.54.1, 2 degrees of freedom, from a prior with d0 = 6 and s0^2 = 0.04:
 #   set.seed(1); v <- 6*0.04/rchisq(60, 6); s2 <- v*rchisq(60,2)/2
 VARIANCES = np.array(
     [
