@@ -21,9 +21,7 @@ _SLOW = (
     "queue/test_state_machine.py",
     "analysis/html/test_page.py",
     "analysis/html/test_page_in_browser.py",
-    "analysis/plots/test_marks.py",
-    "analysis/plots/test_pictures.py",
-    "analysis/plots/test_swarm.py",
+    "analysis/plots",
     "analysis/test_report.py",
     "cost/test_estimate.py",
     "data/test_corpus_fetch.py",
@@ -32,9 +30,12 @@ _SLOW = (
     "oracle/test_bitwise_bptt.py",
     "oracle/test_capture.py",
     "oracle/test_cell_check.py",
+    "oracle/test_native.py",
+    "oracle/test_online_step.py",
     "oracle/test_training.py",
     "test_collection.py",
     "test_pages.py",
+    "test_shape_letters.py",
     "training/cohort_size/test_tuning.py",
 )
 _SLOW_FIXTURES = {"postgres_server", "postgres_url"}

@@ -172,6 +172,7 @@ def random_search(n: int) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_a_continuous_setting_is_compared_by_its_ranges() -> None:
     frame = random_search(2000)
     rates = sorted(frame["rate"])
@@ -250,6 +251,7 @@ def effect_of(effects: Effects, factor: str) -> tuple[Effect, Branch]:
     return row, tree
 
 
+@pytest.mark.slow
 def test_noise_alone_is_no_effect_and_has_no_branches() -> None:
     """Of 6 intervals each in 20 grids, 5 % miss 0 on average; the trees do not split."""
     missed, split = 0, 0
