@@ -277,7 +277,7 @@ def test_the_interval_is_that_of_known_noise() -> None:
 
 def test_a_pair_with_an_unstable_configuration_counts_less() -> None:
     frame = grid(-0.5, 0.02, 3, layers=(3,))
-    wild = (frame["use_residual"] == False) & (frame["state_size"] == 96)  # noqa: E712
+    wild = ~frame["use_residual"].astype(bool) & (frame["state_size"] == 96)
     frame.loc[wild, "min_loss"] += [0.0, 1.0, 20.0]
     row = one(paired_effects(frame), "use_residual")
     assert row["mean"] == pytest.approx(-0.5, abs=0.1)
