@@ -31,11 +31,14 @@ _LOG_SCALES = np.linspace(-5.0, 5.0, 81)  # of s0, around the typical sample var
 _SMALLEST = 1e-10  # of the typical sample variance: less is rounding
 
 
-def squeezed(variances_G: Floats, freedoms_G: Floats, prior_variance: float, prior_freedom: float) -> Floats:
-    """The variances moderated by a known prior: (d0 s0 + d_k s_k^2) / (d0 + d_k). Smyth (2004), section 3."""
-    if np.isinf(prior_freedom):
-        return np.full(len(variances_G), prior_variance)
-    return (prior_freedom * prior_variance + freedoms_G * variances_G) / (prior_freedom + freedoms_G)
+def squeezed(
+    sums_G: Floats, freedoms_G: Floats, prior_variance: Floats | float, prior_freedom: Floats | float
+) -> Floats:
+    """The variances moderated by a known prior: (d0 s0 + d_k s_k^2) / (d0 + d_k). Smyth (2004), section 3.
+
+    sums_G: d_k s_k^2. prior_variance, prior_freedom: s0 and d0, or one of each for every draw: (Z, 1) and (Z, G).
+    """
+    return (prior_freedom * prior_variance + sums_G) / (prior_freedom + freedoms_G)
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,6 @@ class VariancePosterior:
     weights: Floats  # (d0, s0): posterior of the grid, sums to 1
     scales: Floats  # s0 of the grid
     pooled_freedom: float  # degrees of freedom behind the posterior: those of all configurations together
-
-    def for_single_runs(self, n_configurations: int) -> "VariancePosterior":
-        """The same prior for configurations of one run each, which say nothing about it."""
-        nothing_G = np.zeros(n_configurations)
-        return VariancePosterior(nothing_G, nothing_G, self.weights, self.scales, self.pooled_freedom)
 
     @property
     def prior_freedom(self) -> float:
@@ -78,9 +76,10 @@ class VariancePosterior:
         )
         outlier_ZG = generator.random((n_draws, len(self.sums_G))) < chances[inverse_Z]
         prior_ZG = np.where(outlier_ZG, _OUTLIER_FREEDOM, ordinary_Z1)
-        sums_ZG, freedoms_ZG = prior_ZG * scale_Z1 + self.sums_G, prior_ZG + self.freedoms_G
-        variances_ZG = sums_ZG / np.maximum(2.0 * generator.standard_gamma(freedoms_ZG / 2.0), np.finfo(float).tiny)
-        return variances_ZG, 1.0 / np.mean(freedoms_ZG / sums_ZG, axis=0)
+        moderated_ZG = squeezed(self.sums_G, self.freedoms_G, scale_Z1, prior_ZG)
+        freedoms_ZG = prior_ZG + self.freedoms_G
+        chi_squared_ZG = np.maximum(2.0 * generator.standard_gamma(freedoms_ZG / 2.0), np.finfo(float).tiny)
+        return moderated_ZG * freedoms_ZG / chi_squared_ZG, 1.0 / np.mean(1.0 / moderated_ZG, axis=0)
 
 
 def variance_posterior(sums_G: Floats, freedoms_G: Floats) -> VariancePosterior | None:
