@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnnlab.analysis.guessing import guessing_metric
 from rnnlab.analysis.levels import at_level, levels
 from rnnlab.analysis.question import Question
 from rnnlab.analysis.ranges import in_ranges
@@ -112,19 +113,42 @@ class Runs:
 
     @cached_property
     def comparable(self) -> Rows:
-        """The runs whose metric can be compared: finished, not diverged, the metric a finite number.
+        """The runs whose metric can be compared: finished, not diverged, not worse than guessing, the metric finite.
 
         A number of 1e150 or more counts as infinite.
         """
-        done = self.finished.frame
-        usable: pd.Series[bool] = ~done["diverged"] & (done[self.metric].abs() < _LARGEST)
-        return Rows(done.loc[usable])
+        return Rows(self._measured.loc[~self._is_worse_than_guessing])
 
     @cached_property
-    def diverged(self) -> Rows:
-        """The finished runs that cannot be compared: they diverged, or their result lacks the metric."""
+    def worse_than_guessing(self) -> Rows:
+        """The finished runs that predict worse than a uniform guess among all symbols: best first.
+
+        They say nothing about settings: their metric has no upper bound, and which of two is larger is an accident.
+        """
+        found = self._measured.loc[self._is_worse_than_guessing]
+        return Rows(found.sort_values([self.metric, "config_hash"], kind="stable"))
+
+    @cached_property
+    def guess(self) -> float | None:
+        """The metric of a uniform guess; None if it is unknown, or differs between runs."""
+        found = guessing_metric(self.frame, self.metric).unique()
+        return float(found[0]) if len(found) == 1 and found[0] == found[0] else None
+
+    @cached_property
+    def incomparable(self) -> Rows:
+        """The finished runs that are not compared: diverged, without the metric, or worse than guessing."""
         done = self.finished.frame
         return Rows(done.loc[~done.index.isin(self.comparable.frame.index)])
+
+    @cached_property
+    def _measured(self) -> pd.DataFrame:
+        """The finished runs that did not diverge, with a finite metric."""
+        done = self.finished.frame
+        return done.loc[~done["diverged"] & (done[self.metric].abs() < _LARGEST)]
+
+    @cached_property
+    def _is_worse_than_guessing(self) -> "pd.Series[bool]":
+        return self._measured[self.metric] > guessing_metric(self._measured, self.metric)
 
     @cached_property
     def losses(self) -> "pd.Series[float]":
@@ -142,11 +166,18 @@ class Runs:
 
     @cached_property
     def ranked(self) -> pd.DataFrame:
-        """Every run, those of `best_first` first. Runs that diverged follow, unfinished ones are last; without rank."""
-        diverged = self.diverged.frame.sort_values("config_hash", kind="stable")
-        unfinished = self.frame[~self.frame.index.isin(self.finished.frame.index)]
+        """Every run, those of `best_first` first.
+
+        Runs that are worse than guessing follow, then those that diverged, then unfinished ones; none of these has a
+        rank.
+        """
         ordered = self.comparable.frame.sort_values([self.metric, "config_hash"], kind="stable")
-        return _with_ranks(pd.concat([ordered, diverged, unfinished]), len(ordered))
+        guessing = self.worse_than_guessing.frame
+        measured = self._measured.index
+        lost = self.incomparable.frame
+        diverged = lost[~lost.index.isin(measured)].sort_values("config_hash", kind="stable")
+        unfinished = self.frame[~self.frame.index.isin(self.finished.frame.index)]
+        return _with_ranks(pd.concat([ordered, guessing, diverged, unfinished]), len(ordered))
 
     @cached_property
     def best(self) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Jobs as a table."""
 
 import json
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -100,7 +101,26 @@ def test_only_finished_runs_with_a_finite_metric_compare() -> None:
     ]
     runs = runs_of(results_frame(jobs))
     assert runs.comparable.frame["id"].tolist() == [1]
-    assert runs.diverged.frame["id"].tolist() == [2, 3]
+    assert runs.incomparable.frame["id"].tolist() == [2, 3]
+
+
+def test_worse_than_guessing_is_a_class_of_its_own() -> None:
+    losses = {1: 6606.0, 2: 5.6, 3: 5.5, 4: None, 5: 2.0}
+    frame = results_frame([make_job(n, {}, {"min_loss": loss}, seed=n) for n, loss in losses.items()])
+    runs = runs_of(frame)
+    assert runs.guess == pytest.approx(math.log(256))
+    assert runs.comparable.frame["id"].tolist() == [3, 5]
+    assert runs.worse_than_guessing.frame["id"].tolist() == [2, 1]
+    assert runs.ranked["id"].tolist() == [5, 3, 2, 1, 4]
+    assert runs.ranked["rank"].isna().tolist() == [False, False, True, True, True]
+    small = runs_of(frame.assign(vocabulary_size=[8000.0] * 4 + [4.0]))
+    assert small.comparable.frame["id"].tolist() == [2, 3]
+    assert small.guess is None
+    unknown = runs_of(frame.assign(tokenizer_kind="characters"))
+    assert unknown.comparable.frame["id"].tolist() == [1, 2, 3, 5]
+    other = Runs(frame.assign(test_perplexity=[200.0, 256.0, 257.0, 1e9, 1.0], accuracy=99.0), Question("accuracy"))
+    assert len(other.comparable) == 5
+    assert runs_of(other.frame, "test_perplexity").comparable.frame["id"].tolist() == [1, 2, 5]
 
 
 def test_unknown_names_are_refused_in_words() -> None:

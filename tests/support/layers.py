@@ -50,7 +50,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 LAYERS["cli"] = (set(LAYERS) - {"rnnlab", "cells"} | {"version"}, {"typer", "rich"})
 LAYERS["__main__"] = ({"cli"}, set())
 
-_BASE = {"question", "labels", "levels", "results_frame", "ranges", "runs"}
+_BASE = {"question", "labels", "levels", "results_frame", "ranges", "guessing", "runs"}
 # part of rnnlab.analysis -> (parts of it that it may import besides itself, packages besides the standard library):
 # runs -> statistics -> words -> plots -> html, report
 ANALYSIS_LAYERS: dict[str, tuple[set[str], set[str]]] = {
@@ -59,7 +59,8 @@ ANALYSIS_LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "levels": (set(), {"pandas"}),
     "results_frame": (set(), {"numpy", "pandas"}),
     "ranges": ({"labels", "levels", "results_frame"}, {"numpy", "pandas"}),
-    "runs": ({"question", "levels", "results_frame", "ranges"}, {"pandas"}),
+    "guessing": (set(), {"numpy", "pandas"}),
+    "runs": ({"question", "levels", "results_frame", "ranges", "guessing"}, {"pandas"}),
     "statistics": (_BASE, {"numpy", "pandas", "scipy"}),
     "words": ({*_BASE, "statistics"}, {"numpy", "pandas"}),
     "plots": ({*_BASE, "statistics", "words"}, {"numpy", "pandas", "matplotlib", "seaborn", "PIL"}),

@@ -76,6 +76,6 @@ def _note(runs: Runs, limits: Limits) -> str:
     above = runs.losses[runs.losses > limits.high]
     if len(above):
         parts.append(f"▲ marks the {len(above)} runs above {rounded(limits.high)} (up to {rounded(above.max())}).")
-    if len(runs.diverged):
-        parts.append(f"{len(runs.diverged)} runs diverged and are not drawn.")
+    if len(runs.incomparable):
+        parts.append(f"{len(runs.incomparable)} runs that cannot be compared are not drawn.")
     return " ".join(parts)

@@ -146,7 +146,7 @@ def _keys(frame: pd.DataFrame, names: list[str]) -> "pd.Series[Any]":
 
 def _means(runs: Runs, keys: "pd.Series[Any]") -> dict[Hashable, float]:
     """The metric of each configuration, mean over its seeds; without configurations that have a diverged seed."""
-    lost = set(keys[runs.diverged.frame.index])
+    lost = set(keys[runs.incomparable.frame.index])
     means = runs.losses.groupby(keys[runs.comparable.frame.index]).mean()
     return {key: float(mean) for key, mean in means.items() if key not in lost}
 

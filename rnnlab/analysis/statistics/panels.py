@@ -64,7 +64,7 @@ def panels_of(runs: Runs, below: float | None = None, effects: Effects | None = 
     Levels without a run below the threshold are kept, empty. If no setting varies there is one panel of all runs.
     effects: paired effects to show with the means.
     """
-    done, good, lost = runs.finished, runs.comparable.frame, runs.diverged.frame
+    done, good, lost = runs.finished, runs.comparable.frame, runs.incomparable.frame
     shown = good if below is None else good[good[runs.metric] < below]
     values = shown[runs.metric].to_numpy(dtype=float)
     rows = [] if effects is None else effects.rows

@@ -11,7 +11,9 @@ class Summary:
 
     jobs: int  # in the round
     finished: int  # jobs that are done
-    comparable: int  # finished runs that neither diverged nor lack the metric
+    comparable: int  # finished runs that neither diverged nor lack the metric, nor are worse than guessing
+    worse_than_guessing: int  # finished runs with a metric above that of a uniform guess
+    guess: float | None  # the metric of a uniform guess; None if it is unknown, or differs between runs
     best: float  # NaN if no run can be compared, like the next two
     median: float
     worst: float
@@ -25,6 +27,8 @@ def summarize(runs: Runs) -> Summary:
         jobs=len(runs.all),
         finished=len(runs.finished),
         comparable=len(values),
+        worse_than_guessing=len(runs.worse_than_guessing),
+        guess=runs.guess,
         best=float(values.min()),
         median=float(values.median()),
         worst=float(values.max()),

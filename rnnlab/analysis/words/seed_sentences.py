@@ -9,7 +9,7 @@ from rnnlab.analysis.statistics.replicates import Replicates
 from rnnlab.analysis.statistics.round_noise import RoundNoise, Source
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words.names import describe
-from rnnlab.analysis.words.sentences import capital, in_all, joined, listed
+from rnnlab.analysis.words.sentences import capital, in_all, joined, listed, lost
 
 _CONFIDENCE = f"{100 * CONFIDENCE:.0f} %"
 RULE = (
@@ -28,7 +28,7 @@ def separation(found: Replicates, brief: bool = False) -> str:
     if len(found) < 2:
         return ""
     if found.best is None:
-        return "No configuration can be called the best: each has a seed that diverged"
+        return f"No configuration can be called the best: each has a seed that {lost(found.runs)}"
     if brief:
         return joined([f"Best mean {_mean(found.best)}", _set(found), _unsteady(found)])
     return capital(joined([_set(found, with_means=found.any_repeated), _unsteady(found)]))
@@ -53,7 +53,7 @@ def _set(found: Replicates, with_means: bool = False) -> str:
     """How many of the configurations without a diverged seed may be the best."""
     noise, n_steady = found.noise, len(found.steady)
     if n_steady == 1:
-        return "it is the only one without a diverged seed"
+        return f"it is the only one without a seed that {lost(found.runs)}"
     if noise is None:
         return "which configurations may be the best is unknown: more seeds are needed"
     unstable = found.unstable_members
@@ -95,8 +95,8 @@ def _given(noise: RoundNoise) -> str:
 
 def _unsteady(found: Replicates) -> str:
     """How many configurations come last because a seed diverged; empty if there are none."""
-    lost = found.with_diverged
-    return f"{lost} with a diverged seed {'is' if lost == 1 else 'are'} ranked last" if lost else ""
+    count = found.with_diverged
+    return f"{count} with a seed that {lost(found.runs)} {'is' if count == 1 else 'are'} ranked last" if count else ""
 
 
 def _mean(row: "pd.Series[Any]") -> str:

@@ -32,9 +32,30 @@ def progress(summary: Summary) -> str:
         text = f"{summary.finished} of {summary.jobs} jobs are finished"
     else:
         text = f"all {summary.jobs} jobs are finished"
-    lost = summary.finished - summary.comparable
-    verb = "is" if lost == 1 else "are"
-    return text + (f"; {lost} of them diverged and {verb} ranked last" if lost else "")
+    return joined([text, _ranked_last(summary)])
+
+
+def _ranked_last(summary: Summary) -> str:
+    """How many finished runs are not compared, and why: "2 of them diverged and are ranked last"."""
+    guessing = summary.worse_than_guessing
+    diverged = summary.finished - summary.comparable - guessing
+    if not guessing:
+        return f"{diverged} of them diverged and {_are(diverged)} ranked last" if diverged else ""
+    than = "" if summary.guess is None else f", above {summary.guess:.3f} for a uniform guess"
+    text = f"{guessing} of them {_are(guessing)} worse than guessing{than}"
+    lost = guessing + diverged
+    return f"{text}, {f'{diverged} diverged, ' if diverged else ''}and {_are(lost)} ranked last"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def lost(runs: Runs) -> str:
+    """What happened to the finished runs that are not compared: "diverged", "diverged or is worse than guessing"."""
+    guessing = len(runs.worse_than_guessing)
+    words = ["diverged"] if len(runs.incomparable) > guessing else []
+    return " or ".join([*words, *(["is worse than guessing"] if guessing else [])])
 
 
 def best(runs: Runs) -> str:

@@ -52,9 +52,10 @@ def test_an_interval_is_in_view_or_ends_in_an_arrow() -> None:
     random = np.random.default_rng(0)
     losses = {f"cell-{i}": 1.5 + 0.05 * i + 0.01 * random.standard_normal(3) for i in range(8)}
     losses["wild"] = np.array([1.6, 1.9])  # by t with one degree of freedom: 1.75 -+ 1.9
-    losses["outlier"] = np.array([1.9, 1.91, 50.0])
+    losses["outlier"] = np.array([1.9, 1.91, 50.0])  # characters: how many there are, and so a guess, is unknown
     rows = [(cell, seed, loss) for cell, found in losses.items() for seed, loss in enumerate(found)]
     frame = results_frame([make_job(i, {"cell": c}, {"min_loss": loss}, seed=n) for i, (c, n, loss) in enumerate(rows)])
+    frame = frame.assign(tokenizer_kind="characters")
     figure, table = figure_of(frame), statistics_of(frame).replicates.table
     left, right = figure.axes[1].get_xlim()
     (arrows_left,), (arrows_right,) = points(figure, "left"), points(figure, "right")

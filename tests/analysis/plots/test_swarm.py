@@ -87,7 +87,7 @@ def test_swarms_of_any_size(n: int) -> None:
 
 
 def test_swarms_with_outliers_and_diverged_runs_show_the_rest() -> None:
-    frame = results_frame(made_up_round(60, diverged=4).jobs)
+    frame = results_frame(made_up_round(60, diverged=4).jobs).assign(tokenizer_kind="characters")
     frame.loc[frame.index[-2:], "min_loss"] = [60.0, 9.0]
     figure = swarm_figure(panels_of(runs_of(frame)), LABEL, "A finding")
     assert figure.axes[0].get_ylim()[1] < 4

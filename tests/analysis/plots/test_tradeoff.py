@@ -62,12 +62,12 @@ def test_names_go_to_the_ends_and_to_large_falls() -> None:
 
 def test_points_are_means_over_seeds() -> None:
     jobs = [
-        make_job(i, {"cell": "gru", "state_size": 8 + i % 2}, {"min_loss": float(i)}, seed=i, seconds=10.0 * i)
+        make_job(i, {"cell": "gru", "state_size": 8 + i % 2}, {"min_loss": i / 2}, seed=i, seconds=10.0 * i)
         for i in range(1, 7)
     ]
     frame = results_frame(jobs)
     points = cost_points(runs_of(frame), frame["seconds"]).table
-    assert points[["loss", "cost"]].to_numpy().tolist() == [[3.0, 30.0], [4.0, 40.0]]
+    assert points[["loss", "cost"]].to_numpy().tolist() == [[1.5, 30.0], [2.0, 40.0]]
     none = cost_points(runs_of(frame), pd.Series(np.nan, index=range(6)))
     assert len(none) == 0
 

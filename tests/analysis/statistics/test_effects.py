@@ -116,7 +116,7 @@ def test_a_setting_that_an_adjustment_takes_from_the_cell_is_no_factor() -> None
     for cell, init, size in itertools.product(["gru", "lstm", "rnn"], ["normal", "uniform"], [1, 2, 4, 8]):
         linear = {} if cell == "gru" else {"linear": "joint" if init == "normal" else "split"}
         setting = {"cell": cell, "weight_init": init, "size": size, **linear}
-        loss = size + ["gru", "lstm", "rnn"].index(cell) + 0.5 * (init == "normal")
+        loss = size / 4 + ["gru", "lstm", "rnn"].index(cell) + 0.5 * (init == "normal")
         jobs.append(make_job(len(jobs) + 1, setting, {"min_loss": loss}))
     effects = paired_effects(results_frame(jobs))
     assert set(effects["factor"]) == {"cell", "weight_init", "size"}

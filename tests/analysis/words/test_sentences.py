@@ -14,6 +14,7 @@ from rnnlab.analysis.statistics.effects import Effects
 from rnnlab.analysis.statistics.round_statistics import RoundStatistics
 from rnnlab.analysis.words import seed_sentences, sentences
 from rnnlab.analysis.words.names import describe, metric_label, setting_at, title
+from rnnlab.analysis.words.section import key_sentence
 from tests.support.made_up_rounds import made_up_round
 from tests.support.published_runs import SWITCHES, make_job
 from tests.support.round_statistics import runs_of, statistics_of
@@ -90,9 +91,12 @@ def test_configurations_of_which_a_seed_diverged_are_told_of() -> None:
         return seed_sentences.separation(seeded(losses, layers).replicates, brief=True)
 
     best = "Best mean 1.0075 (SD 0.010, n 4); "
-    assert said(1, 2) == f"{best}it is the only one without a diverged seed; 1 with a diverged seed is ranked last"
+    assert (
+        said(1, 2)
+        == f"{best}it is the only one without a seed that diverged; 1 with a seed that diverged is ranked last"
+    )
     both = "2 of 2 configurations may be the best (95 % confidence)"
-    assert said(1, 2, 3, 4) == f"{best}{both}; 2 with a diverged seed are ranked last"
+    assert said(1, 2, 3, 4) == f"{best}{both}; 2 with a seed that diverged are ranked last"
     assert said(2, 3) == "No configuration can be called the best: each has a seed that diverged"
 
 
@@ -106,10 +110,26 @@ def test_an_unstable_configuration_is_named_apart() -> None:
     losses: dict[int, list[float | None]] = {
         i: [2.0 + i / 4, 2.02 + i / 4, 1.99 + i / 4 + i % 3 / 100] for i in range(1, 13)
     }
-    said = seed_sentences.best_mean(seeded(losses | {20: [3.4, 22.3, 3.3]}).replicates)
+    said = seed_sentences.best_mean(seeded(losses | {20: [2.4, 5.3, 2.3]}).replicates)
     assert said.endswith(
-        "; no other stable configuration may be the best (95 % confidence); so may 1 unstable one (SD 10.9 over 3 "
+        "; no other stable configuration may be the best (95 % confidence); so may 1 unstable one (SD 1.7 over 3 "
         "seeds), of which 3 seeds say little"
+    )
+
+
+def test_runs_worse_than_guessing_are_named() -> None:
+    found = seeded({1: [2.0, 2.1, 2.0], 2: [3.0, 3.1, 3.1], 3: [3.4, 22.3, 3.3], 4: [6606.0, None, 7000.0]})
+    assert sentences.progress(found.summary) == (
+        "all 12 jobs are finished; 3 of them are worse than guessing, above 5.545 for a uniform guess, 1 diverged, and "
+        "are ranked last"
+    )
+    assert seed_sentences.best_mean(found.replicates).endswith(
+        "; 2 with a seed that diverged or is worse than guessing are ranked last"
+    )
+    alone = seeded({1: [6606.0, 799.0]})
+    assert "Best" not in key_sentence(alone)
+    assert key_sentence(alone) == (
+        "All 2 jobs are finished; 2 of them are worse than guessing, above 5.545 for a uniform guess, and are ranked last"
     )
 
 
