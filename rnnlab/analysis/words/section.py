@@ -134,8 +134,8 @@ def _effects_block(statistics: RoundStatistics) -> str:
         blocks.append("\n".join(f"- {sentences.capital(line)}." for line in lines))
     if diverged := effects.diverged_pairs:
         blocks.append(
-            f"{diverged} pairs are left out because one of the two {sentences.lost(statistics.runs)} (columns only_*_diverged of "
-            "the file)."
+            f"{diverged} pairs are left out because one of the two {sentences.lost(statistics.runs)} (columns "
+            "only_*_diverged of the file)."
         )
     return "\n\n".join(blocks)
 

@@ -129,7 +129,8 @@ def test_runs_worse_than_guessing_are_named() -> None:
     alone = seeded({1: [6606.0, 799.0]})
     assert "Best" not in key_sentence(alone)
     assert key_sentence(alone) == (
-        "All 2 jobs are finished; 2 of them are worse than guessing, above 5.545 for a uniform guess, and are ranked last"
+        "All 2 jobs are finished; 2 of them are worse than guessing, above 5.545 for a uniform guess, and are ranked "
+        "last"
     )
 
 
